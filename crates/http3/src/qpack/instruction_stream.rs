@@ -1,0 +1,191 @@
+//! The peer's QPACK streams (RFC 9204 §4.3 and §4.4), for an endpoint that offers no dynamic table and uses
+//! none: almost every instruction is an error.
+
+use super::integer::{Continuation, Progress};
+use crate::code::Code;
+use crate::error::Error;
+
+/// Reads the peer's encoder stream. Without a table only "Set Dynamic Table Capacity" with the value 0 is
+/// possible.
+#[derive(Clone, Debug, Default)]
+pub struct EncoderStream {
+    capacity: Option<Continuation>,
+}
+
+impl EncoderStream {
+    /// A stream at its beginning, behind the stream type.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads all of `chunk`.
+    ///
+    /// # Errors
+    /// QPACK_ENCODER_STREAM_ERROR, connection: a capacity above the 0 we allow (RFC 9204 §4.3.1), or an
+    /// insertion or duplication, which such a table cannot hold (§3.2.2).
+    pub fn read(&mut self, chunk: &[u8]) -> Result<(), Error> {
+        for byte in chunk {
+            self.read_byte(*byte)
+                .map_err(|reason| Error::connection(Code::QPACK_ENCODER_STREAM_ERROR, reason))?;
+        }
+        Ok(())
+    }
+
+    /// The stream ended or was reset.
+    pub fn ended(&self) -> Error {
+        closed_critical_stream()
+    }
+
+    fn read_byte(&mut self, byte: u8) -> Result<(), &'static str> {
+        const ABOVE: &str = "dynamic table capacity above the limit";
+        if let Some(capacity) = &mut self.capacity {
+            // The prefix alone was 31, so whatever follows the capacity is not 0.
+            return match capacity.push(byte) {
+                Progress::More => Ok(()),
+                Progress::Done(_) | Progress::Overflow => Err(ABOVE),
+            };
+        }
+        match byte {
+            0b0010_0000 => Ok(()),
+            0b0011_1111 => {
+                self.capacity = Some(Continuation::new(31));
+                Ok(())
+            }
+            0b0010_0001..=0b0011_1110 => Err(ABOVE),
+            _ => Err("insertion into a dynamic table that was not offered"),
+        }
+    }
+}
+
+/// Reads the peer's decoder stream. Since we never refer to a dynamic entry, only "Stream Cancellation" is
+/// possible.
+#[derive(Clone, Debug, Default)]
+pub struct DecoderStream {
+    cancelled_stream: Option<Continuation>,
+}
+
+impl DecoderStream {
+    /// A stream at its beginning, behind the stream type.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads all of `chunk`.
+    ///
+    /// # Errors
+    /// QPACK_DECODER_STREAM_ERROR, connection: an acknowledgment or insert count increment for something
+    /// never sent (RFC 9204 §4.4.1 and §4.4.3), or a stream id above 62 bits.
+    pub fn read(&mut self, chunk: &[u8]) -> Result<(), Error> {
+        for byte in chunk {
+            self.read_byte(*byte)
+                .map_err(|reason| Error::connection(Code::QPACK_DECODER_STREAM_ERROR, reason))?;
+        }
+        Ok(())
+    }
+
+    /// The stream ended or was reset.
+    pub fn ended(&self) -> Error {
+        closed_critical_stream()
+    }
+
+    fn read_byte(&mut self, byte: u8) -> Result<(), &'static str> {
+        if let Some(stream) = &mut self.cancelled_stream {
+            match stream.push(byte) {
+                Progress::More => {}
+                Progress::Done(_) => self.cancelled_stream = None,
+                Progress::Overflow => return Err("invalid stream id in a cancellation"),
+            }
+            return Ok(());
+        }
+        match byte {
+            0b1000_0000.. => Err("acknowledgment of a section without dynamic references"),
+            0b0111_1111 => {
+                self.cancelled_stream = Some(Continuation::new(63));
+                Ok(())
+            }
+            0b0100_0000.. => Ok(()),
+            _ => Err("insert count increment beyond what was inserted"),
+        }
+    }
+}
+
+/// RFC 9204 §4.2.
+fn closed_critical_stream() -> Error {
+    Error::connection(Code::H3_CLOSED_CRITICAL_STREAM, "QPACK stream closed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Scope;
+
+    /// RFC 9204 §4.3.1.
+    #[test]
+    fn a_capacity_of_zero_is_accepted_and_any_other_closes_the_connection() {
+        let mut stream = EncoderStream::new();
+        assert_eq!(stream.read(&[0x20, 0x20]), Ok(()));
+        for chunk in [&[0x21][..], &[0x3e], &[0x3f, 0x00], &[0x3f, 0xe1, 0x1f]] {
+            let error = EncoderStream::new().read(chunk).unwrap_err();
+            assert_eq!(
+                (error.code, error.scope),
+                (Code::QPACK_ENCODER_STREAM_ERROR, Scope::Connection)
+            );
+        }
+    }
+
+    #[test]
+    fn a_capacity_in_pieces_is_judged_when_complete() {
+        let mut stream = EncoderStream::new();
+        assert_eq!(stream.read(&[0x3f]), Ok(()));
+        assert_eq!(stream.read(&[0xe1]), Ok(()));
+        assert!(stream.read(&[0x1f]).is_err());
+    }
+
+    /// RFC 9204 §3.2.2 and §4.3.2 to §4.3.4.
+    #[test]
+    fn an_insertion_or_duplication_closes_the_connection() {
+        for first in [0xc0, 0x80, 0x40, 0x60, 0x00, 0x1f] {
+            assert_eq!(
+                EncoderStream::new().read(&[first]).unwrap_err().code,
+                Code::QPACK_ENCODER_STREAM_ERROR
+            );
+        }
+    }
+
+    /// RFC 9204 §4.4.2.
+    #[test]
+    fn stream_cancellations_are_accepted_in_any_pieces() {
+        let mut stream = DecoderStream::new();
+        assert_eq!(stream.read(&[0x44, 0x7f, 0x81]), Ok(()));
+        assert_eq!(stream.read(&[0x01, 0x48]), Ok(()));
+    }
+
+    /// RFC 9204 §4.4.1 and §4.4.3.
+    #[test]
+    fn an_acknowledgment_or_increment_closes_the_connection() {
+        for first in [0x80, 0xff, 0x00, 0x01, 0x3f] {
+            let error = DecoderStream::new().read(&[first]).unwrap_err();
+            assert_eq!(
+                (error.code, error.scope),
+                (Code::QPACK_DECODER_STREAM_ERROR, Scope::Connection)
+            );
+        }
+    }
+
+    #[test]
+    fn a_stream_id_without_end_closes_the_connection() {
+        let mut stream = DecoderStream::new();
+        assert_eq!(
+            stream.read(&[0x7f, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80]),
+            Ok(())
+        );
+        assert!(stream.read(&[0x80]).is_err());
+    }
+
+    /// RFC 9204 §4.2.
+    #[test]
+    fn the_end_of_either_stream_closes_the_connection() {
+        assert_eq!(EncoderStream::new().ended().code, Code::H3_CLOSED_CRITICAL_STREAM);
+        assert_eq!(DecoderStream::new().ended().code, Code::H3_CLOSED_CRITICAL_STREAM);
+    }
+}

@@ -1,0 +1,89 @@
+//! The head of a request: pseudo-headers and fields, judged while they are decoded.
+
+mod authority;
+mod rules;
+
+use rules::RequestRules;
+
+use crate::field_section::{FieldLimits, FieldSection};
+use crate::qpack::{self, DecodeError};
+
+/// The head of a request. Reuse it: the next one keeps the memory.
+#[derive(Clone, Debug, Default)]
+pub struct RequestHead {
+    section: FieldSection,
+    rules: RequestRules,
+}
+
+impl RequestHead {
+    /// An empty head, to be filled by a [`RequestReader`](crate::RequestReader); allocates nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// `:method`.
+    pub fn method(&self) -> &[u8] {
+        self.value(self.rules.method)
+    }
+
+    /// `:scheme`; empty for a plain CONNECT.
+    pub fn scheme(&self) -> &[u8] {
+        self.value(self.rules.scheme)
+    }
+
+    /// `:authority`, or else the `host` field; empty if a scheme other than http and https needs neither.
+    pub fn authority(&self) -> &[u8] {
+        self.value(self.rules.authority.or(self.rules.host))
+    }
+
+    /// `:path` with its query; empty for a plain CONNECT.
+    pub fn path(&self) -> &[u8] {
+        self.value(self.rules.path)
+    }
+
+    /// `:protocol` of an extended CONNECT (RFC 9220).
+    pub fn protocol(&self) -> Option<&[u8]> {
+        self.rules.protocol.map(|index| self.section.field(index).1)
+    }
+
+    /// The fields in the order received, without pseudo-headers. A `host` field is kept as sent.
+    pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
+        self.section
+            .iter_from(self.rules.first_field.unwrap_or(self.section.len()))
+    }
+
+    /// The first value of the field `name` (lower case).
+    pub fn field(&self, name: &[u8]) -> Option<&[u8]> {
+        self.fields().find(|(n, _)| *n == name).map(|(_, value)| value)
+    }
+
+    /// `content-length`. Always `None` for CONNECT, whose content it does not describe (RFC 9110 §9.3.6).
+    pub fn content_length(&self) -> Option<u64> {
+        if self.is_connect() {
+            None
+        } else {
+            self.rules.content_length
+        }
+    }
+
+    /// Whether the method is CONNECT, plain or extended.
+    pub fn is_connect(&self) -> bool {
+        self.method() == b"CONNECT"
+    }
+
+    /// Replaces the head by the one in `encoded`, the payload of a HEADERS frame.
+    pub(crate) fn decode(&mut self, encoded: &[u8], limits: FieldLimits) -> Result<(), DecodeError> {
+        self.rules = RequestRules::default();
+        qpack::decode(encoded, limits, &mut self.section, &mut self.rules)?;
+        self.rules
+            .check_whole(&self.section)
+            .map_err(DecodeError::Malformed)
+    }
+
+    fn value(&self, index: Option<usize>) -> &[u8] {
+        index.map_or(b"", |index| self.section.field(index).1)
+    }
+}
+
+#[cfg(test)]
+mod tests;

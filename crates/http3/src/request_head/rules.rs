@@ -1,0 +1,158 @@
+//! What makes the head of a request malformed (RFC 9114 §4.1.2 to §4.4, RFC 9110, RFC 9220).
+
+use super::authority::{UserInfo, is_authority};
+use crate::field::{self, Field};
+use crate::field_section::FieldSection;
+use crate::qpack::{self, FieldRules, Source};
+
+/// Where the pseudo-headers are, and what was seen of the fields that have rules.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RequestRules {
+    pub(super) method: Option<usize>,
+    pub(super) scheme: Option<usize>,
+    pub(super) authority: Option<usize>,
+    pub(super) path: Option<usize>,
+    pub(super) protocol: Option<usize>,
+    pub(super) host: Option<usize>,
+    pub(super) first_field: Option<usize>,
+    pub(super) content_length: Option<u64>,
+}
+
+impl FieldRules for RequestRules {
+    #[inline]
+    fn check(&mut self, section: &FieldSection, index: usize, source: Source) -> Result<(), &'static str> {
+        let (name, value) = section.field(index);
+        if name.first() == Some(&b':') {
+            return self.note_pseudo_header(name, value, index);
+        }
+        self.first_field.get_or_insert(index);
+        match source {
+            Source::Indexed(qpack::CONTENT_LENGTH) | Source::StaticName(qpack::CONTENT_LENGTH) => {
+                return self.note_content_length(value);
+            }
+            Source::Indexed(_) => return Ok(()),
+            // Of the names with rules of their own, the static table has only content-length.
+            Source::StaticName(_) => {}
+            Source::Literal => self.check_literal_name(name, value, index)?,
+        }
+        field::check_value(value).map_err(|_| "invalid field value")
+    }
+}
+
+impl RequestRules {
+    /// Judges what only the whole head can tell (RFC 9114 §4.3.1).
+    pub(super) fn check_whole(&self, section: &FieldSection) -> Result<(), &'static str> {
+        let value = |index: Option<usize>| index.map(|index| section.field(index).1);
+        let method = value(self.method).ok_or("no :method")?;
+        if let (Some(authority), Some(host)) = (value(self.authority), value(self.host))
+            && authority != host
+        {
+            return Err("host differs from :authority");
+        }
+        match (method == b"CONNECT", value(self.protocol)) {
+            (true, None) => return self.check_plain_connect(value(self.authority)),
+            (true, Some(_)) if self.authority.is_none() => return Err("extended CONNECT without :authority"),
+            (false, Some(_)) => return Err(":protocol without CONNECT"),
+            _ => {}
+        }
+        let scheme = value(self.scheme).ok_or("no :scheme")?;
+        let path = value(self.path).ok_or("no :path")?;
+        check_authority(scheme, value(self.authority.or(self.host)))?;
+        check_path(method, path)
+    }
+
+    /// RFC 9114 §4.4: only :method and :authority, which names where to connect to.
+    fn check_plain_connect(&self, authority: Option<&[u8]>) -> Result<(), &'static str> {
+        if self.scheme.is_some() || self.path.is_some() {
+            return Err("CONNECT with :scheme or :path");
+        }
+        match authority {
+            Some(authority) if is_authority(authority, UserInfo::Refused) => Ok(()),
+            Some(_) => Err("invalid :authority"),
+            None => Err("CONNECT without :authority"),
+        }
+    }
+
+    /// Each may occur once, in front of all fields, and no other exists in a request (RFC 9114 §4.3).
+    fn note_pseudo_header(&mut self, name: &[u8], value: &[u8], index: usize) -> Result<(), &'static str> {
+        if self.first_field.is_some() {
+            return Err("pseudo-header after a field");
+        }
+        let (slot, valid) = match name {
+            b":method" => (&mut self.method, field::is_token(value)),
+            b":scheme" => (&mut self.scheme, is_scheme(value)),
+            b":authority" => (&mut self.authority, true),
+            b":path" => (&mut self.path, !value.is_empty() && field::is_path_text(value)),
+            b":protocol" => (&mut self.protocol, is_protocol(value)),
+            _ => return Err("pseudo-header unknown in requests"),
+        };
+        if slot.replace(index).is_some() {
+            return Err("pseudo-header sent twice");
+        }
+        if valid {
+            Ok(())
+        } else {
+            Err("invalid pseudo-header value")
+        }
+    }
+
+    /// RFC 9110 §8.6: repeats must agree.
+    fn note_content_length(&mut self, value: &[u8]) -> Result<(), &'static str> {
+        let length = field::parse_content_length(value).ok_or("invalid content-length")?;
+        match self.content_length.replace(length) {
+            Some(before) if before != length => Err("content-length values differ"),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_literal_name(&mut self, name: &[u8], value: &[u8], index: usize) -> Result<(), &'static str> {
+        if !field::is_name(name) {
+            return Err("invalid field name");
+        }
+        match Field::of(name) {
+            Field::Other => Ok(()),
+            Field::ContentLength => self.note_content_length(value),
+            Field::Te if value == b"trailers" => Ok(()),
+            Field::Te => Err("te other than trailers"),
+            Field::Host if self.host.replace(index).is_some() => Err("host sent twice"),
+            Field::Host => Ok(()),
+            Field::ConnectionSpecific => Err("connection-specific field"),
+        }
+    }
+}
+
+/// http and https need an authority, with a host and without user information (RFC 9114 §4.3.1).
+fn check_authority(scheme: &[u8], authority: Option<&[u8]>) -> Result<(), &'static str> {
+    let is_http = scheme.eq_ignore_ascii_case(b"https") || scheme.eq_ignore_ascii_case(b"http");
+    let valid = match authority {
+        Some(authority) if is_http => is_authority(authority, UserInfo::Refused),
+        None if is_http => return Err("no :authority or host"),
+        // Other schemes may have an authority without a host.
+        Some(authority) => authority.is_empty() || is_authority(authority, UserInfo::Allowed),
+        None => true,
+    };
+    if valid { Ok(()) } else { Err("invalid authority") }
+}
+
+/// A path begins with a slash; OPTIONS may ask about the server as a whole (RFC 9114 §4.3.1).
+fn check_path(method: &[u8], path: &[u8]) -> Result<(), &'static str> {
+    match path {
+        [b'/', ..] => Ok(()),
+        b"*" if method == b"OPTIONS" => Ok(()),
+        _ => Err(":path is neither absolute nor * of OPTIONS"),
+    }
+}
+
+/// RFC 3986 §3.1.
+fn is_scheme(text: &[u8]) -> bool {
+    text.first().is_some_and(u8::is_ascii_alphabetic)
+        && text
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
+}
+
+/// An upgrade token with an optional version (RFC 8441 §4, RFC 9110 §7.8).
+fn is_protocol(text: &[u8]) -> bool {
+    let mut parts = text.splitn(2, |byte| *byte == b'/');
+    parts.next().is_some_and(field::is_token) && parts.next().is_none_or(field::is_token)
+}

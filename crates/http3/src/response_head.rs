@@ -1,0 +1,223 @@
+//! The head of a response (RFC 9114 §4.3.2), final or informational.
+
+use crate::field::{self, Field};
+use crate::field_section::{FieldLimits, FieldSection};
+use crate::qpack::{self, DecodeError, FieldRules, Source};
+
+/// The head of a response. Reuse it: the next one keeps the memory.
+#[derive(Clone, Debug, Default)]
+pub struct ResponseHead {
+    section: FieldSection,
+    rules: ResponseRules,
+}
+
+impl ResponseHead {
+    /// An empty head, to be filled by a [`ResponseReader`](crate::ResponseReader); allocates nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// `:status`: three digits, 100 or more. 0 before a head was read.
+    pub fn status(&self) -> u16 {
+        self.rules.status.unwrap_or(0)
+    }
+
+    /// Whether the status is 1xx: another head follows.
+    pub fn is_informational(&self) -> bool {
+        (100..200).contains(&self.status())
+    }
+
+    /// The fields in the order received, without `:status`.
+    pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
+        self.section.iter_from(usize::from(self.rules.status.is_some()))
+    }
+
+    /// The first value of the field `name` (lower case).
+    pub fn field(&self, name: &[u8]) -> Option<&[u8]> {
+        self.fields().find(|(n, _)| *n == name).map(|(_, value)| value)
+    }
+
+    /// `content-length` as sent, whether or not the response has content.
+    pub fn content_length(&self) -> Option<u64> {
+        self.rules.content_length
+    }
+
+    /// Replaces the head by the one in `encoded`, the payload of a HEADERS frame.
+    pub(crate) fn decode(&mut self, encoded: &[u8], limits: FieldLimits) -> Result<(), DecodeError> {
+        self.rules = ResponseRules::default();
+        qpack::decode(encoded, limits, &mut self.section, &mut self.rules)?;
+        match self.rules.status {
+            Some(_) => Ok(()),
+            None => Err(DecodeError::Malformed("no :status")),
+        }
+    }
+}
+
+/// What makes the head of a response malformed.
+#[derive(Clone, Debug, Default)]
+struct ResponseRules {
+    status: Option<u16>,
+    content_length: Option<u64>,
+}
+
+impl FieldRules for ResponseRules {
+    fn check(&mut self, section: &FieldSection, index: usize, source: Source) -> Result<(), &'static str> {
+        let (name, value) = section.field(index);
+        if name.first() == Some(&b':') {
+            return self.note_pseudo_header(name, value, index);
+        }
+        if source == Source::Literal && !field::is_name(name) {
+            return Err("invalid field name");
+        }
+        match Field::of(name) {
+            Field::ContentLength => self.note_content_length(value)?,
+            // RFC 9114 §4.2 makes an exception for `te` in requests only.
+            Field::ConnectionSpecific | Field::Te => return Err("connection-specific field"),
+            Field::Host | Field::Other => {}
+        }
+        field::check_value(value).map_err(|_| "invalid field value")
+    }
+}
+
+impl ResponseRules {
+    /// `:status` is the only one, comes first, and once (RFC 9114 §4.3.2).
+    fn note_pseudo_header(&mut self, name: &[u8], value: &[u8], index: usize) -> Result<(), &'static str> {
+        if name != b":status" {
+            return Err("pseudo-header unknown in responses");
+        }
+        if self.status.is_some() {
+            return Err("pseudo-header sent twice");
+        }
+        if index != 0 {
+            return Err("pseudo-header after a field");
+        }
+        self.status = Some(parse_status(value)?);
+        Ok(())
+    }
+
+    /// RFC 9110 §8.6: repeats must agree.
+    fn note_content_length(&mut self, value: &[u8]) -> Result<(), &'static str> {
+        let length = field::parse_content_length(value).ok_or("invalid content-length")?;
+        match self.content_length.replace(length) {
+            Some(before) if before != length => Err("content-length values differ"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Three digits (RFC 9110 §15). 101 does not exist in HTTP/3 (RFC 9114 §4.5).
+fn parse_status(value: &[u8]) -> Result<u16, &'static str> {
+    let [b'1'..=b'9', b'0'..=b'9', b'0'..=b'9'] = value else {
+        return Err("invalid :status");
+    };
+    let status = value
+        .iter()
+        .fold(0, |status, digit| status * 10 + u16::from(digit - b'0'));
+    if status == 101 {
+        Err("status 101 in HTTP/3")
+    } else {
+        Ok(status)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::BytesMut;
+
+    fn decode(fields: &[(&str, &str)]) -> Result<ResponseHead, DecodeError> {
+        let mut encoded = BytesMut::new();
+        qpack::write_prefix(&mut encoded);
+        for (name, value) in fields {
+            qpack::write_field(&mut encoded, name.as_bytes(), value.as_bytes());
+        }
+        let mut head = ResponseHead::new();
+        head.decode(
+            &encoded,
+            FieldLimits {
+                max_bytes: 16_384,
+                max_fields: 100,
+            },
+        )
+        .map(|()| head)
+    }
+
+    fn malformed(fields: &[(&str, &str)]) -> &'static str {
+        match decode(fields) {
+            Err(DecodeError::Malformed(reason)) => reason,
+            other => panic!("{fields:?} should be malformed, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_response_reads_as_it_was_sent() {
+        let head = decode(&[
+            (":status", "404"),
+            ("content-length", "9"),
+            ("set-cookie", "a"),
+            ("set-cookie", "b"),
+        ])
+        .unwrap();
+        assert_eq!((head.status(), head.content_length()), (404, Some(9)));
+        assert_eq!(head.fields().count(), 3);
+        assert_eq!(head.field(b"set-cookie"), Some(&b"a"[..]));
+        assert!(!head.is_informational());
+        assert!(decode(&[(":status", "103")]).unwrap().is_informational());
+        assert_eq!(ResponseHead::new().fields().count(), 0);
+    }
+
+    /// RFC 9114 §4.3.2.
+    #[test]
+    fn a_status_that_is_missing_repeated_late_or_no_number_is_malformed() {
+        assert_eq!(malformed(&[("a", "b")]), "no :status");
+        assert_eq!(
+            malformed(&[(":status", "200"), (":status", "200")]),
+            "pseudo-header sent twice"
+        );
+        assert_eq!(
+            malformed(&[("a", "b"), (":status", "200")]),
+            "pseudo-header after a field"
+        );
+        for status in ["", "20", "2000", "2x0", "099", " 200", "+20"] {
+            assert_eq!(malformed(&[(":status", status)]), "invalid :status", "{status:?}");
+        }
+    }
+
+    /// RFC 9114 §4.3.
+    #[test]
+    fn a_request_pseudo_header_is_malformed() {
+        assert_eq!(
+            malformed(&[(":status", "200"), (":path", "/")]),
+            "pseudo-header unknown in responses"
+        );
+    }
+
+    /// RFC 9114 §4.5.
+    #[test]
+    fn status_101_is_malformed() {
+        assert_eq!(malformed(&[(":status", "101")]), "status 101 in HTTP/3");
+    }
+
+    /// RFC 9114 §4.2.
+    #[test]
+    fn invalid_and_connection_specific_fields_are_malformed() {
+        for (name, value, reason) in [
+            ("A", "b", "invalid field name"),
+            ("", "b", "invalid field name"),
+            ("a", "b\0", "invalid field value"),
+            ("server", " x", "invalid field value"),
+            ("te", "trailers", "connection-specific field"),
+            ("connection", "close", "connection-specific field"),
+            ("transfer-encoding", "chunked", "connection-specific field"),
+            ("content-length", "x", "invalid content-length"),
+        ] {
+            assert_eq!(malformed(&[(":status", "200"), (name, value)]), reason, "{name}");
+        }
+        let differ = [
+            (":status", "200"),
+            ("content-length", "1"),
+            ("content-length", "2"),
+        ];
+        assert_eq!(malformed(&differ), "content-length values differ");
+    }
+}

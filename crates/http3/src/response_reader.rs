@@ -1,0 +1,110 @@
+//! Reads the response on a request stream: the client's side.
+
+use bytes::Bytes;
+
+use crate::field_section::{FieldLimits, FieldSection};
+use crate::message::{Content, Event, MessageError, MessageFrames, Part, section_error};
+use crate::response_head::ResponseHead;
+use crate::trailers;
+use crate::uni_stream::Role;
+
+/// What a response answers, which decides whether content follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResponseTo {
+    /// A HEAD request: never any content (RFC 9110 §9.3.2).
+    Head,
+    /// A CONNECT request: after 2xx a tunnel, which only DATA frames make up (RFC 9114 §4.4).
+    Connect,
+    /// Any other request.
+    Other,
+}
+
+/// Reads the response on a request stream (RFC 9114 §4.1). Allocates only when a HEADERS frame arrives in
+/// pieces.
+#[derive(Debug)]
+pub struct ResponseReader {
+    frames: MessageFrames,
+    to: ResponseTo,
+}
+
+impl ResponseReader {
+    /// A stream at its beginning, on which the request `to` was sent.
+    pub fn new(limits: FieldLimits, to: ResponseTo) -> Self {
+        Self {
+            frames: MessageFrames::new(Role::Client, limits),
+            to,
+        }
+    }
+
+    /// Takes the next part from the front of `chunk`; `None`: all of it was consumed, feed the next.
+    /// [`Part::Head`] comes once for each informational response and once for the final one. `head` and
+    /// `trailers` are filled when [`Part::Head`] and [`Part::Trailers`] are returned, and hold nothing of use
+    /// after an error.
+    ///
+    /// # Errors
+    /// See [`MessageError`]. The reader then stays failed: every later call returns the same.
+    pub fn read(
+        &mut self,
+        chunk: &mut Bytes,
+        head: &mut ResponseHead,
+        trailers: &mut FieldSection,
+    ) -> Result<Option<Part>, MessageError> {
+        let part = self.read_part(chunk, head, trailers);
+        if let Err(error) = part {
+            self.frames.fail(error);
+        }
+        part
+    }
+
+    /// The server ended the stream cleanly.
+    ///
+    /// # Errors
+    /// H3_MESSAGE_ERROR, stream: no final head, or less content than `content-length` said (RFC 9114 §4.1.2).
+    /// H3_FRAME_ERROR, connection: inside a frame (§7.1).
+    pub fn finish(&self) -> Result<(), MessageError> {
+        self.frames.finish()
+    }
+
+    fn read_part(
+        &mut self,
+        chunk: &mut Bytes,
+        head: &mut ResponseHead,
+        trailers: &mut FieldSection,
+    ) -> Result<Option<Part>, MessageError> {
+        let limits = self.frames.limits();
+        match self.frames.next(chunk)? {
+            None => Ok(None),
+            Some(Event::Data(data)) => Ok(Some(Part::Data(data))),
+            Some(Event::Head(section)) => {
+                head.decode(self.frames.section(chunk, section), limits)
+                    .map_err(|error| section_error(error, MessageError::HeadTooLarge))?;
+                self.frames.consume(chunk, section);
+                if !head.is_informational() {
+                    let (content, length) = self.content_of(head);
+                    self.frames.expect_content(content, length);
+                }
+                Ok(Some(Part::Head))
+            }
+            Some(Event::Trailers(section)) => {
+                trailers::decode(self.frames.section(chunk, section), limits, trailers)
+                    .map_err(|error| section_error(error, MessageError::TrailersTooLarge))?;
+                self.frames.consume(chunk, section);
+                self.frames.expect_end();
+                Ok(Some(Part::Trailers))
+            }
+        }
+    }
+
+    /// What follows a final head (RFC 9110 §6.4.1). A response that never has content may still state the
+    /// length of what it stands for (RFC 9114 §4.1.2).
+    fn content_of(&self, head: &ResponseHead) -> (Content, Option<u64>) {
+        match (self.to, head.status()) {
+            (ResponseTo::Connect, 200..300) => (Content::Tunnel, None),
+            (ResponseTo::Head, _) | (_, 204 | 304) => (Content::Forbidden, None),
+            _ => (Content::Allowed, head.content_length()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! The trailers of a message (RFC 9114 §4.1, RFC 9110 §6.5).
+
+use crate::field::{self, Field};
+use crate::field_section::{FieldLimits, FieldSection};
+use crate::qpack::{self, DecodeError, FieldRules, Source};
+
+/// Replaces `trailers` by those in `encoded`, the payload of a HEADERS frame.
+pub(crate) fn decode(
+    encoded: &[u8],
+    limits: FieldLimits,
+    trailers: &mut FieldSection,
+) -> Result<(), DecodeError> {
+    qpack::decode(encoded, limits, trailers, &mut TrailerRules)
+}
+
+struct TrailerRules;
+
+impl FieldRules for TrailerRules {
+    fn check(&mut self, section: &FieldSection, index: usize, source: Source) -> Result<(), &'static str> {
+        let (name, value) = section.field(index);
+        if name.first() == Some(&b':') {
+            return Err("pseudo-header in trailers");
+        }
+        if source == Source::Literal && !field::is_name(name) {
+            return Err("invalid field name");
+        }
+        match Field::of(name) {
+            // What frames or routes a message cannot follow it (RFC 9110 §6.5.1).
+            Field::ContentLength | Field::Host => return Err("framing or routing field in trailers"),
+            Field::ConnectionSpecific | Field::Te => return Err("connection-specific field"),
+            Field::Other => {}
+        }
+        field::check_value(value).map_err(|_| "invalid field value")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::BytesMut;
+
+    fn decode_fields(fields: &[(&str, &str)]) -> Result<FieldSection, DecodeError> {
+        let mut encoded = BytesMut::new();
+        qpack::write_prefix(&mut encoded);
+        for (name, value) in fields {
+            qpack::write_field(&mut encoded, name.as_bytes(), value.as_bytes());
+        }
+        let mut trailers = FieldSection::new();
+        decode(
+            &encoded,
+            FieldLimits {
+                max_bytes: 1000,
+                max_fields: 10,
+            },
+            &mut trailers,
+        )
+        .map(|()| trailers)
+    }
+
+    #[test]
+    fn trailers_read_as_they_were_sent() {
+        let trailers = decode_fields(&[("grpc-status", "0"), ("etag", "x")]).unwrap();
+        assert_eq!(trailers.get(b"grpc-status"), Some(&b"0"[..]));
+        assert_eq!(trailers.len(), 2);
+    }
+
+    /// RFC 9114 §4.3.
+    #[test]
+    fn a_pseudo_header_in_trailers_is_malformed() {
+        for name in [":status", ":path", ":x"] {
+            let error = decode_fields(&[(name, "200")]).unwrap_err();
+            assert_eq!(error, DecodeError::Malformed("pseudo-header in trailers"));
+        }
+    }
+
+    /// RFC 9110 §6.5.1, RFC 9114 §4.2.
+    #[test]
+    fn framing_and_connection_fields_in_trailers_are_malformed() {
+        for name in ["content-length", "host", "te", "connection", "transfer-encoding"] {
+            assert!(
+                matches!(decode_fields(&[(name, "5")]), Err(DecodeError::Malformed(_))),
+                "{name}"
+            );
+        }
+    }
+
+    /// RFC 9114 §4.2 and §10.3.
+    #[test]
+    fn invalid_names_and_values_in_trailers_are_malformed() {
+        for (name, value) in [("A", "b"), ("", "b"), ("a", "b\n"), ("etag", " ")] {
+            assert!(
+                matches!(decode_fields(&[(name, value)]), Err(DecodeError::Malformed(_))),
+                "{name}"
+            );
+        }
+    }
+}
