@@ -1,0 +1,393 @@
+//! The task that owns one connection: the only demultiplexer. It accepts streams, has requests read, routed and
+//! delivered, watches open exchanges, and takes the connection down in order.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use quinn::{ConnectionError, RecvStream, SendStream};
+use tokio::time::{Instant, Sleep, sleep_until};
+use trilane_http3::{Code, Error, RequestHead, Settings};
+
+use crate::budget::BodyBudget;
+use crate::connection_state::{ConnectionState, StreamWork};
+use crate::exchange::{Exchange, wire_code};
+use crate::handler::Request;
+use crate::inbound::{Admission, Receiver, Received, Refusal};
+use crate::open_exchanges::OpenExchanges;
+use crate::peer_streams;
+use crate::rate::Bucket;
+use crate::response::Method;
+use crate::server::ServerState;
+use crate::shutdown::{Drain, Phase};
+use crate::slow_request;
+use crate::wire::code;
+
+/// Streams accepted, and slow streams served, before the other parts of the connection get their turn.
+const STREAMS_PER_TURN: usize = 64;
+
+/// How often open exchanges are looked at: a client that stops reading before the answer is noticed within two of
+/// these. Watching each from the start costs 0.2 µs a request; most are answered sooner.
+const SWEEP: Duration = Duration::from_millis(20);
+
+/// What a piece of work of one stream came to.
+pub(crate) enum Outcome {
+    /// Nothing is left to do.
+    Done,
+    /// A request that took more than one turn to arrive.
+    Request(Box<slow_request::Slow>),
+    /// The peer opened a stream and gave it up.
+    Abandoned,
+    /// The connection must end.
+    Fatal(Error),
+}
+
+/// Runs `quic` until it is closed, by the peer, by the server's stop, or for an error.
+pub(crate) async fn run(quic: quinn::Connection, server: Arc<ServerState>) {
+    let state = Arc::new(ConnectionState::new(quic.clone()));
+    let registration = server.connections.register(state.clone());
+    let mut accept_bi = pin!(quic.accept_bi());
+    let mut accept_uni = pin!(quic.accept_uni());
+    let mut task = Task::new(server.clone(), state);
+    poll_fn(|cx| {
+        task.state.register(cx.waker());
+        let mut turn = Turn::default();
+        task.adopt();
+        task.poll_requests(cx, &quic, accept_bi.as_mut(), &mut turn);
+        task.poll_peer_streams(cx, &quic, accept_uni.as_mut(), &mut turn);
+        task.poll_streams(cx, &mut turn);
+        task.poll_sweep(cx);
+        task.poll_drain(cx);
+        if task.over {
+            return Poll::Ready(());
+        }
+        if turn.more {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    })
+    .await;
+    drop(registration);
+}
+
+#[derive(Default)]
+struct Turn {
+    /// Something may still be ready: come back after the others.
+    more: bool,
+}
+
+struct Task {
+    server: Arc<ServerState>,
+    state: Arc<ConnectionState>,
+    /// Decoded in place for requests that arrive in one piece: no allocation for them.
+    head: RequestHead,
+    admission: Admission,
+    streams: FuturesUnordered<StreamWork>,
+    /// Requests being read or answers being written among `streams`; the rest only watch.
+    peers: FuturesUnordered<StreamWork>,
+    adopted: Vec<StreamWork>,
+    budget: Arc<BodyBudget>,
+    open: OpenExchanges,
+    sweep: Pin<Box<Sleep>>,
+    sweeping: bool,
+    drain: Drain,
+    abandoned: Bucket,
+    /// The id after the last request stream that was accepted.
+    next_stream: u64,
+    over: bool,
+}
+
+impl Task {
+    fn new(server: Arc<ServerState>, state: Arc<ConnectionState>) -> Self {
+        let limits = &server.limits;
+        let peers = FuturesUnordered::<StreamWork>::new();
+        let (control_state, settings) = (state.clone(), our_settings(&server));
+        peers.push(Box::pin(async move {
+            peer_streams::our_control(control_state, settings).await;
+            Outcome::Done
+        }));
+        Self {
+            head: RequestHead::new(),
+            admission: Admission::default(),
+            streams: FuturesUnordered::new(),
+            peers,
+            adopted: Vec::new(),
+            budget: BodyBudget::new(limits.max_unfinished_body_bytes),
+            open: OpenExchanges::new(server.table.clone(), state.clone()),
+            sweep: Box::pin(sleep_until(Instant::now())),
+            sweeping: false,
+            drain: Drain::new(),
+            abandoned: Bucket::new(limits.max_abandoned_streams_per_second),
+            next_stream: 0,
+            over: false,
+            server,
+            state,
+        }
+    }
+
+    fn adopt(&mut self) {
+        self.state.take_adopted(&mut self.adopted);
+        self.streams.extend(self.adopted.drain(..));
+    }
+
+    fn poll_requests<'q>(
+        &mut self,
+        cx: &mut Context<'_>,
+        quic: &'q quinn::Connection,
+        mut accept: Pin<&mut quinn::AcceptBi<'q>>,
+        turn: &mut Turn,
+    ) {
+        for _ in 0..STREAMS_PER_TURN {
+            // A full handler stops the accepting of streams: flow control then holds the peer back.
+            if self.over || self.server.table.handler().poll_ready(cx).is_pending() {
+                return;
+            }
+            match accept.as_mut().poll(cx) {
+                Poll::Pending => return,
+                Poll::Ready(Ok((send, recv))) => {
+                    accept.set(quic.accept_bi());
+                    self.take_stream(cx, send, recv);
+                }
+                Poll::Ready(Err(error)) => return self.closed(&error),
+            }
+        }
+        turn.more = true;
+    }
+
+    fn poll_peer_streams<'q>(
+        &mut self,
+        cx: &mut Context<'_>,
+        quic: &'q quinn::Connection,
+        mut accept: Pin<&mut quinn::AcceptUni<'q>>,
+        turn: &mut Turn,
+    ) {
+        for _ in 0..STREAMS_PER_TURN {
+            if self.over {
+                return;
+            }
+            match accept.as_mut().poll(cx) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(stream)) => {
+                    accept.set(quic.accept_uni());
+                    let (state, timeout) = (self.state.clone(), self.server.limits.header_timeout);
+                    self.peers.push(Box::pin(async move {
+                        match peer_streams::read(stream, state, timeout).await {
+                            Some(error) => Outcome::Fatal(error),
+                            None => Outcome::Abandoned,
+                        }
+                    }));
+                }
+                Poll::Ready(Err(error)) => return self.closed(&error),
+            }
+        }
+        self.poll_outcomes(cx, turn, |task| &mut task.peers);
+    }
+
+    fn poll_streams(&mut self, cx: &mut Context<'_>, turn: &mut Turn) {
+        self.poll_outcomes(cx, turn, |task| &mut task.streams);
+    }
+
+    fn poll_outcomes(
+        &mut self,
+        cx: &mut Context<'_>,
+        turn: &mut Turn,
+        which: impl Fn(&mut Self) -> &mut FuturesUnordered<StreamWork>,
+    ) {
+        for _ in 0..STREAMS_PER_TURN {
+            if self.over {
+                return;
+            }
+            match which(self).poll_next_unpin(cx) {
+                Poll::Pending | Poll::Ready(None) => return,
+                Poll::Ready(Some(outcome)) => self.take_outcome(outcome),
+            }
+        }
+        turn.more = true;
+    }
+
+    fn take_outcome(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Done => {}
+            Outcome::Abandoned => self.count_abandoned(),
+            Outcome::Fatal(error) => self.fail(&error),
+            Outcome::Request(mut slow) => {
+                let (send, received) = (slow.send, slow.received);
+                std::mem::swap(&mut self.head, &mut slow.head);
+                std::mem::swap(&mut self.admission, &mut slow.admission);
+                self.conclude(slow.receiver, send, received);
+                // A head of unusual size is not kept for the requests to come.
+                self.head = RequestHead::new();
+            }
+        }
+    }
+
+    /// A new bidirectional stream: read what is there, and set it aside only if that is not all.
+    fn take_stream(&mut self, cx: &mut Context<'_>, send: SendStream, recv: RecvStream) {
+        let id = u64::from(recv.id());
+        if self.drain.refuses(id) {
+            return reject(send, recv);
+        }
+        self.next_stream = self.next_stream.max(id + 4);
+        let mut receiver = Receiver::new(recv, &self.server.limits);
+        let gate = self.server.gate();
+        match receiver.poll(cx, &gate, &mut self.head, &mut self.admission, None) {
+            Poll::Ready(received) => self.conclude(receiver, send, received),
+            Poll::Pending => {
+                let head = if receiver.has_head() { std::mem::take(&mut self.head) } else { RequestHead::new() };
+                let admission = std::mem::take(&mut self.admission);
+                let share = self.budget.share(id);
+                let slow = slow_request::Slow { send, receiver, head, admission, received: Received::Abandoned };
+                self.streams.push(Box::pin(slow_request::read(self.server.clone(), slow, share)));
+            }
+        }
+    }
+
+    /// A request stream was read as far as it will be.
+    fn conclude(&mut self, mut receiver: Receiver, mut send: SendStream, received: Received) {
+        match received {
+            Received::Complete => {
+                let body = receiver.take_body();
+                self.deliver(send, body);
+            }
+            Received::Refused(refusal) => self.refuse(receiver, send, &refusal),
+            Received::Malformed(error) => {
+                self.server.counters.requests_malformed.fetch_add(1, Relaxed);
+                tracing::debug!(reason = error.reason, "malformed request");
+                let _ = send.reset(wire_code(error.code));
+                let _ = receiver.recv().stop(wire_code(error.code));
+                self.count_abandoned();
+            }
+            Received::Fatal(error) => {
+                let _ = send.reset(wire_code(error.code));
+                let _ = receiver.recv().stop(wire_code(error.code));
+                self.fail(&error);
+            }
+            Received::WebTransport { .. } => {
+                // No session can exist yet: the stream is refused, the connection lives.
+                let refused = code(trilane_http3::code::WT_BUFFERED_STREAM_REJECTED);
+                let _ = send.reset(refused);
+                let _ = receiver.recv().stop(refused);
+                self.count_abandoned();
+            }
+            Received::Abandoned => {
+                let _ = send.reset(wire_code(Code::H3_REQUEST_CANCELLED));
+                let _ = receiver.recv().stop(wire_code(Code::H3_REQUEST_CANCELLED));
+                self.count_abandoned();
+            }
+        }
+    }
+
+    fn deliver(&mut self, send: SendStream, body: Bytes) {
+        let counters = &self.server.counters;
+        counters.requests.fetch_add(1, Relaxed);
+        counters.body_bytes_received.fetch_add(body.len() as u64, Relaxed);
+        let id = self.server.table.open(self.state.clone(), Method::of(self.head.method()), send);
+        self.open.add(id);
+        self.server.table.handler().request(
+            Request {
+                head: &self.head,
+                route: self.admission.route,
+                params: &self.admission.params,
+                body,
+                remote_address: self.state.quic.remote_address(),
+            },
+            Exchange::new(self.server.table.clone(), id),
+        );
+    }
+
+    /// Answers a request that no handler sees, and politely leaves the rest of it unread (RFC 9114 §4.1).
+    fn refuse(&mut self, mut receiver: Receiver, send: SendStream, refusal: &Refusal) {
+        self.server.counters.requests.fetch_add(1, Relaxed);
+        // Without a head the method is unknown; an answer with a body is then the safe one.
+        let method = if receiver.has_head() { Method::of(self.head.method()) } else { Method::Other };
+        self.server.table.refuse(&self.state, method, send, refusal);
+        let _ = receiver.recv().stop(wire_code(Code::H3_NO_ERROR));
+    }
+
+    fn count_abandoned(&mut self) {
+        if !self.abandoned.take() {
+            let code = Code::H3_EXCESSIVE_LOAD;
+            self.fail(&Error::connection(code, "too many streams opened and given up"));
+        }
+    }
+
+    fn fail(&mut self, error: &Error) {
+        if self.over {
+            return;
+        }
+        self.server.counters.protocol_errors.fetch_add(1, Relaxed);
+        tracing::debug!(code = error.code.value(), reason = error.reason, "connection error");
+        self.state.quic.close(wire_code(error.code), error.reason.as_bytes());
+        self.over = true;
+    }
+
+    fn closed(&mut self, error: &ConnectionError) {
+        tracing::debug!(%error, "connection closed");
+        self.over = true;
+    }
+
+    /// Looks at exchanges that are open for longer than a moment, and at answers not yet acknowledged.
+    fn poll_sweep(&mut self, cx: &mut Context<'_>) {
+        if !self.sweeping {
+            if self.open.is_empty() && self.state.finished_is_empty() {
+                return;
+            }
+            self.sweeping = true;
+            self.sweep.as_mut().reset(Instant::now() + SWEEP);
+        }
+        while self.sweep.as_mut().poll(cx).is_ready() {
+            self.open.sweep(&mut self.streams);
+            if self.open.is_empty() && self.state.finished_is_empty() {
+                self.sweeping = false;
+                return;
+            }
+            self.sweep.as_mut().reset(Instant::now() + SWEEP);
+        }
+    }
+
+    /// A graceful stop: announce, decide on the last request, wait for what is under way, close (RFC 9114 §5.2).
+    fn poll_drain(&mut self, cx: &mut Context<'_>) {
+        if self.over || !self.server.is_draining() {
+            return;
+        }
+        let round_trip = self.state.quic.rtt();
+        match self.drain.poll(cx, round_trip) {
+            Phase::Announce => self.state.goaway.send(peer_streams::GOAWAY_ANNOUNCE),
+            Phase::Decide => {
+                self.drain.decided(self.next_stream);
+                self.state.goaway.send(self.next_stream);
+            }
+            Phase::Wait => {}
+        }
+        if self.drain.is_decided() && self.is_idle() {
+            self.state.quic.close(wire_code(Code::H3_NO_ERROR), b"");
+            self.over = true;
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.state.exchanges.load(SeqCst) == 0
+            && self.streams.is_empty()
+            && self.open.is_empty()
+            && self.state.finished_is_empty()
+    }
+}
+
+/// RFC 9114 §5.2: not processed, so the client may try again elsewhere.
+fn reject(mut send: SendStream, mut recv: RecvStream) {
+    let _ = send.reset(wire_code(Code::H3_REQUEST_REJECTED));
+    let _ = recv.stop(wire_code(Code::H3_REQUEST_REJECTED));
+}
+
+fn our_settings(server: &ServerState) -> Settings {
+    Settings {
+        max_field_section_size: Some(server.limits.max_header_bytes as u64),
+        enable_connect_protocol: true,
+        ..Settings::default()
+    }
+}

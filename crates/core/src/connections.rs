@@ -1,0 +1,193 @@
+//! The connections of a server: how many there are, from where, and how to reach them.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
+
+use slab::Slab;
+use tokio::sync::Notify;
+
+use crate::connection_state::ConnectionState;
+use crate::limits::Limits;
+use crate::stats::Counters;
+use crate::sync::lock;
+
+/// Counts connections from the first packet on, and knows those whose handshake is done.
+pub(crate) struct Connections {
+    table: Mutex<Table>,
+    counters: Arc<Counters>,
+    empty: Notify,
+}
+
+#[derive(Default)]
+struct Table {
+    open: Slab<Arc<ConnectionState>>,
+    /// Connections and handshakes by client address.
+    by_ip: HashMap<IpAddr, usize>,
+    total: usize,
+    handshakes: usize,
+}
+
+/// What to do with a new connection attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Accept,
+    /// Have the client prove its address first.
+    Validate,
+    Refuse,
+}
+
+impl Connections {
+    pub(crate) fn new(counters: Arc<Counters>) -> Arc<Self> {
+        Arc::new(Self { table: Mutex::default(), counters, empty: Notify::new() })
+    }
+
+    pub(crate) fn judge(&self, ip: IpAddr, validated: bool, limits: &Limits) -> Verdict {
+        let table = lock(&self.table);
+        let from_ip = table.by_ip.get(&ip).copied().unwrap_or(0);
+        if table.total >= limits.max_connections {
+            return Verdict::Refuse;
+        }
+        if !validated && table.handshakes >= limits.retry_above_handshakes {
+            return Verdict::Validate;
+        }
+        // An address may be forged until it is validated: the count by address holds only then.
+        match (from_ip >= limits.max_connections_per_ip, validated) {
+            (false, _) => Verdict::Accept,
+            (true, false) => Verdict::Validate,
+            (true, true) => Verdict::Refuse,
+        }
+    }
+
+    /// Counts a connection until the place is dropped.
+    pub(crate) fn enter(self: &Arc<Self>, ip: IpAddr) -> Place {
+        let mut table = lock(&self.table);
+        table.total += 1;
+        table.handshakes += 1;
+        *table.by_ip.entry(ip).or_insert(0) += 1;
+        Place { connections: self.clone(), ip, in_handshake: true }
+    }
+
+    /// Makes a connection reachable until the registration is dropped.
+    pub(crate) fn register(self: &Arc<Self>, state: Arc<ConnectionState>) -> Registration {
+        self.counters.connections_total.fetch_add(1, Relaxed);
+        self.counters.connections_active.fetch_add(1, Relaxed);
+        let key = lock(&self.table).open.insert(state);
+        Registration { connections: self.clone(), key }
+    }
+
+    /// Wakes the task of every connection: the server's state has changed.
+    pub(crate) fn wake_all(&self) {
+        for (_, connection) in &lock(&self.table).open {
+            connection.idle();
+        }
+    }
+
+    /// Waits until there is neither a connection nor a handshake.
+    pub(crate) async fn none_left(&self) {
+        loop {
+            let emptied = self.empty.notified();
+            if lock(&self.table).total == 0 {
+                return;
+            }
+            emptied.await;
+        }
+    }
+}
+
+/// One connection's place in the count.
+pub(crate) struct Place {
+    connections: Arc<Connections>,
+    ip: IpAddr,
+    in_handshake: bool,
+}
+
+impl Place {
+    /// The handshake is over.
+    pub(crate) fn established(&mut self) {
+        if std::mem::replace(&mut self.in_handshake, false) {
+            lock(&self.connections.table).handshakes -= 1;
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.established();
+        let mut table = lock(&self.connections.table);
+        table.total -= 1;
+        if let Some(count) = table.by_ip.get_mut(&self.ip) {
+            *count -= 1;
+            if *count == 0 {
+                table.by_ip.remove(&self.ip);
+            }
+        }
+        if table.total == 0 {
+            self.connections.empty.notify_waiters();
+        }
+    }
+}
+
+/// A connection that can be reached.
+pub(crate) struct Registration {
+    connections: Arc<Connections>,
+    key: usize,
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        lock(&self.connections.table).open.remove(self.key);
+        self.connections.counters.connections_active.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn limits() -> Limits {
+        Limits {
+            max_connections: 3,
+            max_connections_per_ip: 2,
+            retry_above_handshakes: 2,
+            ..Limits::default()
+        }
+    }
+
+    #[test]
+    fn many_handshakes_at_once_must_validate_their_address() {
+        let connections = Connections::new(Arc::new(Counters::new()));
+        let mut first = connections.enter("::1".parse().unwrap());
+        let _second = connections.enter("::2".parse().unwrap());
+        assert_eq!(connections.judge(IP, false, &limits()), Verdict::Validate);
+        first.established();
+        assert_eq!(connections.judge(IP, false, &limits()), Verdict::Accept);
+    }
+
+    #[test]
+    fn one_address_is_refused_at_its_limit_only_once_it_is_proven() {
+        let connections = Connections::new(Arc::new(Counters::new()));
+        let places: Vec<_> = (0..2)
+            .map(|_| {
+                let mut place = connections.enter(IP);
+                place.established();
+                place
+            })
+            .collect();
+        assert_eq!(connections.judge(IP, false, &limits()), Verdict::Validate);
+        assert_eq!(connections.judge(IP, true, &limits()), Verdict::Refuse);
+        drop(places);
+        assert_eq!(connections.judge(IP, true, &limits()), Verdict::Accept);
+    }
+
+    #[test]
+    fn the_total_is_a_limit_for_everybody() {
+        let connections = Connections::new(Arc::new(Counters::new()));
+        let _places: Vec<_> =
+            (1..=3).map(|i| connections.enter(IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, i)))).collect();
+        assert_eq!(connections.judge("::1".parse().unwrap(), true, &limits()), Verdict::Refuse);
+    }
+}

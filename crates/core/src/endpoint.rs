@@ -1,0 +1,103 @@
+//! The UDP socket and the front door: who may begin a handshake, and what becomes of it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use quinn::crypto::rustls::QuicServerConfig;
+use quinn::{Endpoint, EndpointConfig, IdleTimeout, Incoming, TokioRuntime, TransportConfig, VarInt};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::connection;
+use crate::connections::{Place, Verdict};
+use crate::limits::Limits;
+use crate::server::{BindError, ServerState};
+
+/// Socket buffers asked of the kernel, which gives what it allows: a burst from many clients must not be lost while
+/// the IO thread answers others.
+const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+
+/// Binds `address`. Must be called inside the tokio runtime that is to drive the endpoint.
+pub(crate) fn bind(
+    address: SocketAddr,
+    tls: rustls::ServerConfig,
+    limits: &Limits,
+) -> Result<Endpoint, BindError> {
+    let socket = bind_socket(address).map_err(|error| BindError::new(address, error))?;
+    let config = server_config(tls, limits)?;
+    Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(TokioRuntime))
+        .map_err(|error| BindError::new(address, error))
+}
+
+fn bind_socket(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() && address.ip().is_unspecified() {
+        // "::" means every address, IPv4 included, as in Node, Bun and Deno.
+        socket.set_only_v6(false)?;
+    }
+    // The kernel's maximum may be lower; a smaller buffer is no error.
+    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
+    let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+fn server_config(tls: rustls::ServerConfig, limits: &Limits) -> Result<quinn::ServerConfig, BindError> {
+    let crypto = QuicServerConfig::try_from(tls).map_err(|_| BindError::NoInitialCipherSuite)?;
+    let mut transport = TransportConfig::default();
+    transport
+        .max_concurrent_bidi_streams(VarInt::from_u32(limits.max_concurrent_streams))
+        .max_concurrent_uni_streams(VarInt::from_u32(limits.max_uni_streams))
+        .stream_receive_window(VarInt::from_u32(limits.stream_receive_window))
+        .receive_window(VarInt::from_u32(limits.connection_receive_window))
+        .send_window(limits.send_window)
+        .datagram_receive_buffer_size(None)
+        .max_idle_timeout(IdleTimeout::try_from(limits.idle_timeout).ok());
+    let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    config.transport_config(Arc::new(transport));
+    Ok(config)
+}
+
+/// Lets connections in until the endpoint is closed.
+pub(crate) async fn accept(endpoint: Endpoint, server: Arc<ServerState>) {
+    while let Some(incoming) = endpoint.accept().await {
+        let ip = incoming.remote_address().ip();
+        if server.is_draining() {
+            incoming.refuse();
+            continue;
+        }
+        match server.connections.judge(ip, incoming.remote_address_validated(), &server.limits) {
+            Verdict::Accept => {
+                let place = server.connections.enter(ip);
+                tokio::spawn(handshake(incoming, place, server.clone()));
+            }
+            // A client that cannot be asked has been validated already.
+            Verdict::Validate if incoming.may_retry() => drop(incoming.retry()),
+            Verdict::Validate | Verdict::Refuse => {
+                server.counters.connections_refused.fetch_add(1, Relaxed);
+                incoming.refuse();
+            }
+        }
+    }
+}
+
+async fn handshake(incoming: Incoming, mut place: Place, server: Arc<ServerState>) {
+    let connected = match incoming.accept() {
+        Ok(connecting) => tokio::time::timeout(server.limits.handshake_timeout, connecting).await,
+        Err(error) => Ok(Err(error)),
+    };
+    place.established();
+    match connected {
+        Ok(Ok(quic)) => Box::pin(connection::run(quic, server)).await,
+        Ok(Err(error)) => {
+            server.counters.handshakes_failed.fetch_add(1, Relaxed);
+            tracing::debug!(%error, "handshake failed");
+        }
+        Err(_) => {
+            server.counters.handshakes_failed.fetch_add(1, Relaxed);
+            tracing::debug!("handshake timed out");
+        }
+    }
+    drop(place);
+}

@@ -1,0 +1,414 @@
+//! One request and its answer: who owns it, and the three ways it ends (finished, aborted, connection gone).
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use quinn::SendStream;
+use slab::Slab;
+use trilane_http3::{Code, FieldError};
+
+use crate::connection::Outcome;
+use crate::connection_state::ConnectionState;
+use crate::handler::{ExchangeEvent, Handler};
+use crate::inbound::Refusal;
+use crate::outbound::{self, Outbound, WriteError};
+use crate::response::{BodyRule, Encoder, Method, body_rule};
+use crate::stats::Counters;
+use crate::sync::lock;
+use crate::wire::code;
+
+/// Names one exchange of a server. A slot is used again, its generation is not (it wraps after 2³² requests).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ExchangeId {
+    /// Index in the server's table; small, used again.
+    pub slot: u32,
+    /// Tells the slot's users apart.
+    pub generation: u32,
+}
+
+/// Why a call on an exchange was refused. Nothing was sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExchangeError {
+    /// It is over: answered, aborted, or its connection is gone.
+    #[error("the exchange is over: it was answered, aborted, or its connection is gone")]
+    Gone,
+    /// The head was already sent.
+    #[error("the answer has already begun")]
+    AlreadyStarted,
+    /// A body was written before the head.
+    #[error("the answer has not begun: send its status and fields first")]
+    NotStarted,
+    /// The status is not one of a final answer.
+    #[error("status {0} is not that of a final answer: use 200 to 599")]
+    Status(u16),
+    /// A field may not be sent. The exchange is still open, another answer may be given.
+    #[error("the answer's fields are not allowed in HTTP/3: {0}")]
+    Field(#[from] FieldError),
+    /// More was written than the queue takes; wait for [`ExchangeEvent::Drained`].
+    #[error("the answer's queue is full: wait until it has drained")]
+    Full,
+}
+
+/// Whether the writer of a streaming answer wants to hear [`ExchangeEvent::Drained`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notify {
+    /// No: it goes on writing.
+    Never,
+    /// Once, when all that was written so far has been sent.
+    WhenDrained,
+}
+
+/// All open exchanges of a server.
+pub struct ExchangeTable {
+    slots: Mutex<Slots>,
+    counters: Arc<Counters>,
+    encoder: Encoder,
+    handler: Arc<dyn Handler>,
+}
+
+#[derive(Default)]
+struct Slots {
+    slab: Slab<Slot>,
+    next_generation: u32,
+}
+
+struct Slot {
+    generation: u32,
+    method: Method,
+    connection: Arc<ConnectionState>,
+    answer: Answer,
+}
+
+enum Answer {
+    Awaited(SendStream),
+    Streaming(Arc<Outbound>),
+}
+
+impl ExchangeTable {
+    pub(crate) fn new(counters: Arc<Counters>, handler: Arc<dyn Handler>) -> Self {
+        Self { slots: Mutex::default(), counters, encoder: Encoder::new(), handler }
+    }
+
+    pub(crate) fn handler(&self) -> &dyn Handler {
+        &*self.handler
+    }
+
+    /// Answers on a stream that never became an exchange, with a short text that names the status.
+    pub(crate) fn refuse(
+        &self,
+        connection: &Arc<ConnectionState>,
+        method: Method,
+        send: SendStream,
+        refusal: &Refusal,
+    ) {
+        let text = reason_phrase(refusal.status);
+        let allow = refusal.allow.as_deref().map(|allow| (&b"allow"[..], allow.as_bytes()));
+        let fields = [(&b"content-type"[..], &b"text/plain;charset=utf-8"[..])].into_iter().chain(allow);
+        let body = Bytes::from_static(text.as_bytes());
+        self.write_whole(connection, send, self.encoder.whole(method, refusal.status, fields, body));
+    }
+
+    pub(crate) fn open(&self, connection: Arc<ConnectionState>, method: Method, send: SendStream) -> ExchangeId {
+        self.counters.requests_active.fetch_add(1, Relaxed);
+        connection.exchanges.fetch_add(1, SeqCst);
+        let mut slots = lock(&self.slots);
+        let generation = slots.next_generation;
+        slots.next_generation = generation.wrapping_add(1);
+        let answer = Answer::Awaited(send);
+        let slot = slots.slab.insert(Slot { generation, method, connection, answer }) as u32;
+        ExchangeId { slot, generation }
+    }
+
+    /// Where the client of an open exchange is; `None` when the exchange is over.
+    pub fn remote_address(&self, id: ExchangeId) -> Option<SocketAddr> {
+        let mut slots = lock(&self.slots);
+        slots.get(id).ok().map(|slot| slot.connection.quic.remote_address())
+    }
+
+    /// Sends a whole answer. With [`ExchangeError::Field`] and [`ExchangeError::Status`] the exchange stays open.
+    pub fn respond<'a>(
+        &self,
+        id: ExchangeId,
+        status: u16,
+        fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
+        body: Bytes,
+    ) -> Result<(), ExchangeError> {
+        check_head(status, fields.clone())?;
+        let (method, connection, send) = self.take_awaited(id)?;
+        let length = body.len() as u64;
+        let chunks = self.encoder.whole(method, status, fields, body);
+        self.counters.body_bytes_sent.fetch_add(length, Relaxed);
+        self.write_whole(&connection, send, chunks);
+        self.over(&connection);
+        Ok(())
+    }
+
+    /// Sends the head of an answer whose body follows by [`write`](Self::write). Returns `false` if the method
+    /// or the status rules out a body: the answer is then complete.
+    pub fn start<'a>(
+        self: &Arc<Self>,
+        id: ExchangeId,
+        status: u16,
+        fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
+    ) -> Result<bool, ExchangeError> {
+        check_head(status, fields.clone())?;
+        let mut slots = lock(&self.slots);
+        let slot = slots.get(id)?;
+        if matches!(slot.answer, Answer::Streaming(_)) {
+            return Err(ExchangeError::AlreadyStarted);
+        }
+        let head = self.encoder.head(slot.method, status, fields.clone());
+        if body_rule(slot.method, status) != BodyRule::Allowed {
+            drop(slots);
+            let (_, connection, send) = self.take_awaited(id)?;
+            self.write_whole(&connection, send, [head, Bytes::new()]);
+            self.over(&connection);
+            return Ok(false);
+        }
+        let declared = fields.clone().find(|(name, _)| *name == b"content-length").and_then(|(_, v)| parse_length(v));
+        let queue = Arc::new(Outbound::new(head, declared));
+        let connection = slot.connection.clone();
+        if let Answer::Awaited(send) = std::mem::replace(&mut slot.answer, Answer::Streaming(queue.clone())) {
+            connection.adopt(outbound::send(self.clone(), id, send, queue).map(|()| Outcome::Done));
+        }
+        Ok(true)
+    }
+
+    /// Queues a chunk of a started answer's body, taken whole; an empty one is not sent. A writer that has written
+    /// 64 KiB asks to be told and waits; one that does not is refused at 256 KiB.
+    pub fn write(&self, id: ExchangeId, chunk: Bytes, notify: Notify) -> Result<(), ExchangeError> {
+        let length = chunk.len() as u64;
+        self.streaming(id)?.push(chunk, notify).map_err(|error| match error {
+            WriteError::Full => ExchangeError::Full,
+            WriteError::Ended => ExchangeError::Gone,
+        })?;
+        self.counters.body_bytes_sent.fetch_add(length, Relaxed);
+        Ok(())
+    }
+
+    /// Ends a started answer's body: a clean FIN once everything was sent.
+    pub fn finish(&self, id: ExchangeId) -> Result<(), ExchangeError> {
+        self.streaming(id)?.finish();
+        Ok(())
+    }
+
+    /// Gives the exchange up: RESET_STREAM with `code` (RFC 9114 §8.1). Whatever was written before may be lost.
+    pub fn reset(&self, id: ExchangeId, code: Code) -> Result<(), ExchangeError> {
+        let slot = lock(&self.slots).take(id)?;
+        self.counters.requests_aborted.fetch_add(1, Relaxed);
+        match slot.answer {
+            Answer::Awaited(mut send) => {
+                let _ = send.reset(wire_code(code));
+            }
+            Answer::Streaming(queue) => queue.reset(code),
+        }
+        self.over(&slot.connection);
+        Ok(())
+    }
+
+    /// The writer of a streaming answer is done, or found the peer gone.
+    pub(crate) fn ended(&self, id: ExchangeId, outcome: outbound::Outcome) {
+        let Ok(slot) = lock(&self.slots).take(id) else { return };
+        match outcome {
+            outbound::Outcome::Done => {}
+            outbound::Outcome::Reset { .. } => _ = self.counters.requests_aborted.fetch_add(1, Relaxed),
+            outbound::Outcome::Aborted { code } => {
+                self.counters.requests_aborted.fetch_add(1, Relaxed);
+                self.handler.exchange_event(id, ExchangeEvent::Aborted { code });
+            }
+        }
+        self.over(&slot.connection);
+    }
+
+    /// The queue of a streaming answer is empty.
+    pub(crate) fn drained(&self, id: ExchangeId) {
+        self.handler.exchange_event(id, ExchangeEvent::Drained);
+    }
+
+    /// The client does not want the answer any more, or is gone.
+    pub(crate) fn abort(&self, id: ExchangeId, code: Option<u64>) {
+        let Ok(slot) = lock(&self.slots).take(id) else { return };
+        match slot.answer {
+            Answer::Awaited(mut send) => {
+                let _ = send.reset(wire_code(Code::H3_REQUEST_CANCELLED));
+            }
+            Answer::Streaming(queue) => queue.reset(Code::H3_REQUEST_CANCELLED),
+        }
+        self.counters.requests_aborted.fetch_add(1, Relaxed);
+        self.handler.exchange_event(id, ExchangeEvent::Aborted { code });
+        self.over(&slot.connection);
+    }
+
+    /// A future that tells when the client stops reading an answer that has not begun; `None` if there is
+    /// nothing to watch.
+    pub(crate) fn watch(
+        &self,
+        id: ExchangeId,
+    ) -> Option<impl Future<Output = Result<Option<quinn::VarInt>, quinn::StoppedError>> + Send + use<>> {
+        let mut slots = lock(&self.slots);
+        match &slots.get(id).ok()?.answer {
+            Answer::Awaited(send) => Some(send.stopped()),
+            Answer::Streaming(_) => None,
+        }
+    }
+
+    pub(crate) fn is_open(&self, id: ExchangeId) -> bool {
+        lock(&self.slots).get(id).is_ok()
+    }
+
+    /// Writes a complete answer into its stream at once if flow control lets it, else hands the rest to the
+    /// connection's task.
+    pub(crate) fn write_whole(&self, connection: &Arc<ConnectionState>, mut send: SendStream, chunks: [Bytes; 2]) {
+        let mut chunks = chunks;
+        let chunks = if chunks[1].is_empty() { &mut chunks[..1] } else { &mut chunks[..] };
+        // The waker is not needed: what does not fit is polled again by the connection's own task.
+        let mut cx = Context::from_waker(Waker::noop());
+        let result = pin!(send.write_all_chunks(chunks)).poll(&mut cx);
+        match result {
+            Poll::Ready(Ok(())) => {
+                let _ = send.finish();
+                connection.finished(send);
+            }
+            // Stopped by the peer or connection lost: there is nobody left to tell.
+            Poll::Ready(Err(_)) => {
+                let _ = send.reset(wire_code(Code::H3_REQUEST_CANCELLED));
+            }
+            Poll::Pending => {
+                let rest: Vec<Bytes> = chunks.iter().filter(|chunk| !chunk.is_empty()).cloned().collect();
+                connection.adopt(outbound::send_rest(send, rest).map(|()| Outcome::Done));
+            }
+        }
+    }
+
+    fn take_awaited(&self, id: ExchangeId) -> Result<(Method, Arc<ConnectionState>, SendStream), ExchangeError> {
+        let mut slots = lock(&self.slots);
+        if matches!(slots.get(id)?.answer, Answer::Streaming(_)) {
+            return Err(ExchangeError::AlreadyStarted);
+        }
+        let Slot { method, connection, answer, .. } = slots.take(id)?;
+        match answer {
+            Answer::Awaited(send) => Ok((method, connection, send)),
+            Answer::Streaming(_) => Err(ExchangeError::AlreadyStarted),
+        }
+    }
+
+    fn streaming(&self, id: ExchangeId) -> Result<Arc<Outbound>, ExchangeError> {
+        match &lock(&self.slots).get(id)?.answer {
+            Answer::Streaming(queue) => Ok(queue.clone()),
+            Answer::Awaited(_) => Err(ExchangeError::NotStarted),
+        }
+    }
+
+    fn over(&self, connection: &ConnectionState) {
+        self.counters.requests_active.fetch_sub(1, Relaxed);
+        if connection.exchanges.fetch_sub(1, SeqCst) == 1 {
+            connection.idle();
+        }
+    }
+}
+
+impl std::fmt::Debug for ExchangeTable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ExchangeTable").field("open", &lock(&self.slots).slab.len()).finish_non_exhaustive()
+    }
+}
+
+impl Slots {
+    fn get(&mut self, id: ExchangeId) -> Result<&mut Slot, ExchangeError> {
+        match self.slab.get_mut(id.slot as usize) {
+            Some(slot) if slot.generation == id.generation => Ok(slot),
+            _ => Err(ExchangeError::Gone),
+        }
+    }
+
+    fn take(&mut self, id: ExchangeId) -> Result<Slot, ExchangeError> {
+        self.get(id)?;
+        Ok(self.slab.remove(id.slot as usize))
+    }
+}
+
+/// The right to answer one request. Dropped unanswered, the stream is reset with H3_INTERNAL_ERROR, so that no
+/// client takes silence for an empty answer.
+#[derive(Debug)]
+pub struct Exchange {
+    table: Arc<ExchangeTable>,
+    id: ExchangeId,
+    kept: bool,
+}
+
+impl Exchange {
+    pub(crate) fn new(table: Arc<ExchangeTable>, id: ExchangeId) -> Self {
+        Self { table, id, kept: false }
+    }
+
+    /// The exchange's name in events and in the table.
+    pub fn id(&self) -> ExchangeId {
+        self.id
+    }
+
+    /// Gives up the handle but not the exchange: who keeps the id answers through the table.
+    pub fn into_id(mut self) -> ExchangeId {
+        self.kept = true;
+        self.id
+    }
+
+    /// Sends a whole answer; see [`ExchangeTable::respond`].
+    pub fn respond<'a>(
+        mut self,
+        status: u16,
+        fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
+        body: Bytes,
+    ) -> Result<(), ExchangeError> {
+        let result = self.table.respond(self.id, status, fields, body);
+        self.kept = result.is_ok();
+        result
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if !self.kept {
+            let _ = self.table.reset(self.id, Code::H3_INTERNAL_ERROR);
+        }
+    }
+}
+
+fn check_head<'a>(
+    status: u16,
+    fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+) -> Result<(), ExchangeError> {
+    if !(200..=599).contains(&status) {
+        return Err(ExchangeError::Status(status));
+    }
+    for (name, value) in fields {
+        trilane_http3::check_field(name, value)?;
+    }
+    Ok(())
+}
+
+/// RFC 9110 §15, for the statuses the core answers by itself.
+fn reason_phrase(status: u16) -> &'static str {
+    match status {
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        413 => "Content Too Large",
+        431 => "Request Header Fields Too Large",
+        501 => "Not Implemented",
+        _ => "",
+    }
+}
+
+fn parse_length(value: &[u8]) -> Option<u64> {
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+pub(crate) fn wire_code(value: Code) -> quinn::VarInt {
+    code(value.value())
+}

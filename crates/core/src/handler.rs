@@ -1,0 +1,58 @@
+//! The one seam between the core and whoever answers: a Rust program, or the JavaScript binding.
+
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use trilane_http3::RequestHead;
+
+use crate::exchange::{Exchange, ExchangeId};
+use crate::router::{ParamSpan, RouteId};
+
+/// One request, complete with its body, borrowed for the time of the call.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// Method, authority, path and fields, checked against RFC 9114 §4.
+    pub head: &'a RequestHead,
+    /// The route that matched; `None`: the fallback.
+    pub route: Option<RouteId>,
+    /// Byte ranges of the route's parameters in `head.path()`, in the order of their names.
+    pub params: &'a [ParamSpan],
+    /// The whole body; empty if there was none.
+    pub body: Bytes,
+    /// Where the client is now; connections migrate (RFC 9000 §9).
+    pub remote_address: SocketAddr,
+}
+
+/// What happens to an exchange after its request was delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExchangeEvent {
+    /// The client reset the stream, stopped reading (`code` is its HTTP/3 error code), or vanished (`None`).
+    /// Nothing more is sent; every later call on the exchange is refused.
+    Aborted {
+        /// The peer's error code, if it sent one.
+        code: Option<u64>,
+    },
+    /// All that was written to a streaming answer was accepted by QUIC: time to write more. Told to a writer that asked
+    /// ([`crate::Notify`]).
+    Drained,
+}
+
+/// Answers requests. Called on the IO thread: an implementation must not block.
+pub trait Handler: Send + Sync + 'static {
+    /// Whether there is room for another request. Pending stops the accepting of streams on every connection
+    /// until the waker is called: QUIC flow control then holds the peers back, and no queue grows.
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let _ = cx;
+        Poll::Ready(())
+    }
+
+    /// Takes a request. `exchange` is answered now or later, from any thread; dropped unanswered, it resets the
+    /// stream with H3_INTERNAL_ERROR.
+    fn request(&self, request: Request<'_>, exchange: Exchange);
+
+    /// Hears what becomes of an exchange that was not answered at once.
+    fn exchange_event(&self, id: ExchangeId, event: ExchangeEvent) {
+        let _ = (id, event);
+    }
+}

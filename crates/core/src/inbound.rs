@@ -1,0 +1,282 @@
+//! A request on its way in: from the first byte of its stream to a complete request, or to the reason why not.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use quinn::{Chunk, ReadError, RecvStream};
+use trilane_http3::{
+    BidiKind, Error, FieldSection, MessageError, Part, RequestHead, RequestReader, classify_bidi,
+};
+
+use crate::budget::Share;
+use crate::limits::Limits;
+use crate::router::{Match, ParamSpan, RouteId, Router};
+
+/// Chunks read in one go before other streams get their turn.
+const CHUNKS_PER_TURN: usize = 32;
+
+/// The longest prefix by which a bidirectional stream says what it is: two variable-length integers.
+const MAX_PREFIX_BYTES: usize = 16;
+
+/// How reading a request ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// All of it is here: head, admission and body.
+    Complete,
+    /// It gets this answer, and the rest of it is not read.
+    Refused(Refusal),
+    /// A WebTransport stream of this session.
+    WebTransport { session: u64 },
+    /// Malformed, or cut short by a clean end: a stream error (RFC 9114 §4.1.2).
+    Malformed(Error),
+    /// The connection must end.
+    Fatal(Error),
+    /// The client reset the stream, or is gone.
+    Abandoned,
+}
+
+/// A final answer that needs no handler.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    pub(crate) allow: Option<String>,
+}
+
+impl Refusal {
+    pub(crate) fn status(status: u16) -> Self {
+        Self { status, allow: None }
+    }
+}
+
+/// What the router said of a request.
+#[derive(Debug, Default)]
+pub(crate) struct Admission {
+    pub(crate) route: Option<RouteId>,
+    pub(crate) params: Vec<ParamSpan>,
+}
+
+/// Who may be asked where a request goes.
+pub(crate) struct Gate<'a> {
+    pub(crate) router: &'a Router,
+    pub(crate) has_fallback: bool,
+    pub(crate) limits: &'a Limits,
+}
+
+impl Gate<'_> {
+    fn admit(&self, head: &RequestHead, admission: &mut Admission) -> Result<(), Refusal> {
+        admission.params.clear();
+        let found = self.router.find(head.method(), head.protocol(), head.path(), &mut admission.params);
+        admission.route = match found {
+            Match::Route(route) => Some(route),
+            Match::MethodNotAllowed { allow } => return Err(Refusal { status: 405, allow: Some(allow) }),
+            Match::NotFound | Match::ProtocolNotSupported if self.has_fallback => None,
+            Match::NotFound => return Err(Refusal::status(404)),
+            Match::ProtocolNotSupported => return Err(Refusal::status(501)),
+        };
+        match head.content_length() {
+            Some(length) if length > self.limits.max_body_bytes as u64 => Err(Refusal::status(413)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Reads one request. Holds no future of quinn's between polls, so it may be moved and dropped at any time.
+pub(crate) struct Receiver {
+    recv: RecvStream,
+    reader: RequestReader,
+    /// First bytes of a stream that does not begin with a one-byte frame type.
+    prefix: BytesMut,
+    rest: Bytes,
+    is_request: bool,
+    has_head: bool,
+    received: u64,
+    body: Body,
+}
+
+#[derive(Default)]
+enum Body {
+    #[default]
+    Empty,
+    /// A view of quinn's buffer: the usual small body, never copied here.
+    One(Bytes),
+    Gathered(BytesMut),
+}
+
+impl Receiver {
+    pub(crate) fn new(recv: RecvStream, limits: &Limits) -> Self {
+        Self {
+            recv,
+            reader: RequestReader::new(limits.fields()),
+            prefix: BytesMut::new(),
+            rest: Bytes::new(),
+            is_request: false,
+            has_head: false,
+            received: 0,
+            body: Body::Empty,
+        }
+    }
+
+    /// Whether the header section is complete.
+    pub(crate) fn has_head(&self) -> bool {
+        self.has_head
+    }
+
+    /// Bytes received so far: tells progress from silence.
+    pub(crate) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// The stream, to stop it.
+    pub(crate) fn recv(&mut self) -> &mut RecvStream {
+        &mut self.recv
+    }
+
+    /// The body gathered so far.
+    pub(crate) fn take_body(&mut self) -> Bytes {
+        match std::mem::take(&mut self.body) {
+            Body::Empty => Bytes::new(),
+            Body::One(bytes) => bytes,
+            Body::Gathered(buffer) => buffer.freeze(),
+        }
+    }
+
+    /// Reads what is there. The head is decoded into `head`; its value is kept by the caller between polls.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        gate: &Gate<'_>,
+        head: &mut RequestHead,
+        admission: &mut Admission,
+        mut share: Option<&mut Share>,
+    ) -> Poll<Received> {
+        for _ in 0..CHUNKS_PER_TURN {
+            if let Some(share) = &mut share {
+                share.set(self.body_len());
+                ready!(share.poll_ready(cx));
+            }
+            match ready!(poll_chunk(&mut self.recv, cx)) {
+                Ok(Some(chunk)) => {
+                    self.received += chunk.bytes.len() as u64;
+                    self.rest = chunk.bytes;
+                }
+                Ok(None) => return Poll::Ready(self.finish()),
+                Err(_) => return Poll::Ready(Received::Abandoned),
+            }
+            if let Err(end) = self.take_chunk(gate, head, admission) {
+                return Poll::Ready(end);
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn take_chunk(
+        &mut self,
+        gate: &Gate<'_>,
+        head: &mut RequestHead,
+        admission: &mut Admission,
+    ) -> Result<(), Received> {
+        if !self.is_request && !self.classify()? {
+            return Ok(());
+        }
+        let mut trailers = FieldSection::default();
+        while let Some(part) =
+            self.reader.read(&mut self.rest, head, &mut trailers).map_err(received_error)?
+        {
+            match part {
+                Part::Head => {
+                    self.has_head = true;
+                    gate.admit(head, admission).map_err(Received::Refused)?;
+                }
+                Part::Data(bytes) => self.gather(bytes, gate.limits.max_body_bytes)?,
+                Part::Trailers => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the stream is known to be a request; its first bytes are then in `rest`.
+    fn classify(&mut self) -> Result<bool, Received> {
+        // Frame types below 0x40 are one byte long, and none of them begins a WebTransport stream.
+        if self.prefix.is_empty() && self.rest.first().is_some_and(|byte| *byte < 0x40) {
+            self.is_request = true;
+            return Ok(true);
+        }
+        self.prefix.extend_from_slice(&self.rest);
+        self.rest = Bytes::new();
+        match classify_bidi(&self.prefix[..self.prefix.len().min(MAX_PREFIX_BYTES)]) {
+            Ok(None) => Ok(false),
+            Ok(Some(BidiKind::WebTransport { session, .. })) => Err(Received::WebTransport { session }),
+            Ok(Some(BidiKind::Request)) => {
+                self.rest = self.prefix.split().freeze();
+                self.is_request = true;
+                Ok(true)
+            }
+            Err(error) => Err(received_error(MessageError::Protocol(error))),
+        }
+    }
+
+    fn gather(&mut self, bytes: Bytes, limit: usize) -> Result<(), Received> {
+        if self.body_len() + bytes.len() > limit {
+            return Err(Received::Refused(Refusal::status(413)));
+        }
+        self.body = match std::mem::take(&mut self.body) {
+            Body::Empty => Body::One(bytes),
+            // A small view may pin a much larger receive buffer: from the second piece on, own the bytes.
+            Body::One(first) => {
+                let mut buffer = BytesMut::with_capacity((first.len() + bytes.len()).max(2048));
+                buffer.extend_from_slice(&first);
+                buffer.extend_from_slice(&bytes);
+                Body::Gathered(buffer)
+            }
+            Body::Gathered(mut buffer) => {
+                buffer.extend_from_slice(&bytes);
+                Body::Gathered(buffer)
+            }
+        };
+        Ok(())
+    }
+
+    /// Before a wait: a piece that arrived is not left pinning its packet.
+    pub(crate) fn settle(&mut self) {
+        if let Body::One(bytes) = &self.body {
+            let mut buffer = BytesMut::with_capacity(bytes.len().max(2048));
+            buffer.extend_from_slice(bytes);
+            self.body = Body::Gathered(buffer);
+        }
+    }
+
+    fn body_len(&self) -> usize {
+        match &self.body {
+            Body::Empty => 0,
+            Body::One(bytes) => bytes.len(),
+            Body::Gathered(buffer) => buffer.len(),
+        }
+    }
+
+    fn finish(&self) -> Received {
+        match self.reader.finish() {
+            Ok(()) => Received::Complete,
+            Err(error) => received_error(error),
+        }
+    }
+}
+
+/// The future may be made anew for each poll: quinn keeps the waker with the stream.
+fn poll_chunk(stream: &mut RecvStream, cx: &mut Context<'_>) -> Poll<Result<Option<Chunk>, ReadError>> {
+    pin!(stream.read_chunk(usize::MAX, true)).poll(cx)
+}
+
+fn received_error(error: MessageError) -> Received {
+    match error {
+        // RFC 9114 §4.2.2, RFC 6585 §5
+        MessageError::HeadTooLarge => Received::Refused(Refusal::status(431)),
+        MessageError::TrailersTooLarge => Received::Refused(Refusal::status(431)),
+        MessageError::Protocol(error) => match error.scope {
+            trilane_http3::Scope::Stream => Received::Malformed(error),
+            trilane_http3::Scope::Connection => Received::Fatal(error),
+        },
+    }
+}

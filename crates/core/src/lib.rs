@@ -1,0 +1,40 @@
+//! The HTTP/3 server of trilane, without JavaScript: quinn carries it, `trilane-http3` knows the bytes.
+//!
+//! ```text
+//! UDP -> endpoint -> connection (one task owns it: the only demultiplexer)
+//!         |- request stream -> inbound: read, checked, routed -> handler
+//!         |- unidirectional streams -> peer_streams: SETTINGS, GOAWAY, QPACK
+//! back:   exchange -> response: HEADERS + DATA + FIN in one write; outbound: streaming bodies
+//! ```
+//!
+//! A program implements [`Handler`], makes a [`Server`] and starts it on a tokio runtime.
+
+mod budget;
+pub mod certificate;
+mod connection;
+mod connection_state;
+mod connections;
+mod endpoint;
+mod exchange;
+mod handler;
+mod inbound;
+mod limits;
+mod open_exchanges;
+mod outbound;
+mod peer_streams;
+mod rate;
+mod response;
+pub mod router;
+mod server;
+mod shutdown;
+mod slow_request;
+mod stats;
+mod sync;
+pub mod tls;
+mod wire;
+
+pub use exchange::{Exchange, ExchangeError, ExchangeId, ExchangeTable, Notify};
+pub use handler::{ExchangeEvent, Handler, Request};
+pub use limits::Limits;
+pub use server::{BindError, Server, ServerConfig, Stop};
+pub use stats::Stats;

@@ -1,0 +1,80 @@
+//! Every bound of a server in one place, with the reason for its default.
+
+use std::time::Duration;
+
+use trilane_http3::FieldLimits;
+
+/// Bounds that a server enforces against its peers. Each is enforced in Rust, before anything reaches a handler.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections at once, handshakes included. More are refused with CONNECTION_REFUSED. Default 10,000.
+    pub max_connections: usize,
+    /// Connections at once from one IP address; a household or office behind one address fits. Default 1,000.
+    pub max_connections_per_ip: usize,
+    /// Handshakes under way beyond which a new client must first prove its address with a Retry packet
+    /// (RFC 9000 §8.1.2). Default 256.
+    pub retry_above_handshakes: usize,
+    /// Request streams open at once on one connection (QUIC MAX_STREAMS). Default 256.
+    pub max_concurrent_streams: u32,
+    /// Unidirectional streams open at once on one connection; HTTP/3 itself needs three. Default 100.
+    pub max_uni_streams: u32,
+    /// Bytes of one header or trailer section, counted as RFC 9114 §4.2.2 says (name + value + 32 each); also
+    /// the length of an encoded HEADERS frame, checked before it is buffered. Default 16 KiB.
+    pub max_header_bytes: usize,
+    /// Fields in one header or trailer section. Default 128.
+    pub max_header_fields: usize,
+    /// Bytes of one buffered request body; one byte more is answered 413. Default 1 MiB.
+    pub max_body_bytes: usize,
+    /// Bytes of unfinished buffered bodies on one connection. Above it only the oldest stream goes on being
+    /// read; the others are held back by flow control. Default 16 MiB.
+    pub max_unfinished_body_bytes: usize,
+    /// Silence after which a connection is closed (RFC 9000 §10.1). Default 30 s.
+    pub idle_timeout: Duration,
+    /// Time for a handshake. Default 10 s.
+    pub handshake_timeout: Duration,
+    /// Time from a request stream's first byte to its complete header section. Default 10 s.
+    pub header_timeout: Duration,
+    /// Time within which some byte of a request body must arrive. Default 30 s.
+    pub body_timeout: Duration,
+    /// Bytes a peer may send ahead on one stream: QUIC flow control. Default 1 MiB.
+    pub stream_receive_window: u32,
+    /// Bytes a peer may send ahead on one connection; quinn's own default is unlimited. Default 4 MiB.
+    pub connection_receive_window: u32,
+    /// Bytes of answers kept for one connection until they are acknowledged. Default 4 MiB.
+    pub send_window: u64,
+    /// Streams that a peer may reset before HEADERS, or open and abandon, beyond those it lets finish, in one
+    /// burst; refilled at the same number a second. Above it the connection ends with H3_EXCESSIVE_LOAD
+    /// (RFC 9114 §10.5). Default 1,000.
+    pub max_abandoned_streams_per_second: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_connections: 10_000,
+            max_connections_per_ip: 1_000,
+            retry_above_handshakes: 256,
+            max_concurrent_streams: 256,
+            max_uni_streams: 100,
+            max_header_bytes: 16 * 1024,
+            max_header_fields: 128,
+            max_body_bytes: 1024 * 1024,
+            max_unfinished_body_bytes: 16 * 1024 * 1024,
+            idle_timeout: Duration::from_secs(30),
+            handshake_timeout: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            stream_receive_window: 1024 * 1024,
+            connection_receive_window: 4 * 1024 * 1024,
+            send_window: 4 * 1024 * 1024,
+            max_abandoned_streams_per_second: 1_000,
+        }
+    }
+}
+
+impl Limits {
+    /// The part of the limits that the header decoder enforces.
+    pub(crate) fn fields(&self) -> FieldLimits {
+        FieldLimits { max_bytes: self.max_header_bytes, max_fields: self.max_header_fields }
+    }
+}

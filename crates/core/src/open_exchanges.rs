@@ -1,0 +1,84 @@
+//! The exchanges of one connection that are still open, looked at now and then.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use futures_util::stream::FuturesUnordered;
+use quinn::SendStream;
+use trilane_http3::Code;
+
+use crate::connection::Outcome;
+use crate::connection_state::{ConnectionState, StreamWork};
+use crate::exchange::{ExchangeId, ExchangeTable, wire_code};
+
+/// Most exchanges are answered before the first sweep sees them and cost nothing here. What is older is watched:
+/// the client may stop reading. When the connection's task ends, in whatever way, all that is open is aborted.
+pub(crate) struct OpenExchanges {
+    table: Arc<ExchangeTable>,
+    connection: Arc<ConnectionState>,
+    young: Vec<ExchangeId>,
+    old: Vec<ExchangeId>,
+    watched: Vec<ExchangeId>,
+    unacknowledged: Vec<SendStream>,
+}
+
+impl OpenExchanges {
+    pub(crate) fn new(table: Arc<ExchangeTable>, connection: Arc<ConnectionState>) -> Self {
+        Self { table, connection, young: vec![], old: vec![], watched: vec![], unacknowledged: vec![] }
+    }
+
+    pub(crate) fn add(&mut self, id: ExchangeId) {
+        self.young.push(id);
+    }
+
+    /// Whether there is nothing to sweep.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.young.is_empty()
+            && self.old.is_empty()
+            && self.watched.is_empty()
+            && self.unacknowledged.is_empty()
+    }
+
+    /// Watches what has been open since the last sweep, forgets what is over, lets go of acknowledged streams.
+    pub(crate) fn sweep(&mut self, streams: &mut FuturesUnordered<StreamWork>) {
+        self.watched.retain(|id| self.table.is_open(*id));
+        for id in self.old.drain(..) {
+            if !self.table.is_open(id) {
+                continue;
+            }
+            self.watched.push(id);
+            if let Some(stopped) = self.table.watch(id) {
+                let table = self.table.clone();
+                streams.push(Box::pin(async move {
+                    match stopped.await {
+                        Ok(Some(code)) => table.abort(id, Some(code.into_inner())),
+                        Ok(None) => {}
+                        Err(_) => table.abort(id, None),
+                    }
+                    Outcome::Done
+                }));
+            }
+        }
+        std::mem::swap(&mut self.young, &mut self.old);
+        self.unacknowledged.append(&mut self.connection.take_finished());
+        self.unacknowledged.retain(is_unacknowledged);
+    }
+}
+
+impl Drop for OpenExchanges {
+    fn drop(&mut self) {
+        let ids = self.young.iter().chain(&self.old).chain(&self.watched);
+        for id in ids {
+            self.table.abort(*id, None);
+        }
+        // Harmless if it is closed already; needed if the task was torn down by a panic or with the runtime.
+        self.connection.quic.close(wire_code(Code::H3_INTERNAL_ERROR), b"");
+    }
+}
+
+/// Polled once and dropped: the next sweep asks again.
+fn is_unacknowledged(stream: &SendStream) -> bool {
+    let mut stopped = std::pin::pin!(stream.stopped());
+    let polled = stopped.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    matches!(polled, Poll::Pending)
+}

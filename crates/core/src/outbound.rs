@@ -1,0 +1,243 @@
+//! The body of a streaming answer on its way out: a bounded queue, and the future that empties it into the stream.
+
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::task::AtomicWaker;
+use quinn::{SendStream, StoppedError, VarInt, WriteError as WriteStreamError};
+use trilane_http3::Code;
+
+use crate::exchange::{ExchangeId, ExchangeTable, Notify, wire_code};
+use crate::sync::lock;
+
+/// Queued bytes at which a writer that does not wait is refused. A chunk is taken whole, so the queue holds at most
+/// this plus one chunk.
+const LIMIT: usize = 256 * 1024;
+
+/// How a streaming answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Sent whole and acknowledged.
+    Done,
+    /// Given up by us.
+    Reset { code: Code },
+    /// Given up by the client, or the client is gone.
+    Aborted { code: Option<u64> },
+}
+
+/// Why a chunk was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WriteError {
+    Full,
+    Ended,
+}
+
+/// The queue between the writer (any thread) and the connection's task.
+pub(crate) struct Outbound {
+    state: Mutex<State>,
+    waker: AtomicWaker,
+}
+
+struct State {
+    head: Bytes,
+    queue: VecDeque<Bytes>,
+    queued: usize,
+    /// What `content-length` still allows; `None`: not declared.
+    declared: Option<u64>,
+    /// The writer waits to be told that all was sent.
+    notify: bool,
+    end: Option<End>,
+}
+
+#[derive(Clone, Copy)]
+enum End {
+    Finished,
+    Reset(Code),
+}
+
+impl Outbound {
+    pub(crate) fn new(head: Bytes, declared: Option<u64>) -> Self {
+        let state = State { head, queue: VecDeque::new(), queued: 0, declared, notify: false, end: None };
+        Self { state: Mutex::new(state), waker: AtomicWaker::new() }
+    }
+
+    pub(crate) fn push(&self, chunk: Bytes, notify: Notify) -> Result<(), WriteError> {
+        let mut state = lock(&self.state);
+        if state.end.is_some() {
+            return Err(WriteError::Ended);
+        }
+        if state.queued >= LIMIT {
+            return Err(WriteError::Full);
+        }
+        if let Some(left) = &mut state.declared {
+            // RFC 9110 §8.6: more than content-length says is no answer at all.
+            let Some(rest) = left.checked_sub(chunk.len() as u64) else {
+                state.end = Some(End::Reset(Code::H3_INTERNAL_ERROR));
+                self.waker.wake();
+                return Err(WriteError::Ended);
+            };
+            *left = rest;
+        }
+        state.notify |= notify == Notify::WhenDrained;
+        if !chunk.is_empty() {
+            state.queued += chunk.len();
+            state.queue.push_back(chunk);
+        }
+        self.waker.wake();
+        Ok(())
+    }
+
+    pub(crate) fn finish(&self) {
+        let mut state = lock(&self.state);
+        // An answer shorter than its content-length must not look whole.
+        let whole = state.declared.is_none_or(|left| left == 0);
+        state.end.get_or_insert(if whole { End::Finished } else { End::Reset(Code::H3_INTERNAL_ERROR) });
+        self.waker.wake();
+    }
+
+    pub(crate) fn reset(&self, code: Code) {
+        let mut state = lock(&self.state);
+        state.end = Some(End::Reset(code));
+        state.queue.clear();
+        state.queued = 0;
+        self.waker.wake();
+    }
+
+    fn reset_code(&self) -> Option<Code> {
+        match lock(&self.state).end {
+            Some(End::Reset(code)) => Some(code),
+            _ => None,
+        }
+    }
+
+    /// All that is queued, as DATA frames behind the head; or the end.
+    fn take(&self) -> Taken {
+        let mut state = lock(&self.state);
+        if let Some(End::Reset(code)) = state.end {
+            return Taken::Reset(code);
+        }
+        let mut chunks = Vec::with_capacity(1 + 2 * state.queue.len());
+        if !state.head.is_empty() {
+            chunks.push(std::mem::take(&mut state.head));
+        }
+        state.queued = 0;
+        for chunk in state.queue.drain(..) {
+            let mut header = BytesMut::with_capacity(9);
+            trilane_http3::write_data_header(&mut header, chunk.len() as u64);
+            chunks.push(header.freeze());
+            chunks.push(chunk);
+        }
+        match (chunks.is_empty(), state.end) {
+            (false, _) => Taken::Chunks(chunks),
+            (true, None) if std::mem::take(&mut state.notify) => Taken::Drained,
+            (true, Some(_)) => Taken::Finish,
+            (true, None) => Taken::Nothing,
+        }
+    }
+}
+
+enum Taken {
+    Chunks(Vec<Bytes>),
+    /// All was sent, and the writer wants to know.
+    Drained,
+    Nothing,
+    Finish,
+    Reset(Code),
+}
+
+/// Sends a streaming answer: head, chunks as they come, FIN or reset. Ends when the peer has acknowledged all, has
+/// stopped reading, or is gone.
+pub(crate) async fn send(table: Arc<ExchangeTable>, id: ExchangeId, mut stream: SendStream, queue: Arc<Outbound>) {
+    let mut stopped = pin!(stream.stopped());
+    let outcome = loop {
+        match next(&queue, stopped.as_mut()).await {
+            Next::Write(chunks) => {
+                if let Err(outcome) = write(&mut stream, &queue, chunks).await {
+                    break outcome;
+                }
+            }
+            Next::Drained => table.drained(id),
+            Next::Finish => {
+                let _ = stream.finish();
+                break match stopped.await {
+                    Ok(None) => Outcome::Done,
+                    end => Outcome::Aborted { code: stop_code(end) },
+                };
+            }
+            Next::End(outcome) => break outcome,
+        }
+    };
+    match outcome {
+        Outcome::Done => {}
+        Outcome::Reset { code } => drop(stream.reset(wire_code(code))),
+        Outcome::Aborted { .. } => drop(stream.reset(wire_code(Code::H3_REQUEST_CANCELLED))),
+    }
+    table.ended(id, outcome);
+}
+
+/// Sends what is left of a whole answer; the exchange itself is already over.
+pub(crate) async fn send_rest(mut stream: SendStream, mut chunks: Vec<Bytes>) {
+    match stream.write_all_chunks(&mut chunks).await {
+        Ok(()) => {
+            let _ = stream.finish();
+            let _ = stream.stopped().await;
+        }
+        Err(_) => drop(stream.reset(wire_code(Code::H3_REQUEST_CANCELLED))),
+    }
+}
+
+enum Next {
+    Write(Vec<Bytes>),
+    Drained,
+    Finish,
+    End(Outcome),
+}
+
+/// Waits until there is something to send, or the peer stops reading.
+async fn next(
+    queue: &Outbound,
+    mut stopped: Pin<&mut impl Future<Output = Result<Option<VarInt>, StoppedError>>>,
+) -> Next {
+    poll_fn(|cx| {
+        queue.waker.register(cx.waker());
+        match queue.take() {
+            Taken::Chunks(chunks) => Poll::Ready(Next::Write(chunks)),
+            Taken::Drained => Poll::Ready(Next::Drained),
+            Taken::Finish => Poll::Ready(Next::Finish),
+            Taken::Reset(code) => Poll::Ready(Next::End(Outcome::Reset { code })),
+            Taken::Nothing => stopped
+                .as_mut()
+                .poll(cx)
+                .map(|end| Next::End(Outcome::Aborted { code: stop_code(end) })),
+        }
+    })
+    .await
+}
+
+/// Writes all chunks; a reset by the writer interrupts it.
+async fn write(stream: &mut SendStream, queue: &Outbound, mut chunks: Vec<Bytes>) -> Result<(), Outcome> {
+    let mut done = 0;
+    while done < chunks.len() {
+        let written = poll_fn(|cx| {
+            queue.waker.register(cx.waker());
+            if let Some(code) = queue.reset_code() {
+                return Poll::Ready(Err(Outcome::Reset { code }));
+            }
+            pin!(stream.write_chunks(&mut chunks[done..])).poll(cx).map_err(|error| match error {
+                WriteStreamError::Stopped(code) => Outcome::Aborted { code: Some(code.into_inner()) },
+                _ => Outcome::Aborted { code: None },
+            })
+        })
+        .await?;
+        done += written.chunks;
+    }
+    Ok(())
+}
+
+fn stop_code(end: Result<Option<VarInt>, StoppedError>) -> Option<u64> {
+    end.ok().flatten().map(VarInt::into_inner)
+}

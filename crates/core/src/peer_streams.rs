@@ -1,0 +1,180 @@
+//! The peer's unidirectional streams, and our own control stream.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::task::AtomicWaker;
+use quinn::{RecvStream, SendStream, VarInt};
+use trilane_http3::{
+    Code, ControlFrame, ControlReader, DecoderStream, EncoderStream, Error, Role, Settings, UniKind, classify_uni,
+};
+
+use crate::connection_state::ConnectionState;
+use crate::exchange::wire_code;
+use crate::sync::lock;
+
+/// The longest prefix of a unidirectional stream: its type, and the session of a WebTransport stream.
+const MAX_PREFIX_BYTES: usize = 16;
+
+/// Reads one unidirectional stream to its end. Returns the error that ends the connection, if any.
+pub(crate) async fn read(
+    mut stream: RecvStream,
+    connection: Arc<ConnectionState>,
+    type_timeout: Duration,
+) -> Option<Error> {
+    let first = tokio::time::timeout(type_timeout, stream_type(&mut stream)).await;
+    let (kind, rest) = match first {
+        Ok(Ok(Some(first))) => first,
+        Ok(Err(error)) => return Some(error),
+        // Ended before its type was complete: allowed, nothing is lost (RFC 9114 §6.2). Or never said: refused.
+        Ok(Ok(None)) | Err(_) => {
+            let _ = stream.stop(wire_code(Code::H3_STREAM_CREATION_ERROR));
+            return None;
+        }
+    };
+    if let Err(error) = lock(&connection.peer_streams).open(&kind) {
+        return Some(error);
+    }
+    match kind {
+        UniKind::Control => Some(control(&mut stream, rest, &connection).await),
+        UniKind::QpackEncoder => {
+            let mut reader = EncoderStream::default();
+            Some(critical(&mut stream, rest, |bytes| reader.read(bytes)).await)
+        }
+        UniKind::QpackDecoder => {
+            let mut reader = DecoderStream::default();
+            Some(critical(&mut stream, rest, |bytes| reader.read(bytes)).await)
+        }
+        UniKind::WebTransport { .. } => {
+            let _ = stream.stop(crate::wire::code(trilane_http3::code::WT_BUFFERED_STREAM_REJECTED));
+            None
+        }
+        // RFC 9114 §6.2: a stream of unknown type is not an error; its content is not wanted.
+        UniKind::Push | UniKind::Unknown(_) => {
+            let _ = stream.stop(wire_code(Code::H3_STREAM_CREATION_ERROR));
+            None
+        }
+    }
+}
+
+async fn stream_type(stream: &mut RecvStream) -> Result<Option<(UniKind, Bytes)>, Error> {
+    let mut prefix = BytesMut::new();
+    while let Ok(Some(chunk)) = stream.read_chunk(usize::MAX, true).await {
+        prefix.extend_from_slice(&chunk.bytes);
+        let seen = &prefix[..prefix.len().min(MAX_PREFIX_BYTES)];
+        if let Some((kind, length)) = classify_uni(seen)? {
+            return Ok(Some((kind, prefix.freeze().slice(length..))));
+        }
+    }
+    Ok(None)
+}
+
+async fn control(stream: &mut RecvStream, mut rest: Bytes, connection: &ConnectionState) -> Error {
+    let mut reader = ControlReader::new(Role::Server);
+    loop {
+        loop {
+            match reader.read(&mut rest) {
+                Ok(Some(ControlFrame::Settings(settings))) => *lock(&connection.peer_settings) = Some(settings),
+                // A client's GOAWAY, MAX_PUSH_ID and CANCEL_PUSH speak of pushes, and we push nothing.
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(error) => return error,
+            }
+        }
+        match stream.read_chunk(usize::MAX, true).await {
+            Ok(Some(chunk)) => rest = chunk.bytes,
+            Ok(None) | Err(_) => return reader.ended(),
+        }
+    }
+}
+
+/// A QPACK stream: instructions until the connection ends (RFC 9204 §4.2: closing it is an error).
+async fn critical(
+    stream: &mut RecvStream,
+    mut rest: Bytes,
+    mut read: impl FnMut(&[u8]) -> Result<(), Error>,
+) -> Error {
+    loop {
+        if let Err(error) = read(&rest) {
+            return error;
+        }
+        match stream.read_chunk(usize::MAX, true).await {
+            Ok(Some(chunk)) => rest = chunk.bytes,
+            Ok(None) | Err(_) => {
+                return Error::connection(Code::H3_CLOSED_CRITICAL_STREAM, "a QPACK stream was closed");
+            }
+        }
+    }
+}
+
+/// What our control stream still has to say: GOAWAY, with ids that only fall (RFC 9114 §5.2).
+pub(crate) struct Goaway {
+    id: AtomicU64,
+    waker: AtomicWaker,
+}
+
+/// No GOAWAY yet.
+const NONE: u64 = u64::MAX;
+
+/// The GOAWAY of a server that stops but has not yet decided on the last request: the largest id there is.
+pub(crate) const GOAWAY_ANNOUNCE: u64 = (1 << 62) - 4;
+
+impl Goaway {
+    pub(crate) fn new() -> Self {
+        Self { id: AtomicU64::new(NONE), waker: AtomicWaker::new() }
+    }
+
+    /// Sends GOAWAY: requests with this stream id and above are not processed.
+    pub(crate) fn send(&self, id: u64) {
+        self.id.store(id, SeqCst);
+        self.waker.wake();
+    }
+}
+
+/// Opens our control stream and keeps it open as long as the connection lives. Ends only with the connection.
+pub(crate) async fn our_control(connection: Arc<ConnectionState>, settings: Settings) {
+    let Ok(mut stream) = connection.quic.open_uni().await else { return };
+    let mut preface = BytesMut::new();
+    trilane_http3::write_control_preface(&mut preface, &settings);
+    // Control frames overtake bodies.
+    let _ = stream.set_priority(i32::MAX);
+    if stream.write_chunk(preface.freeze()).await.is_err() {
+        return;
+    }
+    let mut sent = NONE;
+    while let Ok(id) = next_goaway(&connection.goaway, &stream, sent).await {
+        let mut frame = BytesMut::new();
+        trilane_http3::write_goaway(&mut frame, id);
+        sent = id;
+        if stream.write_chunk(frame.freeze()).await.is_err() {
+            return;
+        }
+    }
+    connection.quic.close(
+        wire_code(Code::H3_CLOSED_CRITICAL_STREAM),
+        b"the control stream was stopped",
+    );
+}
+
+/// Waits for a GOAWAY to send; fails when the peer stops the stream or the connection ends.
+async fn next_goaway(
+    goaway: &Goaway,
+    stream: &SendStream,
+    sent: u64,
+) -> Result<u64, Result<Option<VarInt>, quinn::StoppedError>> {
+    let mut stopped = pin!(stream.stopped());
+    poll_fn(|cx| {
+        goaway.waker.register(cx.waker());
+        let id = goaway.id.load(SeqCst);
+        if id != sent {
+            return Poll::Ready(Ok(id));
+        }
+        stopped.as_mut().poll(cx).map(Err)
+    })
+    .await
+}

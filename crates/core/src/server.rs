@@ -1,0 +1,254 @@
+//! A server: made once, started and stopped as often as needed.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use quinn::Endpoint;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use trilane_http3::Code;
+
+use crate::connections::Connections;
+use crate::endpoint;
+use crate::exchange::{ExchangeTable, wire_code};
+use crate::handler::Handler;
+use crate::inbound::Gate;
+use crate::limits::Limits;
+use crate::router::Router;
+use crate::stats::{Counters, Stats};
+use crate::sync::lock;
+
+/// How long a closing endpoint may take to tell its peers, before its socket is closed all the same.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// What a server needs to know.
+#[derive(Debug)]
+pub struct ServerConfig {
+    /// Where to listen; port 0: any free port.
+    pub address: SocketAddr,
+    /// Certificates, ALPN (`h3`) and client authentication; see [`crate::tls::server_config`].
+    pub tls: rustls::ServerConfig,
+    /// Every bound.
+    pub limits: Limits,
+    /// Which requests go to which route.
+    pub router: Router,
+    /// Whether the handler takes requests that no route matches. If not, they are answered 404, 405 or 501.
+    pub has_fallback: bool,
+}
+
+/// Why a server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Another socket has the port.
+    #[error("port {} is in use on {}: stop the other program, or choose another port (0 for any free one)", .0.port(), .0.ip())]
+    AddressInUse(SocketAddr),
+    /// The address is none of this machine's.
+    #[error("{} is not an address of this machine: use one that is, or :: for all", .0.ip())]
+    AddressNotAvailable(SocketAddr),
+    /// Ports below 1024 often need a privilege.
+    #[error("no permission to listen on port {}: use a port above 1023, or grant the right to bind it", .0.port())]
+    PermissionDenied(SocketAddr),
+    /// It runs already.
+    #[error("the server is already running")]
+    Running,
+    /// The TLS configuration lacks TLS_AES_128_GCM_SHA256, which QUIC needs (RFC 9001 §5.2).
+    #[error("the TLS configuration lacks the cipher suite that QUIC begins with, TLS_AES_128_GCM_SHA256")]
+    NoInitialCipherSuite,
+    /// Anything else the system said.
+    #[error("cannot listen on {address}: {source}")]
+    Io {
+        /// Where the server was to listen.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl BindError {
+    pub(crate) fn new(address: SocketAddr, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::AddrInUse => Self::AddressInUse(address),
+            io::ErrorKind::AddrNotAvailable => Self::AddressNotAvailable(address),
+            io::ErrorKind::PermissionDenied => Self::PermissionDenied(address),
+            _ => Self::Io { address, source },
+        }
+    }
+}
+
+/// How to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// GOAWAY, let what is under way finish, then close; what is not done after this time is cut.
+    Graceful(Duration),
+    /// Close every connection now.
+    Now,
+}
+
+pub(crate) struct ServerState {
+    pub(crate) limits: Limits,
+    pub(crate) router: Router,
+    pub(crate) has_fallback: bool,
+    pub(crate) table: Arc<ExchangeTable>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) connections: Arc<Connections>,
+    draining: AtomicBool,
+}
+
+impl ServerState {
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(SeqCst)
+    }
+
+    pub(crate) fn gate(&self) -> Gate<'_> {
+        Gate { router: &self.router, has_fallback: self.has_fallback, limits: &self.limits }
+    }
+}
+
+/// An HTTP/3 server. Dropped, it closes every connection at once.
+pub struct Server {
+    state: Arc<ServerState>,
+    tls: rustls::ServerConfig,
+    address: SocketAddr,
+    runtime: Handle,
+    running: Mutex<Option<Running>>,
+}
+
+struct Running {
+    local_address: SocketAddr,
+    stop: watch::Sender<Option<Stop>>,
+    stopped: watch::Receiver<bool>,
+}
+
+impl Server {
+    /// Makes a server whose tasks run on `runtime`; [`start`](Self::start) lets it listen.
+    pub fn new(config: ServerConfig, handler: Arc<dyn Handler>, runtime: Handle) -> Self {
+        let counters = Arc::new(Counters::new());
+        let state = ServerState {
+            limits: config.limits,
+            router: config.router,
+            has_fallback: config.has_fallback,
+            table: Arc::new(ExchangeTable::new(counters.clone(), handler)),
+            connections: Connections::new(counters.clone()),
+            counters,
+            draining: AtomicBool::new(false),
+        };
+        Self {
+            state: Arc::new(state),
+            tls: config.tls,
+            address: config.address,
+            runtime,
+            running: Mutex::default(),
+        }
+    }
+
+    /// Binds the port and begins to serve. Returns the address, its port chosen if 0 was asked for.
+    pub fn start(&self) -> Result<SocketAddr, BindError> {
+        let mut running = lock(&self.running);
+        if running.as_ref().is_some_and(|running| !*running.stopped.borrow()) {
+            return Err(BindError::Running);
+        }
+        let _inside = self.runtime.enter();
+        let endpoint = endpoint::bind(self.address, self.tls.clone(), &self.state.limits)?;
+        let local_address =
+            endpoint.local_addr().map_err(|error| BindError::new(self.address, error))?;
+        self.state.draining.store(false, SeqCst);
+        let (stop, stop_asked) = watch::channel(None);
+        let (stopped_sender, stopped) = watch::channel(false);
+        self.runtime.spawn(endpoint::accept(endpoint.clone(), self.state.clone()));
+        self.runtime.spawn(stop_when_asked(endpoint, self.state.clone(), stop_asked, stopped_sender));
+        *running = Some(Running { local_address, stop, stopped });
+        Ok(local_address)
+    }
+
+    /// Where the server listens; `None` before the first start. Stays what it was after a stop.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        lock(&self.running).as_ref().map(|running| running.local_address)
+    }
+
+    /// Whether the server is started and not yet fully stopped.
+    pub fn is_running(&self) -> bool {
+        lock(&self.running).as_ref().is_some_and(|running| !*running.stopped.borrow())
+    }
+
+    /// Asks the server to stop. The returned future ends when the socket is closed; it owns all it needs, and
+    /// dropping it changes nothing. Calls may overlap; `Now` cuts a graceful stop short.
+    pub fn stop(&self, how: Stop) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let stopped = lock(&self.running).as_ref().map(|running| {
+            running.stop.send_if_modified(|asked| match (*asked, how) {
+                (None, _) | (Some(Stop::Graceful(_)), Stop::Now) => {
+                    *asked = Some(how);
+                    true
+                }
+                _ => false,
+            });
+            running.stopped.clone()
+        });
+        async move {
+            if let Some(mut stopped) = stopped {
+                // An error means that the task is gone with its runtime: stopped all the same.
+                let _ = stopped.wait_for(|stopped| *stopped).await;
+            }
+        }
+    }
+
+    /// The exchanges, for handlers that answer by id.
+    pub fn exchanges(&self) -> &Arc<ExchangeTable> {
+        &self.state.table
+    }
+
+    /// The counters now.
+    pub fn stats(&self) -> Stats {
+        self.state.counters.snapshot()
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("address", &self.local_address()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.stop(Stop::Now));
+    }
+}
+
+/// Waits for a stop, carries it out, and says when the socket is closed.
+async fn stop_when_asked(
+    endpoint: Endpoint,
+    state: Arc<ServerState>,
+    mut asked: watch::Receiver<Option<Stop>>,
+    stopped: watch::Sender<bool>,
+) {
+    let how = match asked.wait_for(Option::is_some).await {
+        Ok(how) => how.unwrap_or(Stop::Now),
+        Err(_) => Stop::Now,
+    };
+    state.draining.store(true, SeqCst);
+    // New connections are refused from here on, those in their handshake are let in and told to go.
+    endpoint.set_server_config(None);
+    state.connections.wake_all();
+    if let Stop::Graceful(deadline) = how {
+        let cut = async {
+            if asked.wait_for(|how| *how == Some(Stop::Now)).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let drained = tokio::time::timeout(deadline, state.connections.none_left());
+        futures_util::future::select(Box::pin(cut), Box::pin(drained)).await;
+    }
+    endpoint.close(wire_code(Code::H3_NO_ERROR), b"");
+    let _ = tokio::time::timeout(LAST_WORDS, async {
+        state.connections.none_left().await;
+        endpoint.wait_idle().await;
+    })
+    .await;
+    drop(endpoint);
+    // The endpoint's driver lets go of the socket in its next turn.
+    tokio::task::yield_now().await;
+    stopped.send_replace(true);
+}

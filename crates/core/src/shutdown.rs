@@ -1,0 +1,64 @@
+//! A connection's part in a graceful stop.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Sleep, sleep};
+
+/// Between the two GOAWAYs: long enough for requests that were sent before the first one arrived.
+const MIN_ANNOUNCEMENT: Duration = Duration::from_millis(10);
+const MAX_ANNOUNCEMENT: Duration = Duration::from_secs(1);
+
+/// Running, then announced, then decided; one way. RFC 9114 §5.2: the first GOAWAY names no request, so that those
+/// on their way are still served; the second names the first that is not.
+pub(crate) struct Drain {
+    announced: Option<Pin<Box<Sleep>>>,
+    first_refused: Option<u64>,
+}
+
+/// What a connection has to do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Announce,
+    Decide,
+    Wait,
+}
+
+impl Drain {
+    pub(crate) fn new() -> Self {
+        Self { announced: None, first_refused: None }
+    }
+
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, round_trip: Duration) -> Phase {
+        if self.first_refused.is_some() {
+            return Phase::Wait;
+        }
+        let Some(timer) = &mut self.announced else {
+            let pause = (2 * round_trip).clamp(MIN_ANNOUNCEMENT, MAX_ANNOUNCEMENT);
+            let mut timer = Box::pin(sleep(pause));
+            // Registers the waker; a fresh timer is never ready.
+            let _ = timer.as_mut().poll(cx);
+            self.announced = Some(timer);
+            return Phase::Announce;
+        };
+        match timer.as_mut().poll(cx) {
+            Poll::Ready(()) => Phase::Decide,
+            Poll::Pending => Phase::Wait,
+        }
+    }
+
+    pub(crate) fn decided(&mut self, first_refused: u64) {
+        self.first_refused = Some(first_refused);
+    }
+
+    pub(crate) fn is_decided(&self) -> bool {
+        self.first_refused.is_some()
+    }
+
+    /// Whether a request on this stream comes too late.
+    pub(crate) fn refuses(&self, stream: u64) -> bool {
+        self.first_refused.is_some_and(|first| stream >= first)
+    }
+}

@@ -1,0 +1,86 @@
+//! Counters of a server: one writer each on the IO thread, read from anywhere.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// Live counters. Each is exact; a snapshot reads them one after the other, so sums may lag by what is under way.
+#[derive(Debug)]
+pub(crate) struct Counters {
+    started: Instant,
+    pub(crate) connections_total: AtomicU64,
+    pub(crate) connections_active: AtomicUsize,
+    pub(crate) connections_refused: AtomicU64,
+    pub(crate) handshakes_failed: AtomicU64,
+    pub(crate) requests: AtomicU64,
+    pub(crate) requests_active: AtomicUsize,
+    pub(crate) requests_aborted: AtomicU64,
+    pub(crate) requests_malformed: AtomicU64,
+    pub(crate) protocol_errors: AtomicU64,
+    pub(crate) body_bytes_received: AtomicU64,
+    pub(crate) body_bytes_sent: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            connections_total: AtomicU64::new(0),
+            connections_active: AtomicUsize::new(0),
+            connections_refused: AtomicU64::new(0),
+            handshakes_failed: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
+            requests_active: AtomicUsize::new(0),
+            requests_aborted: AtomicU64::new(0),
+            requests_malformed: AtomicU64::new(0),
+            protocol_errors: AtomicU64::new(0),
+            body_bytes_received: AtomicU64::new(0),
+            body_bytes_sent: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> Stats {
+        Stats {
+            connections_total: self.connections_total.load(Relaxed),
+            connections_active: self.connections_active.load(Relaxed),
+            connections_refused: self.connections_refused.load(Relaxed),
+            handshakes_failed: self.handshakes_failed.load(Relaxed),
+            requests: self.requests.load(Relaxed),
+            requests_active: self.requests_active.load(Relaxed),
+            requests_aborted: self.requests_aborted.load(Relaxed),
+            requests_malformed: self.requests_malformed.load(Relaxed),
+            protocol_errors: self.protocol_errors.load(Relaxed),
+            body_bytes_received: self.body_bytes_received.load(Relaxed),
+            body_bytes_sent: self.body_bytes_sent.load(Relaxed),
+            uptime: self.started.elapsed(),
+        }
+    }
+}
+
+/// A server's counters at one moment, since it was made.
+#[derive(Clone, Copy, Debug)]
+pub struct Stats {
+    /// Connections whose handshake was completed.
+    pub connections_total: u64,
+    /// Connections open now.
+    pub connections_active: usize,
+    /// Connection attempts refused by a limit.
+    pub connections_refused: u64,
+    /// Handshakes that failed or timed out.
+    pub handshakes_failed: u64,
+    /// Requests whose header section was accepted.
+    pub requests: u64,
+    /// Requests that wait for an answer, or whose answer is being sent.
+    pub requests_active: usize,
+    /// Requests that ended without a whole answer: the client reset or vanished, or the handler gave up.
+    pub requests_aborted: u64,
+    /// Requests refused as malformed (RFC 9114 §4.1.2).
+    pub requests_malformed: u64,
+    /// Connections closed because the peer broke the protocol.
+    pub protocol_errors: u64,
+    /// Bytes of request bodies handed to handlers.
+    pub body_bytes_received: u64,
+    /// Bytes of answer bodies accepted by QUIC.
+    pub body_bytes_sent: u64,
+    /// Time since the server was made.
+    pub uptime: Duration,
+}

@@ -1,0 +1,8 @@
+//! Error codes as quinn takes them.
+
+use quinn::VarInt;
+
+/// `value` as a QUIC variable-length integer. Codes come from the RFCs or from the wire: all are below 2⁶².
+pub(crate) fn code(value: u64) -> VarInt {
+    VarInt::from_u64(value).unwrap_or(VarInt::MAX)
+}

@@ -1,0 +1,82 @@
+//! The independent client: h3 over h3-quinn.
+
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes, BytesMut};
+use quinn::crypto::rustls::QuicClientConfig;
+
+use crate::support::{TestServer, soon};
+
+pub(crate) type SendRequest = h3::client::SendRequest<h3_quinn::OpenStreams, Bytes>;
+pub(crate) type Stream = h3::client::RequestStream<h3_quinn::BidiStream<Bytes>, Bytes>;
+
+/// A connection on which requests are sent.
+pub(crate) struct Client {
+    pub(crate) quic: quinn::Connection,
+    pub(crate) requests: SendRequest,
+    _endpoint: quinn::Endpoint,
+}
+
+/// What came back.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// A bare QUIC connection, for bytes that no HTTP/3 library sends.
+pub(crate) async fn quic(server: &TestServer) -> (quinn::Connection, quinn::Endpoint) {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(server.certificate.clone().into()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    tls.alpn_protocols = vec![b"h3".to_vec()];
+    let mut endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+    let config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
+    endpoint.set_default_client_config(config);
+    let connecting = endpoint.connect(server.address, "localhost").unwrap();
+    (soon("a handshake", connecting).await.unwrap(), endpoint)
+}
+
+pub(crate) async fn connect(server: &TestServer) -> Client {
+    let (quic, endpoint) = quic(server).await;
+    let (mut driver, requests) = h3::client::new(h3_quinn::Connection::new(quic.clone())).await.unwrap();
+    tokio::spawn(async move { std::future::poll_fn(|cx| driver.poll_close(cx)).await });
+    Client { quic, requests, _endpoint: endpoint }
+}
+
+impl Client {
+    pub(crate) async fn begin(&mut self, request: http::Request<()>) -> Stream {
+        soon("a request", self.requests.send_request(request)).await.unwrap()
+    }
+
+    pub(crate) async fn send(&mut self, method: &str, path: &str, body: &[u8]) -> Answer {
+        let request = http::Request::builder()
+            .method(method)
+            .uri(format!("https://localhost{path}"))
+            .body(())
+            .unwrap();
+        let mut stream = self.begin(request).await;
+        // A server may refuse the body and answer all the same.
+        let _ = stream.send_data(Bytes::copy_from_slice(body)).await;
+        let _ = stream.finish().await;
+        read(&mut stream).await
+    }
+
+    pub(crate) async fn get(&mut self, path: &str) -> Answer {
+        self.send("GET", path, b"").await
+    }
+}
+
+pub(crate) async fn read(stream: &mut Stream) -> Answer {
+    let head = soon("an answer", stream.recv_response()).await.unwrap();
+    let mut body = BytesMut::new();
+    while let Some(mut chunk) = soon("a chunk", stream.recv_data()).await.unwrap() {
+        body.extend_from_slice(&chunk.copy_to_bytes(chunk.remaining()));
+    }
+    Answer { status: head.status().as_u16(), headers: head.headers().clone(), body: body.freeze() }
+}

@@ -1,0 +1,8 @@
+//! The core as a Rust program uses it, against h3 and h3-quinn: a client that shares no code with it.
+
+mod body;
+mod client;
+mod hostile;
+mod requests;
+mod shutdown;
+mod support;

@@ -1,0 +1,116 @@
+//! Graceful and forced stop, starting again, and what becomes of what is under way.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use trilane_core::{BindError, Exchange, Stop};
+
+use crate::client::{connect, read};
+use crate::support::{Script, Setup, answer, soon, start};
+
+#[tokio::test]
+async fn a_graceful_stop_lets_what_is_under_way_finish() {
+    let waiting: Arc<Mutex<Vec<Exchange>>> = Arc::default();
+    let kept = waiting.clone();
+    let server =
+        start(Setup::default(), Script::new(move |_, exchange| kept.lock().unwrap().push(exchange)));
+    let mut client = connect(&server).await;
+    let mut stream = client.begin(http::Request::get("https://localhost/").body(()).unwrap()).await;
+    stream.finish().await.unwrap();
+    while waiting.lock().unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let stopped = tokio::spawn(server.server.stop(Stop::Graceful(Duration::from_secs(5))));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(server.server.is_running(), "stopped before its request was answered");
+    answer(waiting.lock().unwrap().pop().unwrap(), "late but whole");
+    assert_eq!(read(&mut stream).await.body, &b"late but whole"[..]);
+    soon("the stop", stopped).await.unwrap();
+    let closed = soon("the close", client.quic.closed()).await;
+    assert!(closed.to_string().contains("256") || closed.to_string().contains("0x100"), "{closed}");
+}
+
+#[tokio::test]
+async fn a_graceful_stop_ends_at_its_deadline() {
+    let server = start(
+        Setup::default(),
+        Script::new(|_, exchange| {
+            exchange.into_id();
+        }),
+    );
+    let mut client = connect(&server).await;
+    let mut stream = client.begin(http::Request::get("https://localhost/").body(()).unwrap()).await;
+    stream.finish().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let began = Instant::now();
+    soon("the stop", server.server.stop(Stop::Graceful(Duration::from_millis(300)))).await;
+    assert!(began.elapsed() >= Duration::from_millis(300));
+}
+
+#[tokio::test]
+async fn a_forced_stop_tells_the_client_at_once() {
+    let server = start(Setup::default(), Script::new(|_, exchange| answer(exchange, "")));
+    let mut client = connect(&server).await;
+    assert_eq!(client.get("/").await.status, 200);
+    let began = Instant::now();
+    soon("the stop", server.server.stop(Stop::Now)).await;
+    soon("the close", client.quic.closed()).await;
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_forced_stop_cuts_a_graceful_one_short() {
+    let server = start(
+        Setup::default(),
+        Script::new(|_, exchange| {
+            exchange.into_id();
+        }),
+    );
+    let mut client = connect(&server).await;
+    let mut stream = client.begin(http::Request::get("https://localhost/").body(()).unwrap()).await;
+    stream.finish().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let graceful = tokio::spawn(server.server.stop(Stop::Graceful(Duration::from_secs(60))));
+    soon("the forced stop", server.server.stop(Stop::Now)).await;
+    soon("the graceful stop", graceful).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stopped_server_starts_again_and_serves() {
+    let server = start(Setup::default(), Script::new(|_, exchange| answer(exchange, "")));
+    assert!(matches!(server.server.start(), Err(BindError::Running)));
+    soon("the stop", server.server.stop(Stop::Now)).await;
+    let address = server.server.start().unwrap();
+    let again = crate::support::TestServer { address, ..server };
+    assert_eq!(connect(&again).await.get("/").await.status, 200);
+}
+
+#[tokio::test]
+async fn the_port_is_free_again_after_a_stop() {
+    let server = start(Setup::default(), Script::new(|_, exchange| answer(exchange, "")));
+    connect(&server).await.get("/").await;
+    assert!(std::net::UdpSocket::bind(server.address).is_err());
+    soon("the stop", server.server.stop(Stop::Now)).await;
+    std::net::UdpSocket::bind(server.address).unwrap();
+}
+
+#[tokio::test]
+async fn answers_just_given_are_not_cut_by_a_stop() {
+    let server = start(
+        Setup::default(),
+        Script::new(|_, exchange| answer(exchange, Bytes::from(vec![7; 3_000_000]))),
+    );
+    let mut client = connect(&server).await;
+    let mut stream = client.begin(http::Request::get("https://localhost/").body(()).unwrap()).await;
+    stream.finish().await.unwrap();
+    soon("the head", stream.recv_response()).await.unwrap();
+    // All of it is written, most of it is not acknowledged yet.
+    let stopped = tokio::spawn(server.server.stop(Stop::Graceful(Duration::from_secs(10))));
+    let mut length = 0;
+    while let Some(chunk) = soon("a chunk", stream.recv_data()).await.unwrap() {
+        length += bytes::Buf::remaining(&chunk);
+    }
+    assert_eq!(length, 3_000_000);
+    soon("the stop", stopped).await.unwrap();
+}

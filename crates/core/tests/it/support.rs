@@ -1,0 +1,108 @@
+//! A server on a free port of the loopback, with the handler and the limits of a test.
+
+use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::runtime::Handle;
+use trilane_core::certificate::DevCertificate;
+use trilane_core::router::{Methods, Pattern, Route, Router};
+use trilane_core::tls::{CertificateStore, Identity, TlsOptions, server_config};
+use trilane_core::{Exchange, ExchangeEvent, ExchangeId, Handler, Limits, Request, Server, ServerConfig};
+
+/// What a test waits for at most.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Waits for `future`, which must not take longer than [`PATIENCE`].
+pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("{what} did not happen within {PATIENCE:?}"),
+    }
+}
+
+type OnRequest = dyn Fn(&Request<'_>, Exchange) + Send + Sync;
+
+/// A handler made of a closure; remembers the events of its exchanges.
+pub(crate) struct Script {
+    on_request: Box<OnRequest>,
+    pub(crate) events: Mutex<Vec<(ExchangeId, ExchangeEvent)>>,
+}
+
+impl Script {
+    pub(crate) fn new(on_request: impl Fn(&Request<'_>, Exchange) + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { on_request: Box::new(on_request), events: Mutex::default() })
+    }
+
+    /// Waits until an exchange was aborted, and returns the client's code.
+    pub(crate) async fn aborted(&self) -> Option<u64> {
+        soon("an abort", async {
+            loop {
+                let events = self.events.lock().unwrap().clone();
+                for (_, event) in events {
+                    if let ExchangeEvent::Aborted { code } = event {
+                        return code;
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await
+    }
+}
+
+impl Handler for Script {
+    fn request(&self, request: Request<'_>, exchange: Exchange) {
+        (self.on_request)(&request, exchange);
+    }
+
+    fn exchange_event(&self, id: ExchangeId, event: ExchangeEvent) {
+        self.events.lock().unwrap().push((id, event));
+    }
+}
+
+/// A server with one route, `POST /only`, and a fallback.
+pub(crate) struct TestServer {
+    pub(crate) server: Server,
+    pub(crate) address: SocketAddr,
+    pub(crate) certificate: Vec<u8>,
+}
+
+pub(crate) struct Setup {
+    pub(crate) limits: Limits,
+    pub(crate) has_fallback: bool,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { limits: Limits::default(), has_fallback: true }
+    }
+}
+
+pub(crate) fn start(setup: Setup, handler: Arc<dyn Handler>) -> TestServer {
+    let made = DevCertificate::generate(&[]).unwrap();
+    let identity = Identity::from_pem_or_der(&made.cert_der, &made.key_der).unwrap();
+    let store = Arc::new(CertificateStore::new(identity, []).unwrap());
+    let config = ServerConfig {
+        address: (Ipv4Addr::LOCALHOST, 0).into(),
+        tls: server_config(store, vec![b"h3".to_vec()], TlsOptions::default()).unwrap(),
+        limits: setup.limits,
+        router: Router::new(vec![Route {
+            methods: Methods::parse(&["POST"]).unwrap(),
+            pattern: Pattern::parse("/only/:name").unwrap(),
+            protocol: None,
+        }])
+        .unwrap(),
+        has_fallback: setup.has_fallback,
+    };
+    let server = Server::new(config, handler, Handle::current());
+    let address = server.start().unwrap();
+    TestServer { server, address, certificate: made.cert_der }
+}
+
+/// Answers 200 with `body` and nothing else.
+pub(crate) fn answer(exchange: Exchange, body: impl Into<Bytes>) {
+    exchange.respond(200, std::iter::empty(), body.into()).unwrap();
+}
