@@ -1,0 +1,198 @@
+//! From JavaScript to the IO thread: the answers of a turn go over in one call and are written there.
+
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::Poll;
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use trilane_core::{ExchangeError, ExchangeId, ExchangeTable, Notify};
+use trilane_http3::Code;
+
+use crate::bridge::Bridge;
+
+/// Words of one answer: slot, generation, status, kind and body, length of the fields, length of the body as text.
+pub(crate) const ANSWER_WORDS: usize = 6;
+
+/// Set in an answer's fourth word if the body follows in pieces.
+const STREAMING: u32 = 1 << 31;
+
+/// Set in an answer's fourth word if it came from the error handler: refused, it is replaced by a plain 500 here.
+const LAST_RESORT: u32 = 1 << 30;
+
+/// The rest of an answer's fourth word: the number of its body among the binary ones, from 1; 0 if it is text.
+const BODY: u32 = LAST_RESORT - 1;
+
+/// Answers of a turn, packed.
+pub(crate) struct AnswerBatch {
+    pub(crate) words: Vec<u32>,
+    /// Fields and text bodies as UTF-8; lengths in the words count UTF-16 units.
+    pub(crate) text: Vec<u8>,
+    pub(crate) bodies: Vec<Bytes>,
+}
+
+/// What JavaScript asks of the IO thread, in its order.
+pub(crate) enum Command {
+    Answer(AnswerBatch),
+    Write { id: ExchangeId, chunk: Bytes, notify: bool },
+    Finish(ExchangeId),
+    Reset(ExchangeId, Code),
+}
+
+/// The queue from JavaScript to the IO thread. Its length is bounded by what is open: one answer an exchange, and
+/// pieces of streaming bodies, whose writer waits for the drained event.
+#[derive(Default)]
+pub(crate) struct Commands {
+    queue: Mutex<Vec<Command>>,
+    waker: AtomicWaker,
+}
+
+impl Commands {
+    pub(crate) fn push(&self, command: Command) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = queue.is_empty();
+        queue.push(command);
+        drop(queue);
+        if first {
+            self.waker.wake();
+        }
+    }
+
+    fn take(&self) -> Vec<Command> {
+        std::mem::take(&mut *self.queue.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Carries out commands until the server is dropped.
+pub(crate) async fn carry_out(commands: Weak<Commands>, table: Arc<ExchangeTable>, bridge: Arc<Bridge>) {
+    loop {
+        let taken = poll_fn(|cx| {
+            let Some(commands) = commands.upgrade() else { return Poll::Ready(None) };
+            commands.waker.register(cx.waker());
+            match commands.take() {
+                taken if taken.is_empty() => Poll::Pending,
+                taken => Poll::Ready(Some(taken)),
+            }
+        })
+        .await;
+        let Some(taken) = taken else { return };
+        for command in taken {
+            match command {
+                Command::Answer(batch) => answer(&batch, &table, &bridge),
+                Command::Write { id, chunk, notify } => {
+                    let notify = if notify { Notify::WhenDrained } else { Notify::Never };
+                    if table.write(id, chunk, notify) == Err(ExchangeError::Full) {
+                        // Only a writer that does not wait gets here: nothing may be lost in silence.
+                        let _ = table.reset(id, Code::H3_INTERNAL_ERROR);
+                    }
+                }
+                Command::Finish(id) => drop(table.finish(id)),
+                Command::Reset(id, code) => drop(table.reset(id, code)),
+            }
+        }
+    }
+}
+
+fn answer(batch: &AnswerBatch, table: &Arc<ExchangeTable>, bridge: &Bridge) {
+    let mut text = Text { bytes: Bytes::copy_from_slice(&batch.text), at: 0 };
+    for record in batch.words.chunks_exact(ANSWER_WORDS) {
+        let &[slot, generation, status, kind, fields_units, body_units] = record else { return };
+        let id = ExchangeId { slot, generation };
+        let fields = latin1(text.next(fields_units as usize));
+        let body = text.next(body_units as usize);
+        let pairs = Pairs { rest: &fields };
+        let status = u16::try_from(status).unwrap_or(0);
+        let result = if kind & STREAMING != 0 {
+            table.start(id, status, pairs).map(drop)
+        } else {
+            let body = match kind & BODY {
+                0 => body,
+                number => batch.bodies.get(number as usize - 1).cloned().unwrap_or_default(),
+            };
+            table.respond(id, status, pairs, body)
+        };
+        if let Err(error @ (ExchangeError::Field(_) | ExchangeError::Status(_))) = result {
+            if kind & LAST_RESORT == 0 {
+                bridge.refused(id, error.to_string());
+            } else {
+                let plain = [(&b"content-type"[..], &b"text/plain;charset=utf-8"[..])];
+                let text = Bytes::from_static(b"Internal Server Error");
+                drop(table.respond(id, 500, plain.into_iter(), text));
+            }
+        }
+    }
+}
+
+/// Cuts UTF-8 text by lengths in UTF-16 units, as JavaScript counts.
+struct Text {
+    bytes: Bytes,
+    at: usize,
+}
+
+impl Text {
+    fn next(&mut self, units: usize) -> Bytes {
+        let rest = &self.bytes[self.at..];
+        let ahead = &rest[..units.min(rest.len())];
+        // Where all is ASCII a unit is a byte.
+        let length = if ahead.is_ascii() { ahead.len() } else { utf8_length(rest, units) };
+        let start = self.at;
+        self.at += length;
+        self.bytes.slice(start..self.at)
+    }
+}
+
+/// Bytes of the UTF-8 sequence that is `units` UTF-16 units long.
+fn utf8_length(bytes: &[u8], mut units: usize) -> usize {
+    let mut at = 0;
+    while units > 0 && at < bytes.len() {
+        let (length, counts) = match bytes[at] {
+            0x00..=0x7f => (1, 1),
+            0x80..=0xdf => (2, 1),
+            0xe0..=0xef => (3, 1),
+            _ => (4, 2),
+        };
+        at += length;
+        units = units.saturating_sub(counts);
+    }
+    at.min(bytes.len())
+}
+
+/// Field text back to the bytes it stands for: a header value is a byte string (Fetch §2.2.2), one character a byte.
+/// A character above U+00FF cannot stand for a byte; it becomes one that the field rules refuse.
+fn latin1(utf8: Bytes) -> Bytes {
+    if utf8.is_ascii() {
+        return utf8;
+    }
+    let text = String::from_utf8_lossy(&utf8);
+    text.chars().map(|character| u8::try_from(u32::from(character)).unwrap_or(0x7f)).collect::<Vec<u8>>().into()
+}
+
+/// The pairs of "name\0value\0name\0value".
+#[derive(Clone)]
+struct Pairs<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let name = self.cut();
+        Some((name, self.cut()))
+    }
+}
+
+impl<'a> Pairs<'a> {
+    fn cut(&mut self) -> &'a [u8] {
+        let end = self.rest.iter().position(|byte| *byte == 0);
+        let (cut, rest) = match end {
+            Some(end) => (&self.rest[..end], &self.rest[end + 1..]),
+            None => (self.rest, &[][..]),
+        };
+        self.rest = rest;
+        cut
+    }
+}

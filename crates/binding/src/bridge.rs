@@ -1,0 +1,249 @@
+//! From the IO thread to JavaScript: what happened in a turn is gathered, then JavaScript is woken once.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use napi::Status;
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use trilane_core::{Exchange, ExchangeEvent, ExchangeId, Handler, Request};
+
+/// Wakes the JavaScript thread. Weak: it does not keep the process alive. At most one call is under way.
+pub(crate) type Wake = ThreadsafeFunction<(), (), (), Status, false, true>;
+
+/// Words of one batch; the buffer shared with JavaScript has this length.
+pub(crate) const BATCH_WORDS: usize = 16 * 1024;
+
+/// Words of one request besides its parameters.
+pub(crate) const REQUEST_WORDS: usize = 8;
+
+/// The most words a request takes: more parameters than this do not fit a path of the default header limit.
+const MAX_REQUEST_WORDS: usize = BATCH_WORDS / 2;
+
+/// Waiting events at which JavaScript is woken before the turn ends.
+const WAKE_AT: u32 = 64;
+
+/// What may wait for JavaScript: beyond either, no stream is accepted until some was taken.
+const MAX_WAITING_REQUESTS: usize = 1024;
+const MAX_WAITING_BYTES: usize = 8 * 1024 * 1024;
+
+/// Methods by number; any other travels as text.
+pub(crate) const METHODS: [&[u8]; 8] =
+    [b"GET", b"POST", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"CONNECT"];
+
+/// Stands for "no route: the fallback".
+const FALLBACK: u32 = u32::MAX;
+
+/// Requests of a turn, packed. For each: slot, generation, route, method, length of the URL, length of the fields,
+/// number of the body in `bodies` (from 1; 0: none), number of parameters, then a start and an end in the URL for
+/// each parameter. `text` has for each: URL, fields ("name\0value\0…"), and the method if it has no number (its
+/// length is then the method word above 0xff). All text is Latin-1: a byte is a character.
+#[derive(Default)]
+pub(crate) struct RequestBatch {
+    pub(crate) count: u32,
+    pub(crate) words: Vec<u32>,
+    pub(crate) text: Vec<u8>,
+    pub(crate) bodies: Vec<Bytes>,
+}
+
+/// One thing that happened to an exchange.
+pub(crate) enum Happened {
+    Event(ExchangeId, ExchangeEvent),
+    /// The answer that JavaScript gave may not be sent; another one is awaited.
+    Refused(ExchangeId, String),
+}
+
+/// All that waits for JavaScript.
+#[derive(Default)]
+pub(crate) struct Waiting {
+    pub(crate) requests: VecDeque<RequestBatch>,
+    pub(crate) happened: Vec<Happened>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: Waiting,
+    requests: usize,
+    bytes: usize,
+    /// JavaScript was woken and has not come yet.
+    woken: bool,
+    /// Connections that wait for room.
+    held: Vec<Waker>,
+    wake: Option<Arc<Wake>>,
+}
+
+/// The queue from one server to its JavaScript thread.
+pub(crate) struct Bridge {
+    state: Mutex<State>,
+    dirty: AtomicBool,
+}
+
+/// Every bridge of the process, for the end of a turn.
+static BRIDGES: Mutex<Vec<Weak<Bridge>>> = Mutex::new(Vec::new());
+
+/// The IO thread is about to sleep: JavaScript gets what the turn brought.
+pub(crate) fn end_turn() {
+    let mut bridges = BRIDGES.lock().unwrap_or_else(PoisonError::into_inner);
+    bridges.retain(|bridge| match bridge.upgrade() {
+        Some(bridge) => {
+            bridge.wake_if_dirty();
+            true
+        }
+        None => false,
+    });
+}
+
+impl Bridge {
+    pub(crate) fn new() -> Arc<Self> {
+        let bridge = Arc::new(Self { state: Mutex::default(), dirty: AtomicBool::new(false) });
+        BRIDGES.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&bridge));
+        bridge
+    }
+
+    /// From now on `wake` calls JavaScript; with `None`, nothing does, and what waits is kept.
+    pub(crate) fn set_wake(&self, wake: Option<Arc<Wake>>) {
+        let mut state = self.lock();
+        state.wake = wake;
+        state.woken = false;
+        drop(state);
+        self.wake_if_dirty();
+    }
+
+    /// Everything that waits. Called on the JavaScript thread, once for each wake-up.
+    pub(crate) fn take(&self) -> Waiting {
+        let mut state = self.lock();
+        state.woken = false;
+        state.requests = 0;
+        state.bytes = 0;
+        self.dirty.store(false, SeqCst);
+        let held = std::mem::take(&mut state.held);
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        held.into_iter().for_each(Waker::wake);
+        waiting
+    }
+
+    pub(crate) fn refused(&self, id: ExchangeId, reason: String) {
+        let mut state = self.lock();
+        state.waiting.happened.push(Happened::Refused(id, reason));
+        self.added(state);
+    }
+
+    fn added(&self, state: MutexGuard<'_, State>) {
+        let full_turn = state.requests >= WAKE_AT as usize;
+        drop(state);
+        self.dirty.store(true, SeqCst);
+        if full_turn {
+            self.wake_if_dirty();
+        }
+    }
+
+    fn wake_if_dirty(&self) {
+        if !self.dirty.load(SeqCst) {
+            return;
+        }
+        let wake = {
+            let mut state = self.lock();
+            let Some(wake) = state.wake.clone() else { return };
+            // The flag is set under the lock that `take` clears it under: an event is either taken with the
+            // batch or finds the flag clear.
+            if std::mem::replace(&mut state.woken, true) {
+                return;
+            }
+            wake
+        };
+        wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Handler for Bridge {
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if state.requests < MAX_WAITING_REQUESTS && state.bytes < MAX_WAITING_BYTES {
+            return Poll::Ready(());
+        }
+        if !state.held.iter().any(|waker| waker.will_wake(cx.waker())) {
+            state.held.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    fn request(&self, request: Request<'_>, exchange: Exchange) {
+        let words = REQUEST_WORDS + 2 * request.params.len();
+        if words > MAX_REQUEST_WORDS {
+            // Dropping the exchange resets the stream.
+            return;
+        }
+        let mut state = self.lock();
+        if state.waiting.requests.back().is_none_or(|batch| batch.words.len() + words > BATCH_WORDS) {
+            state.waiting.requests.push_back(RequestBatch::default());
+        }
+        let Some(batch) = state.waiting.requests.back_mut() else { return };
+        let before = batch.text.len();
+        batch.add(&request, exchange.into_id());
+        let bytes = batch.text.len() - before + request.body.len();
+        if !request.body.is_empty() {
+            batch.bodies.push(request.body);
+        }
+        state.requests += 1;
+        state.bytes += bytes;
+        self.added(state);
+    }
+
+    fn exchange_event(&self, id: ExchangeId, event: ExchangeEvent) {
+        let mut state = self.lock();
+        state.waiting.happened.push(Happened::Event(id, event));
+        self.added(state);
+    }
+}
+
+impl RequestBatch {
+    /// Appends the request; the caller appends its body.
+    fn add(&mut self, request: &Request<'_>, id: ExchangeId) {
+        let head = request.head;
+        let text_start = self.text.len();
+        self.text.extend_from_slice(if head.scheme() == b"http" { b"http://" } else { b"https://" });
+        self.text.extend_from_slice(head.authority());
+        let path_start = (self.text.len() - text_start) as u32;
+        // "*" (RFC 9110 §7.1) and a CONNECT without a path mean the authority itself.
+        let path = head.path();
+        self.text.extend_from_slice(if path.first() == Some(&b'/') { path } else { b"/" });
+        let url_end = self.text.len();
+        for (index, (name, value)) in head.fields().enumerate() {
+            if index > 0 {
+                self.text.push(0);
+            }
+            self.text.extend_from_slice(name);
+            self.text.push(0);
+            self.text.extend_from_slice(value);
+        }
+        let fields_end = self.text.len();
+        let method = match METHODS.iter().position(|method| *method == head.method()) {
+            Some(index) => index as u32,
+            None => {
+                self.text.extend_from_slice(head.method());
+                0x100 + head.method().len() as u32
+            }
+        };
+        self.count += 1;
+        self.words.extend_from_slice(&[
+            id.slot,
+            id.generation,
+            request.route.map_or(FALLBACK, |route| route.0),
+            method,
+            (url_end - text_start) as u32,
+            (fields_end - url_end) as u32,
+            if request.body.is_empty() { 0 } else { self.bodies.len() as u32 + 1 },
+            request.params.len() as u32,
+        ]);
+        for span in request.params {
+            self.words.extend_from_slice(&[path_start + span.start, path_start + span.end]);
+        }
+    }
+}

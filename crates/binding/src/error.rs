@@ -1,0 +1,58 @@
+//! Errors on their way to JavaScript: `code` is set, the message is for people.
+
+use napi::Status;
+
+/// The `code` of a thrown error; `lib/errors.ts` has a row for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorCode {
+    /// A route's pattern cannot be used.
+    RoutePattern,
+    /// A route's methods cannot be used.
+    RouteMethod,
+    /// Two routes answer the same requests.
+    RouteDuplicate,
+    /// A certificate or key cannot be used.
+    Certificate,
+    /// The port is taken.
+    AddressInUse,
+    /// The address cannot be bound for another reason.
+    Bind,
+    /// The server runs already.
+    Running,
+    /// What should not happen.
+    Internal,
+}
+
+impl AsRef<str> for ErrorCode {
+    fn as_ref(&self) -> &str {
+        match self {
+            Self::RoutePattern => "ERR_H3_ROUTE_PATTERN",
+            Self::RouteMethod => "ERR_H3_ROUTE_METHOD",
+            Self::RouteDuplicate => "ERR_H3_ROUTE_DUPLICATE",
+            Self::Certificate => "ERR_H3_CERTIFICATE",
+            Self::AddressInUse => "ERR_H3_ADDRESS_IN_USE",
+            Self::Bind => "ERR_H3_BIND",
+            Self::Running => "ERR_H3_SERVER_RUNNING",
+            Self::Internal => "ERR_H3_INTERNAL",
+        }
+    }
+}
+
+impl From<Status> for ErrorCode {
+    fn from(_: Status) -> Self {
+        Self::Internal
+    }
+}
+
+/// What the calls of this crate may throw.
+pub(crate) type Result<T> = std::result::Result<T, napi::Error<ErrorCode>>;
+
+/// An error with a code and a message.
+pub(crate) fn error(code: ErrorCode, message: impl ToString) -> napi::Error<ErrorCode> {
+    napi::Error::new(code, message.to_string())
+}
+
+/// An error of napi itself: a closing environment, an exception under way.
+pub(crate) fn internal(source: napi::Error) -> napi::Error<ErrorCode> {
+    napi::Error::new(ErrorCode::Internal, source.reason.clone())
+}

@@ -1,0 +1,21 @@
+//! The border between JavaScript and `trilane-core`: types are translated, batches packed and unpacked, nothing else.
+//!
+//! Rules of the border:
+//! - Rust wakes JavaScript at most once a turn and JavaScript's thread then takes what there is; Rust never awaits a
+//!   promise. JavaScript answers with synchronous calls that only queue.
+//! - No JavaScript value lives in a task: bytes, numbers and ids only.
+//! - An async method owns clones of all it needs before its first await. At exit the runtime ends while wrapped
+//!   objects are being freed; a borrowed `self` there would be used after it is gone.
+//! - Every queue has a bound: a full one stops the accepting of streams (`bridge`), or is refused (`core`'s outbound).
+//! - A panic in a call becomes an exception, a panic in a task ends one connection.
+
+mod answers;
+mod bridge;
+mod error;
+mod options;
+mod runtime;
+mod server;
+mod turn;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

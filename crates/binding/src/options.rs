@@ -1,0 +1,183 @@
+//! What JavaScript hands over once, turned into the core's configuration.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+use napi::bindgen_prelude::Uint8Array;
+use napi_derive::napi;
+use trilane_core::certificate::DevCertificate;
+use trilane_core::router::{Methods, Pattern, Route, Router};
+use trilane_core::tls::{CertificateStore, Identity, KeyLogTarget, TlsOptions, server_config};
+use trilane_core::{Limits, ServerConfig};
+
+use crate::error::{ErrorCode, Result, error};
+
+/// A certificate chain and its key, each PEM or DER.
+#[napi(object)]
+pub struct NativeIdentity {
+    pub cert: Uint8Array,
+    pub key: Uint8Array,
+}
+
+/// A certificate for one host name, or for `*.` and a name.
+#[napi(object)]
+pub struct NativeHostIdentity {
+    pub host: String,
+    pub identity: NativeIdentity,
+}
+
+/// One route; its number in the list is its id.
+#[napi(object)]
+pub struct NativeRoute {
+    /// Upper-case methods, or `["*"]`.
+    pub methods: Vec<String>,
+    pub pattern: String,
+    /// The `:protocol` of an extended CONNECT.
+    pub protocol: Option<String>,
+}
+
+/// Bounds; an absent one has the core's default.
+#[napi(object)]
+#[derive(Default)]
+pub struct NativeLimits {
+    pub max_connections: Option<u32>,
+    pub max_connections_per_ip: Option<u32>,
+    pub retry_above_handshakes: Option<u32>,
+    pub max_concurrent_streams: Option<u32>,
+    pub max_header_bytes: Option<u32>,
+    pub max_header_fields: Option<u32>,
+    pub max_body_bytes: Option<u32>,
+    pub max_unfinished_body_bytes: Option<u32>,
+    pub idle_timeout_ms: Option<u32>,
+    pub handshake_timeout_ms: Option<u32>,
+    pub header_timeout_ms: Option<u32>,
+    pub body_timeout_ms: Option<u32>,
+    pub stream_receive_window_bytes: Option<u32>,
+    pub connection_receive_window_bytes: Option<u32>,
+    pub send_window_bytes: Option<u32>,
+    pub max_abandoned_streams_per_second: Option<u32>,
+}
+
+/// Everything a server is made from.
+#[napi(object)]
+pub struct NativeServerOptions {
+    pub hostname: Option<String>,
+    pub port: u16,
+    /// Absent: a development certificate is made.
+    pub identity: Option<NativeIdentity>,
+    pub sni: Vec<NativeHostIdentity>,
+    pub routes: Vec<NativeRoute>,
+    /// Whether requests that match no route come to JavaScript all the same.
+    pub has_fallback: bool,
+    pub limits: Option<NativeLimits>,
+    /// A file for the secrets of connections (NSS key log format).
+    pub key_log: Option<String>,
+}
+
+/// The configuration, and the certificate shown by default.
+pub(crate) struct Configured {
+    pub(crate) config: ServerConfig,
+    pub(crate) certificate_hash: [u8; 32],
+}
+
+pub(crate) fn configure(options: NativeServerOptions) -> Result<Configured> {
+    let router = router(&options.routes)?;
+    let address = resolve(options.hostname.as_deref(), options.port)?;
+    let identity = match &options.identity {
+        Some(identity) => load(identity)?,
+        None => development(options.hostname.as_deref())?,
+    };
+    let certificate_hash = identity.leaf_sha256();
+    let by_host = options
+        .sni
+        .iter()
+        .map(|entry| Ok((entry.host.clone(), load(&entry.identity)?)))
+        .collect::<Result<Vec<_>>>()?;
+    let store = CertificateStore::new(identity, by_host).map_err(|e| error(ErrorCode::Certificate, e))?;
+    let tls_options = TlsOptions {
+        key_log: options.key_log.map_or(KeyLogTarget::None, |path| KeyLogTarget::File(path.into())),
+        ..TlsOptions::default()
+    };
+    let tls = server_config(Arc::new(store), vec![b"h3".to_vec()], tls_options)
+        .map_err(|e| error(ErrorCode::Certificate, e))?;
+    let limits = limits(&options.limits.unwrap_or_default());
+    let config = ServerConfig { address, tls, limits, router, has_fallback: options.has_fallback };
+    Ok(Configured { config, certificate_hash })
+}
+
+fn load(identity: &NativeIdentity) -> Result<Identity> {
+    Identity::from_pem_or_der(&identity.cert, &identity.key).map_err(|e| error(ErrorCode::Certificate, e))
+}
+
+fn development(hostname: Option<&str>) -> Result<Identity> {
+    // "::" and "0.0.0.0" are no names by which a client asks.
+    let named = hostname.filter(|name| !matches!(*name, "::" | "0.0.0.0" | "localhost"));
+    let hosts: Vec<String> = named.map(str::to_owned).into_iter().collect();
+    let made = DevCertificate::generate(&hosts).map_err(|e| error(ErrorCode::Certificate, e))?;
+    Identity::from_pem_or_der(&made.cert_der, &made.key_der).map_err(|e| error(ErrorCode::Certificate, e))
+}
+
+fn router(routes: &[NativeRoute]) -> Result<Router> {
+    let parsed = routes
+        .iter()
+        .map(|route| {
+            Ok(Route {
+                methods: Methods::parse(&route.methods).map_err(|e| error(ErrorCode::RouteMethod, e))?,
+                pattern: Pattern::parse(&route.pattern).map_err(|e| error(ErrorCode::RoutePattern, e))?,
+                protocol: route.protocol.clone(),
+            })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Router::new(parsed).map_err(|e| error(ErrorCode::RouteDuplicate, e))
+}
+
+/// The first address of `hostname`; none given: every address of the machine, IPv6 and IPv4 where it has both.
+fn resolve(hostname: Option<&str>, port: u16) -> Result<SocketAddr> {
+    let Some(hostname) = hostname else {
+        let any = SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, port));
+        let has_ipv6 = std::net::UdpSocket::bind((std::net::Ipv6Addr::UNSPECIFIED, 0)).is_ok();
+        return Ok(if has_ipv6 { any } else { SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, port)) });
+    };
+    let bare = hostname.trim_start_matches('[').trim_end_matches(']');
+    let unknown = |reason: String| {
+        error(
+            ErrorCode::Bind,
+            format!("hostname {hostname:?} has no address ({reason}): use an IP address of this machine, or a name that resolves to one"),
+        )
+    };
+    let mut addresses = (bare, port).to_socket_addrs().map_err(|e| unknown(e.to_string()))?;
+    addresses.next().ok_or_else(|| unknown("it resolves to none".to_owned()))
+}
+
+fn limits(given: &NativeLimits) -> Limits {
+    let mut limits = Limits::default();
+    let set = |target: &mut usize, value: Option<u32>| {
+        if let Some(value) = value {
+            *target = value as usize;
+        }
+    };
+    set(&mut limits.max_connections, given.max_connections);
+    set(&mut limits.max_connections_per_ip, given.max_connections_per_ip);
+    set(&mut limits.retry_above_handshakes, given.retry_above_handshakes);
+    set(&mut limits.max_header_bytes, given.max_header_bytes);
+    set(&mut limits.max_header_fields, given.max_header_fields);
+    set(&mut limits.max_body_bytes, given.max_body_bytes);
+    set(&mut limits.max_unfinished_body_bytes, given.max_unfinished_body_bytes);
+    let set = |target: &mut u32, value: Option<u32>| *target = value.unwrap_or(*target);
+    set(&mut limits.max_concurrent_streams, given.max_concurrent_streams);
+    set(&mut limits.stream_receive_window, given.stream_receive_window_bytes);
+    set(&mut limits.connection_receive_window, given.connection_receive_window_bytes);
+    set(&mut limits.max_abandoned_streams_per_second, given.max_abandoned_streams_per_second);
+    limits.send_window = given.send_window_bytes.map_or(limits.send_window, u64::from);
+    let set = |target: &mut Duration, value: Option<u32>| {
+        if let Some(ms) = value {
+            *target = Duration::from_millis(u64::from(ms));
+        }
+    };
+    set(&mut limits.idle_timeout, given.idle_timeout_ms);
+    set(&mut limits.handshake_timeout, given.handshake_timeout_ms);
+    set(&mut limits.header_timeout, given.header_timeout_ms);
+    set(&mut limits.body_timeout, given.body_timeout_ms);
+    limits
+}

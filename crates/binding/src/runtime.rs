@@ -1,0 +1,89 @@
+//! The one tokio runtime of the process: a single worker, the IO thread, shared by all servers of all JavaScript
+//! threads. Started with the first JavaScript environment, ended with the last.
+//!
+//! One worker, because a second one costs 1 µs of CPU a request on two cores (2.2 against 3.2 µs): batches get
+//! smaller and the threads hand work to each other.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use napi::bindgen_prelude::{AsyncRuntime, AsyncRuntimeRejection, AsyncRuntimeTask, register_async_runtime};
+use napi::{Error, Result, Status};
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::bridge;
+
+/// The worker ends between two polls; no task of ours blocks longer than one turn.
+const SHUTDOWN: Duration = Duration::from_secs(1);
+
+static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
+
+struct Backend;
+
+// SAFETY: `shutdown` joins the only worker and drops every task with the runtime before it returns; nothing else
+// of ours keeps wakers of those tasks beyond the addon's statics, and napi pins the addon's image.
+unsafe impl AsyncRuntime for Backend {
+    fn spawn(
+        &self,
+        task: AsyncRuntimeTask,
+    ) -> std::result::Result<(), AsyncRuntimeRejection<AsyncRuntimeTask>> {
+        match handle() {
+            Ok(handle) => {
+                handle.spawn(task);
+                Ok(())
+            }
+            Err(error) => Err(AsyncRuntimeRejection::new(task, error)),
+        }
+    }
+
+    fn block_on(&self, future: Pin<&mut dyn Future<Output = ()>>) -> Result<()> {
+        handle()?.block_on(future);
+        Ok(())
+    }
+
+    fn start(&self) -> Result<()> {
+        let mut runtime = lock();
+        if runtime.is_none() {
+            let built = Builder::new_multi_thread()
+                .worker_threads(1)
+                .max_blocking_threads(4)
+                .thread_name("trilane-io")
+                .enable_io()
+                .enable_time()
+                .on_thread_park(bridge::end_turn)
+                .build();
+            *runtime = Some(built.map_err(|error| {
+                Error::new(Status::GenericFailure, format!("cannot start the IO thread: {error}"))
+            })?);
+        }
+        Ok(())
+    }
+
+    fn shutdown(&self) -> Result<()> {
+        let ended = lock().take();
+        if let Some(runtime) = ended {
+            runtime.shutdown_timeout(SHUTDOWN);
+        }
+        Ok(())
+    }
+}
+
+/// A handle to the runtime, for as long as some JavaScript environment lives.
+pub(crate) fn handle() -> Result<Handle> {
+    let runtime = lock();
+    let runtime = runtime
+        .as_ref()
+        .ok_or_else(|| Error::new(Status::Closing, "the process is shutting down".to_owned()))?;
+    Ok(runtime.handle().clone())
+}
+
+fn lock() -> MutexGuard<'static, Option<Runtime>> {
+    RUNTIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[napi_derive::module_init]
+fn register() {
+    register_async_runtime(Backend);
+}

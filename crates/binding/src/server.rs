@@ -1,0 +1,225 @@
+//! The server class that `lib/server.ts` wraps.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use napi::bindgen_prelude::{BigInt, PromiseRaw, Uint8Array, Uint32Array};
+use napi::{Env, JsString};
+use napi_derive::napi;
+use trilane_core::{BindError, ExchangeId, Server, Stop};
+use trilane_http3::Code;
+
+use crate::answers::{ANSWER_WORDS, AnswerBatch, Command, Commands, carry_out};
+use crate::bridge::Bridge;
+use crate::error::{ErrorCode, Result, error, internal};
+use crate::options::{NativeServerOptions, configure};
+use crate::runtime;
+use crate::turn::{NativeServerHooks, wake_function};
+
+/// An IP address and a port.
+#[napi(object)]
+pub struct NativeAddress {
+    pub address: String,
+    pub port: u16,
+    #[napi(ts_type = "'IPv4' | 'IPv6'")]
+    pub family: String,
+}
+
+/// Counters since the server was made.
+#[napi(object)]
+pub struct NativeStats {
+    pub connections_total: BigInt,
+    pub connections_active: u32,
+    pub connections_refused: BigInt,
+    pub handshakes_failed: BigInt,
+    pub requests: BigInt,
+    pub requests_active: u32,
+    pub requests_aborted: BigInt,
+    pub requests_malformed: BigInt,
+    pub protocol_errors: BigInt,
+    pub body_bytes_received: BigInt,
+    pub body_bytes_sent: BigInt,
+    pub uptime_ms: f64,
+}
+
+/// An HTTP/3 server of one JavaScript thread.
+#[napi]
+pub struct NativeServer {
+    shared: Arc<Shared>,
+    commands: Arc<Commands>,
+    outbox: Uint32Array,
+    certificate_hash: [u8; 32],
+}
+
+struct Shared {
+    server: Server,
+    bridge: Arc<Bridge>,
+    /// Ends the server with its JavaScript environment; made at the first start.
+    guarded: Mutex<bool>,
+}
+
+#[napi]
+impl NativeServer {
+    /// Checks the options and loads certificates; does not listen yet. `outbox` carries the numbers of answers.
+    #[napi(constructor)]
+    pub fn new(options: NativeServerOptions, outbox: Uint32Array) -> Result<Self> {
+        let configured = configure(options)?;
+        let runtime = runtime::handle().map_err(internal)?;
+        let bridge = Bridge::new();
+        let server = Server::new(configured.config, bridge.clone(), runtime.clone());
+        let commands = Arc::new(Commands::default());
+        runtime.spawn(carry_out(Arc::downgrade(&commands), server.exchanges().clone(), bridge.clone()));
+        let shared = Arc::new(Shared { server, bridge, guarded: Mutex::new(false) });
+        Ok(Self { shared, commands, outbox, certificate_hash: configured.certificate_hash })
+    }
+
+    /// Binds the port and begins to serve; requests come to the hooks.
+    #[napi]
+    pub fn start(&self, env: Env, hooks: NativeServerHooks) -> Result<NativeAddress> {
+        self.guard(&env)?;
+        let wake = wake_function(&env, self.shared.bridge.clone(), hooks)?;
+        let address = self.shared.server.start().map_err(bind_error)?;
+        self.shared.bridge.set_wake(Some(Arc::new(wake)));
+        Ok(native_address(address))
+    }
+
+    /// Stops: gracefully within `graceMs`, or at once without it. Resolves when the port is free again.
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn stop<'env>(&self, env: &'env Env, grace_ms: Option<u32>) -> Result<PromiseRaw<'env, ()>> {
+        let how = match grace_ms {
+            Some(ms) => Stop::Graceful(Duration::from_millis(u64::from(ms))),
+            None => Stop::Now,
+        };
+        // The future owns what it needs: `self` may be freed while it runs.
+        let shared = self.shared.clone();
+        let stopped = shared.server.stop(how);
+        env.spawn_future(async move {
+            stopped.await;
+            if !shared.server.is_running() {
+                shared.bridge.set_wake(None);
+            }
+            Ok(())
+        })
+        .map_err(internal)
+    }
+
+    /// Drops every connection now, without waiting for anything.
+    #[napi]
+    pub fn close(&self) {
+        drop(self.shared.server.stop(Stop::Now));
+    }
+
+    /// Whether the port is bound.
+    #[napi(getter)]
+    pub fn running(&self) -> bool {
+        self.shared.server.is_running()
+    }
+
+    /// SHA-256 of the default certificate (DER).
+    #[napi(getter)]
+    pub fn certificate_hash(&self) -> Uint8Array {
+        Uint8Array::with_data_copied(self.certificate_hash)
+    }
+
+    /// The counters now.
+    #[napi(getter)]
+    pub fn stats(&self) -> NativeStats {
+        let stats = self.shared.server.stats();
+        NativeStats {
+            connections_total: stats.connections_total.into(),
+            connections_active: stats.connections_active as u32,
+            connections_refused: stats.connections_refused.into(),
+            handshakes_failed: stats.handshakes_failed.into(),
+            requests: stats.requests.into(),
+            requests_active: stats.requests_active as u32,
+            requests_aborted: stats.requests_aborted.into(),
+            requests_malformed: stats.requests_malformed.into(),
+            protocol_errors: stats.protocol_errors.into(),
+            body_bytes_received: stats.body_bytes_received.into(),
+            body_bytes_sent: stats.body_bytes_sent.into(),
+            uptime_ms: stats.uptime.as_secs_f64() * 1000.0,
+        }
+    }
+
+    /// Sends `count` answers, their numbers in the outbox, their text joined in `text`, their binary bodies apart.
+    #[napi]
+    pub fn answer(&self, count: u32, text: JsString<'_>, bodies: Vec<Uint8Array>) -> Result<()> {
+        let words = self.outbox.get(..count as usize * ANSWER_WORDS).ok_or_else(|| {
+            error(ErrorCode::Internal, format!("{count} answers are more than the outbox holds"))
+        })?;
+        let words = words.to_vec();
+        let text = text.into_utf8().map_err(internal)?.take();
+        let bodies = bodies.iter().map(|body| Bytes::copy_from_slice(body)).collect();
+        self.commands.push(Command::Answer(AnswerBatch { words, text, bodies }));
+        Ok(())
+    }
+
+    /// Writes a piece of a streaming answer's body; copied before this returns. With `notify`, the exchange hook
+    /// hears "drained" once all that was written is sent.
+    #[napi]
+    pub fn write(&self, slot: u32, generation: u32, chunk: &[u8], notify: bool) {
+        let (id, chunk) = (ExchangeId { slot, generation }, Bytes::copy_from_slice(chunk));
+        self.commands.push(Command::Write { id, chunk, notify });
+    }
+
+    /// Ends a streaming answer's body.
+    #[napi]
+    pub fn finish(&self, slot: u32, generation: u32) {
+        self.commands.push(Command::Finish(ExchangeId { slot, generation }));
+    }
+
+    /// Gives an exchange up with an HTTP/3 error code.
+    #[napi]
+    pub fn reset(&self, slot: u32, generation: u32, code: u32) {
+        let code = Code::from(u64::from(code));
+        self.commands.push(Command::Reset(ExchangeId { slot, generation }, code));
+    }
+
+    /// Where the client of an open exchange is; `null` when it is over.
+    #[napi]
+    pub fn remote_address(&self, slot: u32, generation: u32) -> Option<NativeAddress> {
+        self.shared.server.exchanges().remote_address(ExchangeId { slot, generation }).map(native_address)
+    }
+}
+
+impl NativeServer {
+    /// Has the server end with its environment: a worker that is terminated leaves no port bound and no call to a
+    /// thread that is gone.
+    fn guard(&self, env: &Env) -> Result<()> {
+        let mut guarded = self.shared.guarded.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*guarded {
+            let shared = Arc::downgrade(&self.shared);
+            env.add_env_cleanup_hook(shared, |shared| {
+                if let Some(shared) = shared.upgrade() {
+                    shared.bridge.set_wake(None);
+                    drop(shared.server.stop(Stop::Now));
+                }
+            })
+            .map_err(internal)?;
+            *guarded = true;
+        }
+        Ok(())
+    }
+}
+
+fn native_address(address: std::net::SocketAddr) -> NativeAddress {
+    let ip = address.ip().to_canonical();
+    NativeAddress {
+        address: ip.to_string(),
+        port: address.port(),
+        family: if ip.is_ipv4() { "IPv4" } else { "IPv6" }.to_owned(),
+    }
+}
+
+fn bind_error(source: BindError) -> napi::Error<ErrorCode> {
+    let code = match source {
+        BindError::AddressInUse(_) => ErrorCode::AddressInUse,
+        BindError::AddressNotAvailable(_) | BindError::PermissionDenied(_) | BindError::Io { .. } => {
+            ErrorCode::Bind
+        }
+        BindError::Running => ErrorCode::Running,
+        BindError::NoInitialCipherSuite => ErrorCode::Certificate,
+    };
+    error(code, source)
+}

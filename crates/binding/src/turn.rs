@@ -1,0 +1,118 @@
+//! One turn of the JavaScript thread: what waits in the bridge is packed and handed to the hooks.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use napi::bindgen_prelude::{FnArgs, FunctionRef, ToNapiValue, Uint32Array, Uint8Array};
+use napi::{Env, sys};
+use napi_derive::napi;
+use trilane_core::ExchangeEvent;
+
+use crate::bridge::{BATCH_WORDS, Bridge, Happened, RequestBatch, Wake};
+use crate::error::{Result, internal};
+
+/// Text whose characters are its bytes.
+pub struct Latin1(Vec<u8>);
+
+impl ToNapiValue for Latin1 {
+    unsafe fn to_napi_value(env: sys::napi_env, text: Self) -> napi::Result<sys::napi_value> {
+        let mut value = std::ptr::null_mut();
+        // SAFETY: called on the JavaScript thread with its environment; the engine copies the bytes.
+        let status = unsafe {
+            sys::napi_create_string_latin1(env, text.0.as_ptr().cast(), text.0.len() as isize, &mut value)
+        };
+        if status == sys::Status::napi_ok {
+            Ok(value)
+        } else {
+            Err(napi::Error::new(napi::Status::from(status), "cannot make a string".to_owned()))
+        }
+    }
+}
+
+type RequestHook = FunctionRef<FnArgs<(u32, Latin1, Vec<Uint8Array>)>, ()>;
+type EventHook = FunctionRef<FnArgs<(u32, u32, &'static str, Option<f64>)>, ()>;
+type RefusedHook = FunctionRef<FnArgs<(u32, u32, String)>, ()>;
+
+/// Whom to call. Each runs on the JavaScript thread, at most once a turn for each batch; what it throws is an
+/// uncaught exception.
+#[napi(object, object_to_js = false)]
+pub struct NativeServerHooks {
+    /// Takes the requests of a turn: how many, their text, their bodies; the numbers are in `inbox`.
+    #[napi(ts_type = "(count: number, text: string, bodies: Uint8Array[]) => void")]
+    pub request: RequestHook,
+    /// Hears of one exchange: the client reset it, stopped reading or is gone, `code` being its HTTP/3 error code
+    /// if it sent one; or all that was written was sent.
+    #[napi(
+        ts_type = "(slot: number, generation: number, event: 'aborted' | 'drained', code: number | null) => void"
+    )]
+    pub exchange: EventHook,
+    /// The answer that was given may not be sent, for this reason; the exchange awaits another.
+    #[napi(ts_type = "(slot: number, generation: number, reason: string) => void")]
+    pub refused: RefusedHook,
+    /// Receives the numbers of a batch. 16,384 words, shared: read it before the hook returns.
+    pub inbox: Uint32Array,
+}
+
+struct Turn {
+    bridge: Arc<Bridge>,
+    hooks: NativeServerHooks,
+}
+
+/// Makes the function that JavaScript is woken with.
+pub(crate) fn wake_function(env: &Env, bridge: Arc<Bridge>, hooks: NativeServerHooks) -> Result<Wake> {
+    if hooks.inbox.len() < BATCH_WORDS {
+        return Err(crate::error::error(
+            crate::error::ErrorCode::Internal,
+            format!("inbox has {} words, it needs {BATCH_WORDS}", hooks.inbox.len()),
+        ));
+    }
+    let turn = RefCell::new(Turn { bridge, hooks });
+    let function = env
+        .create_function_from_closure::<(), (), _>("turn", move |call| {
+            // Never entered twice: the hooks do not call into here.
+            if let Ok(mut turn) = turn.try_borrow_mut() {
+                turn.run(call.env)?;
+            }
+            Ok(())
+        })
+        .map_err(internal)?;
+    function.build_threadsafe_function().weak::<true>().build().map_err(internal)
+}
+
+impl Turn {
+    fn run(&mut self, env: &Env) -> napi::Result<()> {
+        let waiting = self.bridge.take();
+        for happened in waiting.happened {
+            self.tell(env, happened)?;
+        }
+        for batch in waiting.requests {
+            self.deliver(env, batch)?;
+        }
+        Ok(())
+    }
+
+    fn deliver(&mut self, env: &Env, batch: RequestBatch) -> napi::Result<()> {
+        // SAFETY: the array belongs to this thread and is used by nobody else while this function runs; it is never
+        // transferred, being private to the library.
+        let inbox = unsafe { self.hooks.inbox.as_mut() };
+        inbox[..batch.words.len()].copy_from_slice(&batch.words);
+        let bodies = batch.bodies.into_iter().map(Uint8Array::with_data_copied).collect();
+        self.hooks.request.borrow_back(env)?.call((batch.count, Latin1(batch.text), bodies).into())
+    }
+
+    fn tell(&self, env: &Env, happened: Happened) -> napi::Result<()> {
+        match happened {
+            Happened::Event(id, event) => {
+                let (event, code) = match event {
+                    ExchangeEvent::Aborted { code } => ("aborted", code.map(|code| code as f64)),
+                    ExchangeEvent::Drained => ("drained", None),
+                };
+                let hook = self.hooks.exchange.borrow_back(env)?;
+                hook.call((id.slot, id.generation, event, code).into())
+            }
+            Happened::Refused(id, reason) => {
+                self.hooks.refused.borrow_back(env)?.call((id.slot, id.generation, reason).into())
+            }
+        }
+    }
+}
