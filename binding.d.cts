@@ -9,6 +9,30 @@
  */
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
 
+declare global {
+  interface __NapiRsAsyncGenerator<TOwner, T, TReturn, TNext> {
+    next(...[value]: [] | [TNext]): globalThis.Promise<globalThis.IteratorResult<T, TReturn | undefined>>
+    return(...[value]: [] | [TReturn]): globalThis.Promise<globalThis.IteratorResult<T, TReturn | undefined>>
+    throw(exception?: unknown): globalThis.Promise<globalThis.IteratorResult<T, TReturn | undefined>>
+    [globalThis.Symbol.asyncIterator](): this
+  }
+}
+
+/**
+ * The body of a streaming request: one piece for each step, up to 256 KiB of what is there. A step that is not asked
+ * for is not read, and QUIC flow control holds the client back. `return()` declines the rest.
+ *
+ * This type implements JavaScript's async iterable protocol.
+ * It can be used with `for await...of` loops.
+ *
+ * @see https://developer.mozilla.org/en-US/docs/Web/JavaScript/Reference/Iteration_protocols#the_async_iterator_and_async_iterable_protocols
+ */
+export declare class NativeBody {
+  /** Why the last step was rejected; `null` if none was. */
+  get failure(): NativeFailure | null
+  [globalThis.Symbol.asyncIterator](): globalThis.__NapiRsAsyncGenerator<NativeBody, Uint8Array, void, undefined>
+}
+
 /** An HTTP/3 server of one JavaScript thread. */
 export declare class NativeServer {
   /** Checks the options and loads certificates; does not listen yet. `outbox` carries the numbers of answers. */
@@ -36,6 +60,8 @@ export declare class NativeServer {
   finish(slot: number, generation: number): void
   /** Gives an exchange up with an HTTP/3 error code. */
   reset(slot: number, generation: number, code: number): void
+  /** The body of a streaming request: once, while its exchange is open. Left alone, it is declined with the answer. */
+  body(slot: number, generation: number): NativeBody | null
   /** Where the client of an open exchange is; `null` when it is over. */
   remoteAddress(slot: number, generation: number): NativeAddress | null
 }
@@ -45,6 +71,14 @@ export interface NativeAddress {
   address: string
   port: number
   family: 'IPv4' | 'IPv6'
+}
+
+/** Why a body ended before its end. */
+export interface NativeFailure {
+  code: 'ERR_H3_STREAM_RESET' | 'ERR_H3_CONNECTION_CLOSED' | 'ERR_H3_PROTOCOL'
+  message: string
+  /** The client's HTTP/3 error code, if it sent one. */
+  wireCode?: number
 }
 
 /** A certificate for one host name, or for `*.` and a name. */
@@ -86,6 +120,8 @@ export interface NativeRoute {
   pattern: string
   /** The `:protocol` of an extended CONNECT. */
   protocol?: string
+  /** Whether bodies come in pieces. */
+  streaming: boolean
 }
 
 /**
@@ -116,6 +152,8 @@ export interface NativeServerOptions {
   routes: Array<NativeRoute>
   /** Whether requests that match no route come to JavaScript all the same. */
   hasFallback: boolean
+  /** Whether bodies of such requests come in pieces. */
+  streamingFallback: boolean
   limits?: NativeLimits
   /** A file for the secrets of connections (NSS key log format). */
   keyLog?: string

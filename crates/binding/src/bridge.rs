@@ -8,7 +8,9 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use napi::Status;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
-use trilane_core::{Exchange, ExchangeEvent, ExchangeId, Handler, Request};
+use trilane_core::router::{ParamSpan, RouteId};
+use trilane_core::{Exchange, ExchangeEvent, ExchangeId, Handler, Request, RequestBody};
+use trilane_http3::RequestHead;
 
 /// Wakes the JavaScript thread. Weak: it does not keep the process alive. At most one call is under way.
 pub(crate) type Wake = ThreadsafeFunction<(), (), (), Status, false, true>;
@@ -36,8 +38,11 @@ pub(crate) const METHODS: [&[u8]; 8] =
 /// Stands for "no route: the fallback".
 const FALLBACK: u32 = u32::MAX;
 
+/// Stands for a body that comes in pieces.
+const STREAMING: u32 = u32::MAX;
+
 /// Requests of a turn, packed. For each: slot, generation, route, method, length of the URL, length of the fields,
-/// number of the body in `bodies` (from 1; 0: none), number of parameters, then a start and an end in the URL for
+/// number of the body in `bodies` (from 1; 0: none, all ones: in pieces), number of parameters, then a start and an end in the URL for
 /// each parameter. `text` has for each: URL, fields ("name\0value\0…"), and the method if it has no number (its
 /// length is then the method word above 0xff). All text is Latin-1: a byte is a character.
 #[derive(Default)]
@@ -186,11 +191,9 @@ impl Handler for Bridge {
         }
         let Some(batch) = state.waiting.requests.back_mut() else { return };
         let before = batch.text.len();
-        batch.add(&request, exchange.into_id());
-        let bytes = batch.text.len() - before + request.body.len();
-        if !request.body.is_empty() {
-            batch.bodies.push(request.body);
-        }
+        let body = batch.add_body(request.body);
+        batch.add(request.head, request.route, request.params, exchange.into_id(), body.number);
+        let bytes = batch.text.len() - before + body.bytes;
         state.requests += 1;
         state.bytes += bytes;
         self.added(state);
@@ -203,10 +206,32 @@ impl Handler for Bridge {
     }
 }
 
+struct AddedBody {
+    number: u32,
+    bytes: usize,
+}
+
 impl RequestBatch {
-    /// Appends the request; the caller appends its body.
-    fn add(&mut self, request: &Request<'_>, id: ExchangeId) {
-        let head = request.head;
+    fn add_body(&mut self, body: RequestBody) -> AddedBody {
+        match body {
+            RequestBody::Streaming => AddedBody { number: STREAMING, bytes: 0 },
+            RequestBody::Whole(bytes) if bytes.is_empty() => AddedBody { number: 0, bytes: 0 },
+            RequestBody::Whole(bytes) => {
+                let length = bytes.len();
+                self.bodies.push(bytes);
+                AddedBody { number: self.bodies.len() as u32, bytes: length }
+            }
+        }
+    }
+
+    fn add(
+        &mut self,
+        head: &RequestHead,
+        route: Option<RouteId>,
+        params: &[ParamSpan],
+        id: ExchangeId,
+        body: u32,
+    ) {
         let text_start = self.text.len();
         self.text.extend_from_slice(if head.scheme() == b"http" { b"http://" } else { b"https://" });
         self.text.extend_from_slice(head.authority());
@@ -235,14 +260,14 @@ impl RequestBatch {
         self.words.extend_from_slice(&[
             id.slot,
             id.generation,
-            request.route.map_or(FALLBACK, |route| route.0),
+            route.map_or(FALLBACK, |route| route.0),
             method,
             (url_end - text_start) as u32,
             (fields_end - url_end) as u32,
-            if request.body.is_empty() { 0 } else { self.bodies.len() as u32 + 1 },
-            request.params.len() as u32,
+            body,
+            params.len() as u32,
         ]);
-        for span in request.params {
+        for span in params {
             self.words.extend_from_slice(&[path_start + span.start, path_start + span.end]);
         }
     }

@@ -10,6 +10,7 @@
 //! - A panic in a call becomes an exception, a panic in a task ends one connection.
 
 mod answers;
+mod body;
 mod bridge;
 mod error;
 mod options;

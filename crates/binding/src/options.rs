@@ -9,7 +9,7 @@ use napi_derive::napi;
 use trilane_core::certificate::DevCertificate;
 use trilane_core::router::{Methods, Pattern, Route, Router};
 use trilane_core::tls::{CertificateStore, Identity, KeyLogTarget, TlsOptions, server_config};
-use trilane_core::{Limits, ServerConfig};
+use trilane_core::{BodyMode, Limits, Modes, ServerConfig};
 
 use crate::error::{ErrorCode, Result, error};
 
@@ -35,6 +35,8 @@ pub struct NativeRoute {
     pub pattern: String,
     /// The `:protocol` of an extended CONNECT.
     pub protocol: Option<String>,
+    /// Whether bodies come in pieces.
+    pub streaming: bool,
 }
 
 /// Bounds; an absent one has the core's default.
@@ -70,6 +72,8 @@ pub struct NativeServerOptions {
     pub routes: Vec<NativeRoute>,
     /// Whether requests that match no route come to JavaScript all the same.
     pub has_fallback: bool,
+    /// Whether bodies of such requests come in pieces.
+    pub streaming_fallback: bool,
     pub limits: Option<NativeLimits>,
     /// A file for the secrets of connections (NSS key log format).
     pub key_log: Option<String>,
@@ -102,8 +106,16 @@ pub(crate) fn configure(options: NativeServerOptions) -> Result<Configured> {
     let tls = server_config(Arc::new(store), vec![b"h3".to_vec()], tls_options)
         .map_err(|e| error(ErrorCode::Certificate, e))?;
     let limits = limits(&options.limits.unwrap_or_default());
-    let config = ServerConfig { address, tls, limits, router, has_fallback: options.has_fallback };
+    let modes = Modes {
+        routes: options.routes.iter().map(|route| mode(route.streaming)).collect(),
+        fallback: mode(options.streaming_fallback),
+    };
+    let config = ServerConfig { address, tls, limits, router, modes, has_fallback: options.has_fallback };
     Ok(Configured { config, certificate_hash })
+}
+
+fn mode(streaming: bool) -> BodyMode {
+    if streaming { BodyMode::Streaming } else { BodyMode::Buffered }
 }
 
 fn load(identity: &NativeIdentity) -> Result<Identity> {

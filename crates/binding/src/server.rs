@@ -11,6 +11,7 @@ use trilane_core::{BindError, ExchangeId, Server, Stop};
 use trilane_http3::Code;
 
 use crate::answers::{ANSWER_WORDS, AnswerBatch, Command, Commands, carry_out};
+use crate::body::NativeBody;
 use crate::bridge::Bridge;
 use crate::error::{ErrorCode, Result, error, internal};
 use crate::options::{NativeServerOptions, configure};
@@ -174,6 +175,12 @@ impl NativeServer {
     pub fn reset(&self, slot: u32, generation: u32, code: u32) {
         let code = Code::from(u64::from(code));
         self.commands.push(Command::Reset(ExchangeId { slot, generation }, code));
+    }
+
+    /// The body of a streaming request: once, while its exchange is open. Left alone, it is declined with the answer.
+    #[napi]
+    pub fn body(&self, slot: u32, generation: u32) -> Option<NativeBody> {
+        self.shared.server.exchanges().take_body(ExchangeId { slot, generation }).map(NativeBody::new)
     }
 
     /// Where the client of an open exchange is; `null` when it is over.

@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use napi::bindgen_prelude::{FnArgs, FunctionRef, ToNapiValue, Uint32Array, Uint8Array};
+use bytes::Bytes;
+use napi::bindgen_prelude::{FnArgs, FunctionRef, ToNapiValue, Uint8ArraySlice, Uint32Array};
 use napi::{Env, sys};
 use napi_derive::napi;
 use trilane_core::ExchangeEvent;
@@ -29,7 +30,18 @@ impl ToNapiValue for Latin1 {
     }
 }
 
-type RequestHook = FunctionRef<FnArgs<(u32, Latin1, Vec<Uint8Array>)>, ()>;
+/// Bytes that are copied once, into memory of the engine: no buffer of ours lives on in JavaScript.
+pub struct Copied(Bytes);
+
+impl ToNapiValue for Copied {
+    unsafe fn to_napi_value(env: sys::napi_env, bytes: Self) -> napi::Result<sys::napi_value> {
+        let array = Uint8ArraySlice::copy_from(&Env::from_raw(env), &bytes.0)?;
+        // SAFETY: called on the JavaScript thread with its environment.
+        unsafe { Uint8ArraySlice::to_napi_value(env, array) }
+    }
+}
+
+type RequestHook = FunctionRef<FnArgs<(u32, Latin1, Vec<Copied>)>, ()>;
 type EventHook = FunctionRef<FnArgs<(u32, u32, &'static str, Option<f64>)>, ()>;
 type RefusedHook = FunctionRef<FnArgs<(u32, u32, String)>, ()>;
 
@@ -96,7 +108,7 @@ impl Turn {
         // transferred, being private to the library.
         let inbox = unsafe { self.hooks.inbox.as_mut() };
         inbox[..batch.words.len()].copy_from_slice(&batch.words);
-        let bodies = batch.bodies.into_iter().map(Uint8Array::with_data_copied).collect();
+        let bodies = batch.bodies.into_iter().map(Copied).collect();
         self.hooks.request.borrow_back(env)?.call((batch.count, Latin1(batch.text), bodies).into())
     }
 

@@ -8,12 +8,12 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use quinn::{ConnectionError, RecvStream, SendStream};
 use tokio::time::{Instant, Sleep, sleep_until};
 use trilane_http3::{Code, Error, RequestHead, Settings};
 
+use crate::body::{BodyReader, RequestBody};
 use crate::budget::BodyBudget;
 use crate::connection_state::{ConnectionState, StreamWork};
 use crate::exchange::{Exchange, wire_code};
@@ -252,8 +252,10 @@ impl Task {
         match received {
             Received::Complete => {
                 let body = receiver.take_body();
-                self.deliver(send, body);
+                self.server.table.count_received(body.len());
+                self.deliver(send, RequestBody::Whole(body), None);
             }
+            Received::Streaming => self.deliver(send, RequestBody::Streaming, Some(receiver)),
             Received::Refused(refusal) => self.refuse(receiver, send, &refusal),
             Received::Malformed(error) => {
                 self.server.counters.requests_malformed.fetch_add(1, Relaxed);
@@ -282,13 +284,16 @@ impl Task {
         }
     }
 
-    fn deliver(&mut self, send: SendStream, body: Bytes) {
-        let counters = &self.server.counters;
-        counters.requests.fetch_add(1, Relaxed);
-        counters.body_bytes_received.fetch_add(body.len() as u64, Relaxed);
-        let id = self.server.table.open(self.state.clone(), Method::of(self.head.method()), send);
+    /// Hands a request to the handler; `receiver` reads what is still to come of it.
+    fn deliver(&mut self, send: SendStream, body: RequestBody, receiver: Option<Receiver>) {
+        self.server.counters.requests.fetch_add(1, Relaxed);
+        let table = &self.server.table;
+        let id = table.open(self.state.clone(), Method::of(self.head.method()), send);
         self.open.add(id);
-        self.server.table.handler().request(
+        if let Some(receiver) = receiver {
+            table.keep_body(id, BodyReader::new(receiver, table.clone(), self.state.clone(), id));
+        }
+        table.handler().request(
             Request {
                 head: &self.head,
                 route: self.admission.route,

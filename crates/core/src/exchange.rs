@@ -13,6 +13,7 @@ use quinn::SendStream;
 use slab::Slab;
 use trilane_http3::{Code, FieldError};
 
+use crate::body::BodyReader;
 use crate::connection::Outcome;
 use crate::connection_state::ConnectionState;
 use crate::handler::{ExchangeEvent, Handler};
@@ -83,6 +84,8 @@ struct Slot {
     method: Method,
     connection: Arc<ConnectionState>,
     answer: Answer,
+    /// A streaming body that nobody has asked for yet; left so, it is declined with the end of the exchange.
+    body: Option<BodyReader>,
 }
 
 enum Answer {
@@ -121,8 +124,26 @@ impl ExchangeTable {
         let generation = slots.next_generation;
         slots.next_generation = generation.wrapping_add(1);
         let answer = Answer::Awaited(send);
-        let slot = slots.slab.insert(Slot { generation, method, connection, answer }) as u32;
+        let slot = slots.slab.insert(Slot { generation, method, connection, answer, body: None }) as u32;
         ExchangeId { slot, generation }
+    }
+
+    /// Keeps the reader of a streaming body until it is asked for.
+    pub(crate) fn keep_body(&self, id: ExchangeId, body: BodyReader) {
+        // An exchange that is over already drops it outside the lock, which declines the body.
+        let mut slots = lock(&self.slots);
+        if let Ok(slot) = slots.get(id) {
+            slot.body = Some(body);
+        }
+    }
+
+    /// The reader of a streaming body: once, while the exchange is open.
+    pub fn take_body(&self, id: ExchangeId) -> Option<BodyReader> {
+        lock(&self.slots).get(id).ok()?.body.take()
+    }
+
+    pub(crate) fn count_received(&self, bytes: usize) {
+        self.counters.body_bytes_received.fetch_add(bytes as u64, Relaxed);
     }
 
     /// Where the client of an open exchange is; `None` when the exchange is over.
@@ -233,12 +254,17 @@ impl ExchangeTable {
 
     /// The client does not want the answer any more, or is gone.
     pub(crate) fn abort(&self, id: ExchangeId, code: Option<u64>) {
+        self.cut(id, Code::H3_REQUEST_CANCELLED, code);
+    }
+
+    /// Ends an exchange for something the client did: RESET_STREAM with `with`; the handler hears of the client's `code`.
+    pub(crate) fn cut(&self, id: ExchangeId, with: Code, code: Option<u64>) {
         let Ok(slot) = lock(&self.slots).take(id) else { return };
         match slot.answer {
             Answer::Awaited(mut send) => {
-                let _ = send.reset(wire_code(Code::H3_REQUEST_CANCELLED));
+                let _ = send.reset(wire_code(with));
             }
-            Answer::Streaming(queue) => queue.reset(Code::H3_REQUEST_CANCELLED),
+            Answer::Streaming(queue) => queue.reset(with),
         }
         self.counters.requests_aborted.fetch_add(1, Relaxed);
         self.handler.exchange_event(id, ExchangeEvent::Aborted { code });

@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use trilane_http3::RequestHead;
 
+use crate::body::RequestBody;
 use crate::exchange::{Exchange, ExchangeId};
 use crate::router::{ParamSpan, RouteId};
 
-/// One request, complete with its body, borrowed for the time of the call.
+/// One request, borrowed for the time of the call.
 #[derive(Debug)]
 pub struct Request<'a> {
     /// Method, authority, path and fields, checked against RFC 9114 §4.
@@ -18,8 +18,8 @@ pub struct Request<'a> {
     pub route: Option<RouteId>,
     /// Byte ranges of the route's parameters in `head.path()`, in the order of their names.
     pub params: &'a [ParamSpan],
-    /// The whole body; empty if there was none.
-    pub body: Bytes,
+    /// The body, as the mode of the route has it.
+    pub body: RequestBody,
     /// Where the client is now; connections migrate (RFC 9000 §9).
     pub remote_address: SocketAddr,
 }

@@ -25,6 +25,8 @@ const MAX_PREFIX_BYTES: usize = 16;
 pub(crate) enum Received {
     /// All of it is here: head, admission and body.
     Complete,
+    /// The head is here and its route takes the body as it comes.
+    Streaming,
     /// It gets this answer, and the rest of it is not read.
     Refused(Refusal),
     /// A WebTransport stream of this session.
@@ -35,6 +37,15 @@ pub(crate) enum Received {
     Fatal(Error),
     /// The client reset the stream, or is gone.
     Abandoned,
+}
+
+/// Why the content of a streaming body ended before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ContentError {
+    /// The client reset the stream with this code, or its connection is gone.
+    Reset(Option<u64>),
+    Protocol(Error),
+    TrailersTooLarge,
 }
 
 /// A final answer that needs no handler.
@@ -57,9 +68,38 @@ pub(crate) struct Admission {
     pub(crate) params: Vec<ParamSpan>,
 }
 
+/// How the body of a request reaches its handler.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BodyMode {
+    /// Collected first, up to [`Limits::max_body_bytes`].
+    #[default]
+    Buffered,
+    /// Read by the handler, at its own pace, without a limit.
+    Streaming,
+}
+
+/// The mode of each route, by id, and of the fallback.
+#[derive(Clone, Debug, Default)]
+pub struct Modes {
+    /// By route id; a route beyond the list is buffered.
+    pub routes: Vec<BodyMode>,
+    /// Of requests that no route matches.
+    pub fallback: BodyMode,
+}
+
+impl Modes {
+    pub(crate) fn of(&self, route: Option<RouteId>) -> BodyMode {
+        match route {
+            Some(route) => self.routes.get(route.0 as usize).copied().unwrap_or_default(),
+            None => self.fallback,
+        }
+    }
+}
+
 /// Who may be asked where a request goes.
 pub(crate) struct Gate<'a> {
     pub(crate) router: &'a Router,
+    pub(crate) modes: &'a Modes,
     pub(crate) has_fallback: bool,
     pub(crate) limits: &'a Limits,
 }
@@ -76,7 +116,12 @@ impl Gate<'_> {
             Match::ProtocolNotSupported => return Err(Refusal::status(501)),
         };
         match head.content_length() {
-            Some(length) if length > self.limits.max_body_bytes as u64 => Err(Refusal::status(413)),
+            Some(length)
+                if length > self.limits.max_body_bytes as u64
+                    && self.modes.of(admission.route) == BodyMode::Buffered =>
+            {
+                Err(Refusal::status(413))
+            }
             _ => Ok(()),
         }
     }
@@ -189,12 +234,60 @@ impl Receiver {
                 Part::Head => {
                     self.has_head = true;
                     gate.admit(head, admission).map_err(Received::Refused)?;
+                    if gate.modes.of(admission.route) == BodyMode::Streaming {
+                        return Err(Received::Streaming);
+                    }
                 }
                 Part::Data(bytes) => self.gather(bytes, gate.limits.max_body_bytes)?,
                 Part::Trailers => {}
             }
         }
         Ok(())
+    }
+
+    /// The next piece of a streaming body, of what has arrived at most `limit` bytes gathered into one; `None` at its
+    /// end. Waits only if nothing is there.
+    pub(crate) fn poll_content(
+        &mut self,
+        cx: &mut Context<'_>,
+        limit: usize,
+    ) -> Poll<Result<Option<Bytes>, ContentError>> {
+        // The head is never read again; trailers are checked and left.
+        let (mut head, mut trailers) = (RequestHead::default(), FieldSection::default());
+        loop {
+            match self.reader.read(&mut self.rest, &mut head, &mut trailers) {
+                Ok(Some(Part::Data(bytes))) => {
+                    self.gather(bytes, usize::MAX).map_err(|_| ContentError::Reset(None))?;
+                    if self.body_len() >= limit {
+                        return Poll::Ready(Ok(Some(self.take_body())));
+                    }
+                    continue;
+                }
+                Ok(Some(_)) => continue,
+                Ok(None) => {}
+                Err(MessageError::Protocol(error)) => return Poll::Ready(Err(ContentError::Protocol(error))),
+                Err(_) => return Poll::Ready(Err(ContentError::TrailersTooLarge)),
+            }
+            match poll_chunk(&mut self.recv, cx) {
+                Poll::Ready(Ok(Some(chunk))) => self.rest = chunk.bytes,
+                Poll::Pending if self.body_len() == 0 => return Poll::Pending,
+                Poll::Pending => return Poll::Ready(Ok(Some(self.take_body()))),
+                Poll::Ready(Ok(None)) if self.body_len() > 0 => {
+                    return Poll::Ready(Ok(Some(self.take_body())));
+                }
+                Poll::Ready(Ok(None)) => {
+                    return Poll::Ready(match self.reader.finish() {
+                        Ok(()) => Ok(None),
+                        Err(MessageError::Protocol(error)) => Err(ContentError::Protocol(error)),
+                        Err(_) => Err(ContentError::TrailersTooLarge),
+                    });
+                }
+                Poll::Ready(Err(ReadError::Reset(code))) => {
+                    return Poll::Ready(Err(ContentError::Reset(Some(code.into_inner()))));
+                }
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(ContentError::Reset(None))),
+            }
+        }
     }
 
     /// Whether the stream is known to be a request; its first bytes are then in `rest`.

@@ -9,6 +9,7 @@
 //!
 //! A program implements [`Handler`], makes a [`Server`] and starts it on a tokio runtime.
 
+mod body;
 mod budget;
 pub mod certificate;
 mod connection;
@@ -33,8 +34,10 @@ mod sync;
 pub mod tls;
 mod wire;
 
+pub use body::{BodyError, BodyReader, RequestBody};
 pub use exchange::{Exchange, ExchangeError, ExchangeId, ExchangeTable, Notify};
 pub use handler::{ExchangeEvent, Handler, Request};
+pub use inbound::{BodyMode, Modes};
 pub use limits::Limits;
 pub use server::{BindError, Server, ServerConfig, Stop};
 pub use stats::Stats;

@@ -44,7 +44,7 @@ pub struct Limits {
     pub send_window: u64,
     /// Streams that a peer may reset before HEADERS, or open and abandon, beyond those it lets finish, in one
     /// burst; refilled at the same number a second. Above it the connection ends with H3_EXCESSIVE_LOAD
-    /// (RFC 9114 §10.5). Default 1,000.
+    /// (RFC 9114 §10.5). Each costs about 2 µs. Default 10,000.
     pub max_abandoned_streams_per_second: u32,
 }
 
@@ -67,7 +67,7 @@ impl Default for Limits {
             stream_receive_window: 1024 * 1024,
             connection_receive_window: 4 * 1024 * 1024,
             send_window: 4 * 1024 * 1024,
-            max_abandoned_streams_per_second: 1_000,
+            max_abandoned_streams_per_second: 10_000,
         }
     }
 }

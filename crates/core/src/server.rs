@@ -15,7 +15,7 @@ use crate::connections::Connections;
 use crate::endpoint;
 use crate::exchange::{ExchangeTable, wire_code};
 use crate::handler::Handler;
-use crate::inbound::Gate;
+use crate::inbound::{Gate, Modes};
 use crate::limits::Limits;
 use crate::router::Router;
 use crate::stats::{Counters, Stats};
@@ -35,6 +35,8 @@ pub struct ServerConfig {
     pub limits: Limits,
     /// Which requests go to which route.
     pub router: Router,
+    /// How bodies reach the handler.
+    pub modes: Modes,
     /// Whether the handler takes requests that no route matches. If not, they are answered 404, 405 or 501.
     pub has_fallback: bool,
 }
@@ -90,6 +92,7 @@ pub enum Stop {
 pub(crate) struct ServerState {
     pub(crate) limits: Limits,
     pub(crate) router: Router,
+    pub(crate) modes: Modes,
     pub(crate) has_fallback: bool,
     pub(crate) table: Arc<ExchangeTable>,
     pub(crate) counters: Arc<Counters>,
@@ -103,7 +106,7 @@ impl ServerState {
     }
 
     pub(crate) fn gate(&self) -> Gate<'_> {
-        Gate { router: &self.router, has_fallback: self.has_fallback, limits: &self.limits }
+        Gate { router: &self.router, modes: &self.modes, has_fallback: self.has_fallback, limits: &self.limits }
     }
 }
 
@@ -129,6 +132,7 @@ impl Server {
         let state = ServerState {
             limits: config.limits,
             router: config.router,
+            modes: config.modes,
             has_fallback: config.has_fallback,
             table: Arc::new(ExchangeTable::new(counters.clone(), handler)),
             connections: Connections::new(counters.clone()),

@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes};
 use trilane_core::{ExchangeEvent, ExchangeId, Limits, Notify};
 
 use crate::client::{connect, read};
-use crate::support::{PATIENCE, Script, Setup, answer, soon, start};
+use crate::support::{PATIENCE, Script, Setup, answer, soon, start, whole};
 
 fn small_bodies() -> Setup {
     Setup { limits: Limits { max_body_bytes: 100_000, ..Limits::default() }, ..Setup::default() }
@@ -16,7 +16,7 @@ fn small_bodies() -> Setup {
 #[tokio::test]
 async fn a_body_at_the_limit_is_taken() {
     let server =
-        start(small_bodies(), Script::new(|request, exchange| answer(exchange, request.body.clone())));
+        start(small_bodies(), Script::new(|request, exchange| answer(exchange, whole(request))));
     let body: Vec<u8> = (0..100_000u32).map(|index| index as u8).collect();
     let answer = connect(&server).await.send("POST", "/", &body).await;
     assert_eq!((answer.status, answer.body.len()), (200, 100_000));
@@ -34,7 +34,7 @@ async fn a_body_one_byte_over_the_limit_is_answered_413_and_the_connection_survi
 #[tokio::test]
 async fn a_body_in_pieces_arrives_whole() {
     let server =
-        start(Setup::default(), Script::new(|request, exchange| answer(exchange, request.body.clone())));
+        start(Setup::default(), Script::new(|request, exchange| answer(exchange, whole(request))));
     let mut client = connect(&server).await;
     let request = http::Request::post("https://localhost/").body(()).unwrap();
     let mut stream = client.begin(request).await;
@@ -65,7 +65,7 @@ async fn bodies_over_the_budget_of_a_connection_still_all_arrive() {
         Limits { max_unfinished_body_bytes: 50_000, stream_receive_window: 20_000, ..Limits::default() };
     let server = start(
         Setup { limits, ..Setup::default() },
-        Script::new(|request, exchange| answer(exchange, request.body.len().to_string())),
+        Script::new(|request, exchange| answer(exchange, whole(request).len().to_string())),
     );
     let client = connect(&server).await;
     let uploads: Vec<_> = (0..10)

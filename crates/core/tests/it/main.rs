@@ -6,3 +6,4 @@ mod hostile;
 mod requests;
 mod shutdown;
 mod support;
+mod upload;

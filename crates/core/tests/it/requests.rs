@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::client::connect;
-use crate::support::{Script, Setup, answer, start};
+use crate::support::{Script, Setup, answer, start, whole};
 
 #[tokio::test]
 async fn a_request_reaches_its_route_with_its_parameters_and_its_body() {
@@ -14,7 +14,7 @@ async fn a_request_reaches_its_route_with_its_parameters_and_its_body() {
             "{:?} {} {}",
             request.route,
             String::from_utf8_lossy(name),
-            String::from_utf8_lossy(&request.body)
+            String::from_utf8_lossy(&whole(request))
         );
         answer(exchange, text);
     });

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use trilane_core::certificate::DevCertificate;
 use trilane_core::router::{Methods, Pattern, Route, Router};
 use trilane_core::tls::{CertificateStore, Identity, TlsOptions, server_config};
-use trilane_core::{Exchange, ExchangeEvent, ExchangeId, Handler, Limits, Request, Server, ServerConfig};
+use trilane_core::{BodyMode, Exchange, ExchangeEvent, ExchangeId, Handler, Limits, Modes, Request, RequestBody, Server, ServerConfig};
 
 /// What a test waits for at most.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -73,11 +73,13 @@ pub(crate) struct TestServer {
 pub(crate) struct Setup {
     pub(crate) limits: Limits,
     pub(crate) has_fallback: bool,
+    /// How the fallback takes bodies.
+    pub(crate) mode: BodyMode,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { limits: Limits::default(), has_fallback: true }
+        Self { limits: Limits::default(), has_fallback: true, mode: BodyMode::Buffered }
     }
 }
 
@@ -95,6 +97,7 @@ pub(crate) fn start(setup: Setup, handler: Arc<dyn Handler>) -> TestServer {
             protocol: None,
         }])
         .unwrap(),
+        modes: Modes { routes: vec![], fallback: setup.mode },
         has_fallback: setup.has_fallback,
     };
     let server = Server::new(config, handler, Handle::current());
@@ -105,4 +108,12 @@ pub(crate) fn start(setup: Setup, handler: Arc<dyn Handler>) -> TestServer {
 /// Answers 200 with `body` and nothing else.
 pub(crate) fn answer(exchange: Exchange, body: impl Into<Bytes>) {
     exchange.respond(200, std::iter::empty(), body.into()).unwrap();
+}
+
+/// The body of a buffered request.
+pub(crate) fn whole(request: &Request<'_>) -> Bytes {
+    match &request.body {
+        RequestBody::Whole(bytes) => bytes.clone(),
+        RequestBody::Streaming => panic!("the body of a buffered route is not whole"),
+    }
 }

@@ -1,0 +1,125 @@
+//! The body of a request: whole, or read by the handler as it comes.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use trilane_http3::{Code, Scope};
+
+use crate::connection_state::ConnectionState;
+use crate::exchange::{ExchangeId, ExchangeTable, wire_code};
+use crate::inbound::{ContentError, Receiver};
+
+/// The most that one read gathers: enough to make crossing the border cheap, little enough to keep memory flat.
+const GATHER_BYTES: usize = 256 * 1024;
+
+/// What a request brought besides its head.
+#[derive(Debug)]
+pub enum RequestBody {
+    /// All of it; empty if there was none.
+    Whole(Bytes),
+    /// It is taken from the exchange ([`ExchangeTable::take_body`]) and read.
+    Streaming,
+}
+
+/// Why a body ended before its end. Its bytes so far are not the whole body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// The client reset the stream with this HTTP/3 error code.
+    #[error("the client gave its body up with code {0:#x}")]
+    Reset(u64),
+    /// The connection is gone.
+    #[error("the connection of the client is gone")]
+    ConnectionLost,
+    /// What came broke the rules of HTTP/3, or did not have the length it announced.
+    #[error("the client's body broke the rules of HTTP/3: {0}")]
+    Malformed(&'static str),
+}
+
+/// Reads a streaming body. A reader that waits holds the client back by QUIC flow control: what was not read is never
+/// more than the stream's receive window. Dropped before the end, it asks the client to stop (H3_NO_ERROR).
+pub struct BodyReader {
+    receiver: Receiver,
+    table: Arc<ExchangeTable>,
+    connection: Arc<ConnectionState>,
+    id: ExchangeId,
+    ended: bool,
+}
+
+impl BodyReader {
+    pub(crate) fn new(
+        receiver: Receiver,
+        table: Arc<ExchangeTable>,
+        connection: Arc<ConnectionState>,
+        id: ExchangeId,
+    ) -> Self {
+        Self { receiver, table, connection, id, ended: false }
+    }
+
+    /// The next piece, up to 256 KiB of what is there; `None` at the end. Waits only if nothing is there. Cancel safe.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// See [`next`](Self::next).
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
+        if self.ended {
+            return Poll::Ready(Ok(None));
+        }
+        let read = std::task::ready!(self.receiver.poll_content(cx, GATHER_BYTES));
+        Poll::Ready(match read {
+            Ok(Some(piece)) => {
+                self.table.count_received(piece.len());
+                Ok(Some(piece))
+            }
+            Ok(None) => {
+                self.ended = true;
+                Ok(None)
+            }
+            Err(error) => {
+                self.ended = true;
+                Err(self.fail(error))
+            }
+        })
+    }
+
+    /// Stops reading: STOP_SENDING with H3_NO_ERROR, after which a client goes on to read the answer (RFC 9114 §4.1).
+    pub fn cancel(&mut self) {
+        if !std::mem::replace(&mut self.ended, true) {
+            let _ = self.receiver.recv().stop(wire_code(Code::H3_NO_ERROR));
+        }
+    }
+
+    fn fail(&mut self, error: ContentError) -> BodyError {
+        match error {
+            ContentError::Reset(Some(code)) => BodyError::Reset(code),
+            ContentError::Reset(None) => BodyError::ConnectionLost,
+            ContentError::TrailersTooLarge => {
+                let _ = self.receiver.recv().stop(wire_code(Code::H3_EXCESSIVE_LOAD));
+                BodyError::Malformed("the trailer section exceeds the limit")
+            }
+            ContentError::Protocol(error) => {
+                let code = wire_code(error.code);
+                let _ = self.receiver.recv().stop(code);
+                match error.scope {
+                    Scope::Stream => self.table.cut(self.id, error.code, None),
+                    Scope::Connection => self.connection.quic.close(code, error.reason.as_bytes()),
+                }
+                BodyError::Malformed(error.reason)
+            }
+        }
+    }
+}
+
+impl Drop for BodyReader {
+    fn drop(&mut self) {
+        self.cancel();
+    }
+}
+
+impl std::fmt::Debug for BodyReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BodyReader").field("id", &self.id).field("ended", &self.ended).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,99 @@
+//! One hostile connection and what the server does to its streams.
+
+use std::{sync::Arc, time::Duration};
+
+use quinn::{Connection, Endpoint, RecvStream, SendStream};
+
+use super::Plan;
+use crate::{endpoint, failure::Failure, silent_socket::SilentSocket, trust::Trust, wire};
+
+/// How long a handshake may take: a server under attack may be slow, but not dead.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+
+/// As much of a response as is looked at.
+const LOOK_AT: usize = 64;
+
+/// A connection that has sent its SETTINGS, as a sound client would, before it misbehaves.
+pub(super) struct Hostile {
+    /// The QUIC connection.
+    pub(super) quic: Connection,
+    /// Its socket, which can fall silent.
+    pub(super) socket: Arc<SilentSocket>,
+    endpoint: Endpoint,
+    /// Held open: closing it would be another offence.
+    _control: SendStream,
+}
+
+impl Hostile {
+    /// Connects on a socket of its own.
+    pub(super) async fn connect(plan: &Plan) -> Result<Self, Failure> {
+        let setup = |error: &dyn std::fmt::Display| Failure::new("setup", error);
+        let (mut endpoint, socket) =
+            endpoint::silenceable_client(plan.target.address).map_err(|error| setup(&error))?;
+        let config = endpoint::http3_config(Trust::Anything).map_err(|error| setup(&error))?;
+        endpoint.set_default_client_config(config);
+        let connecting = endpoint
+            .connect(plan.target.address, &plan.target.name)
+            .map_err(|error| setup(&error))?;
+        let quic = tokio::time::timeout(CONNECT_WITHIN, connecting)
+            .await
+            .map_err(|_| Failure::new("deadline", "no handshake within 10 s"))??;
+        let mut control = quic.open_uni().await?;
+        control.write_all(wire::CONTROL_STREAM).await?;
+        Ok(Self {
+            quic,
+            socket,
+            endpoint,
+            _control: control,
+        })
+    }
+
+    /// Closes the connection and waits until the server has heard of it.
+    pub(super) async fn close(self) {
+        self.quic.close(0x100_u32.into(), b"");
+        let _ = tokio::time::timeout(Duration::from_millis(500), self.endpoint.wait_idle()).await;
+    }
+}
+
+/// Opens a request stream; a server that gives no credit for `plan.hold` is a failure of kind `no_credit`.
+pub(super) async fn open_request(
+    plan: &Plan,
+    quic: &Connection,
+) -> Result<(SendStream, RecvStream), Failure> {
+    match tokio::time::timeout(plan.hold, quic.open_bi()).await {
+        Ok(opened) => Ok(opened?),
+        Err(_) => Err(Failure::new("no_credit", "the server allows no further stream")),
+    }
+}
+
+/// Waits for what the server says on a stream: `answered:431`, `reset:0x107`, `closed:0x107`, `finished`, or `silence`.
+pub(super) async fn verdict(plan: &Plan, receive: &mut RecvStream) -> String {
+    let mut seen = Vec::with_capacity(LOOK_AT);
+    let read = async {
+        while let Some(chunk) = receive.read_chunk(LOOK_AT, true).await? {
+            plan.tally.received(chunk.bytes.len());
+            if seen.len() < LOOK_AT {
+                seen.extend_from_slice(&chunk.bytes);
+            }
+            if let Some(status) = wire::status(&seen) {
+                return Ok::<_, Failure>(format!("answered:{status}"));
+            }
+        }
+        Ok("finished".to_owned())
+    };
+    match tokio::time::timeout(plan.hold, read).await {
+        Ok(Ok(verdict)) => verdict,
+        Ok(Err(failure)) => failure.label(),
+        Err(_) => "silence".to_owned(),
+    }
+}
+
+/// Writes everything, as far as the server lets it; what it stopped or closed is told by [`verdict`].
+pub(super) async fn write(plan: &Plan, send: &mut SendStream, mut bytes: &[u8]) -> Result<(), Failure> {
+    while !bytes.is_empty() {
+        let written = send.write(bytes).await?;
+        plan.tally.sent(written);
+        bytes = &bytes[written..];
+    }
+    Ok(())
+}

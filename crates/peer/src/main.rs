@@ -1,0 +1,80 @@
+//! The other side of trilane's tests and benchmarks, in one program with subcommands.
+//!
+//! It speaks HTTP/3 through quinn and h3, an implementation that shares no code with the server under test, and it speaks bare
+//! QUIC where a test needs bytes that no sound implementation would send. Every subcommand prints JSON, one document per line.
+//!
+//! | subcommand | what it is |
+//! |---|---|
+//! | `load URL` | load generator: requests per second, latency, errors by kind |
+//! | `probe URL` | one well-behaved neighbour with a steady beat of requests |
+//! | `attack KIND URL` | a bounded hostile load against a loopback address |
+//! | `client` | scripted client: commands in, replies out, for test suites in any language |
+//! | `canned` | bare quinn with a canned reply: the floor of the benchmark |
+//! | `h3` | quinn + h3, hello world |
+//! | `core` | our core without JavaScript, hello world |
+//! | `certificate --out DIR` | a self-signed P-256 pair: `cert.pem`, `key.pem` |
+
+use std::process::ExitCode;
+
+use lexopt::prelude::*;
+
+mod arguments;
+mod attack;
+mod certificate;
+mod client;
+mod endpoint;
+mod failure;
+mod latency;
+mod load;
+mod output;
+mod probe;
+mod serve;
+mod silent_socket;
+mod target;
+mod trust;
+mod wire;
+
+/// Client and servers allocate per request; the system allocator would be a visible part of what is measured.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const USAGE: &str =
+    "usage: peer load|probe|attack|client|canned|h3|core|certificate [options]; see crates/peer/README.md";
+
+/// What a subcommand ends with: a message for a person, on stderr, and exit code 2.
+type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+fn main() -> ExitCode {
+    match dispatch(lexopt::Parser::from_env()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::complain(&error.to_string());
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn dispatch(mut parser: lexopt::Parser) -> Outcome {
+    let Some(Value(name)) = parser.next()? else {
+        return Err(USAGE.into());
+    };
+    match name.to_str() {
+        Some("load") => block_on(load::run(load::Options::parse(&mut parser)?)),
+        Some("probe") => block_on(probe::run(probe::Options::parse(&mut parser)?)),
+        Some("attack") => block_on(attack::run(attack::Options::parse(&mut parser)?)),
+        Some("client") => block_on(client::run()),
+        Some("canned") => block_on(serve::canned::run(serve::Options::parse(&mut parser)?)),
+        Some("h3") => block_on(serve::h3::run(serve::Options::parse(&mut parser)?)),
+        Some("core") => block_on(serve::core::run(serve::Options::parse(&mut parser)?)),
+        Some("certificate") => certificate::write_pair(&arguments::directory(&mut parser)?),
+        _ => Err(USAGE.into()),
+    }
+}
+
+/// Runs on one thread: a benchmark then knows exactly which core does what.
+fn block_on(work: impl Future<Output = Outcome>) -> Outcome {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
+}
