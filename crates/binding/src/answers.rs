@@ -34,7 +34,11 @@ pub(crate) struct AnswerBatch {
 /// What JavaScript asks of the IO thread, in its order.
 pub(crate) enum Command {
     Answer(AnswerBatch),
-    Write { id: ExchangeId, chunk: Bytes, notify: bool },
+    Write {
+        id: ExchangeId,
+        chunk: Bytes,
+        notify: bool,
+    },
     Finish(ExchangeId),
     Reset(ExchangeId, Code),
 }
@@ -67,7 +71,9 @@ impl Commands {
 pub(crate) async fn carry_out(commands: Weak<Commands>, table: Arc<ExchangeTable>, bridge: Arc<Bridge>) {
     loop {
         let taken = poll_fn(|cx| {
-            let Some(commands) = commands.upgrade() else { return Poll::Ready(None) };
+            let Some(commands) = commands.upgrade() else {
+                return Poll::Ready(None);
+            };
             commands.waker.register(cx.waker());
             match commands.take() {
                 taken if taken.is_empty() => Poll::Pending,
@@ -80,7 +86,11 @@ pub(crate) async fn carry_out(commands: Weak<Commands>, table: Arc<ExchangeTable
             match command {
                 Command::Answer(batch) => answer(&batch, &table, &bridge),
                 Command::Write { id, chunk, notify } => {
-                    let notify = if notify { Notify::WhenDrained } else { Notify::Never };
+                    let notify = if notify {
+                        Notify::WhenDrained
+                    } else {
+                        Notify::Never
+                    };
                     if table.write(id, chunk, notify) == Err(ExchangeError::Full) {
                         // Only a writer that does not wait gets here: nothing may be lost in silence.
                         let _ = table.reset(id, Code::H3_INTERNAL_ERROR);
@@ -94,9 +104,14 @@ pub(crate) async fn carry_out(commands: Weak<Commands>, table: Arc<ExchangeTable
 }
 
 fn answer(batch: &AnswerBatch, table: &Arc<ExchangeTable>, bridge: &Bridge) {
-    let mut text = Text { bytes: Bytes::copy_from_slice(&batch.text), at: 0 };
+    let mut text = Text {
+        bytes: Bytes::copy_from_slice(&batch.text),
+        at: 0,
+    };
     for record in batch.words.chunks_exact(ANSWER_WORDS) {
-        let &[slot, generation, status, kind, fields_units, body_units] = record else { return };
+        let &[slot, generation, status, kind, fields_units, body_units] = record else {
+            return;
+        };
         let id = ExchangeId { slot, generation };
         let fields = latin1(text.next(fields_units as usize));
         let body = text.next(body_units as usize);
@@ -134,7 +149,11 @@ impl Text {
         let rest = &self.bytes[self.at..];
         let ahead = &rest[..units.min(rest.len())];
         // Where all is ASCII a unit is a byte.
-        let length = if ahead.is_ascii() { ahead.len() } else { utf8_length(rest, units) };
+        let length = if ahead.is_ascii() {
+            ahead.len()
+        } else {
+            utf8_length(rest, units)
+        };
         let start = self.at;
         self.at += length;
         self.bytes.slice(start..self.at)
@@ -164,7 +183,10 @@ fn latin1(utf8: Bytes) -> Bytes {
         return utf8;
     }
     let text = String::from_utf8_lossy(&utf8);
-    text.chars().map(|character| u8::try_from(u32::from(character)).unwrap_or(0x7f)).collect::<Vec<u8>>().into()
+    text.chars()
+        .map(|character| u8::try_from(u32::from(character)).unwrap_or(0x7f))
+        .collect::<Vec<u8>>()
+        .into()
 }
 
 /// The pairs of "name\0value\0name\0value".

@@ -32,8 +32,13 @@ struct Shared {
 
 impl NativeBody {
     pub(crate) fn new(reader: BodyReader) -> Self {
-        let shared = Shared { reader: tokio::sync::Mutex::new(reader), failure: Mutex::default() };
-        Self { shared: Arc::new(shared) }
+        let shared = Shared {
+            reader: tokio::sync::Mutex::new(reader),
+            failure: Mutex::default(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 }
 
@@ -42,7 +47,11 @@ impl NativeBody {
     /// Why the last step was rejected; `null` if none was.
     #[napi(getter)]
     pub fn failure(&self) -> Option<NativeFailure> {
-        self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared
+            .failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -90,5 +99,9 @@ fn failure(error: BodyError) -> NativeFailure {
         BodyError::ConnectionLost => ("ERR_H3_CONNECTION_CLOSED", None),
         BodyError::Malformed(_) => ("ERR_H3_PROTOCOL", None),
     };
-    NativeFailure { code: code.to_owned(), message: error.to_string(), wire_code }
+    NativeFailure {
+        code: code.to_owned(),
+        message: error.to_string(),
+        wire_code,
+    }
 }

@@ -32,8 +32,9 @@ const MAX_WAITING_REQUESTS: usize = 1024;
 const MAX_WAITING_BYTES: usize = 8 * 1024 * 1024;
 
 /// Methods by number; any other travels as text.
-pub(crate) const METHODS: [&[u8]; 8] =
-    [b"GET", b"POST", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"CONNECT"];
+pub(crate) const METHODS: [&[u8]; 8] = [
+    b"GET", b"POST", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"CONNECT",
+];
 
 /// Stands for "no route: the fallback".
 const FALLBACK: u32 = u32::MAX;
@@ -102,8 +103,14 @@ pub(crate) fn end_turn() {
 
 impl Bridge {
     pub(crate) fn new() -> Arc<Self> {
-        let bridge = Arc::new(Self { state: Mutex::default(), dirty: AtomicBool::new(false) });
-        BRIDGES.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&bridge));
+        let bridge = Arc::new(Self {
+            state: Mutex::default(),
+            dirty: AtomicBool::new(false),
+        });
+        BRIDGES
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Arc::downgrade(&bridge));
         bridge
     }
 
@@ -186,13 +193,26 @@ impl Handler for Bridge {
             return;
         }
         let mut state = self.lock();
-        if state.waiting.requests.back().is_none_or(|batch| batch.words.len() + words > BATCH_WORDS) {
+        if state
+            .waiting
+            .requests
+            .back()
+            .is_none_or(|batch| batch.words.len() + words > BATCH_WORDS)
+        {
             state.waiting.requests.push_back(RequestBatch::default());
         }
-        let Some(batch) = state.waiting.requests.back_mut() else { return };
+        let Some(batch) = state.waiting.requests.back_mut() else {
+            return;
+        };
         let before = batch.text.len();
         let body = batch.add_body(request.body);
-        batch.add(request.head, request.route, request.params, exchange.into_id(), body.number);
+        batch.add(
+            request.head,
+            request.route,
+            request.params,
+            exchange.into_id(),
+            body.number,
+        );
         let bytes = batch.text.len() - before + body.bytes;
         state.requests += 1;
         state.bytes += bytes;
@@ -214,12 +234,18 @@ struct AddedBody {
 impl RequestBatch {
     fn add_body(&mut self, body: RequestBody) -> AddedBody {
         match body {
-            RequestBody::Streaming => AddedBody { number: STREAMING, bytes: 0 },
+            RequestBody::Streaming => AddedBody {
+                number: STREAMING,
+                bytes: 0,
+            },
             RequestBody::Whole(bytes) if bytes.is_empty() => AddedBody { number: 0, bytes: 0 },
             RequestBody::Whole(bytes) => {
                 let length = bytes.len();
                 self.bodies.push(bytes);
-                AddedBody { number: self.bodies.len() as u32, bytes: length }
+                AddedBody {
+                    number: self.bodies.len() as u32,
+                    bytes: length,
+                }
             }
         }
     }
@@ -233,12 +259,17 @@ impl RequestBatch {
         body: u32,
     ) {
         let text_start = self.text.len();
-        self.text.extend_from_slice(if head.scheme() == b"http" { b"http://" } else { b"https://" });
+        self.text.extend_from_slice(if head.scheme() == b"http" {
+            b"http://"
+        } else {
+            b"https://"
+        });
         self.text.extend_from_slice(head.authority());
         let path_start = (self.text.len() - text_start) as u32;
         // "*" (RFC 9110 §7.1) and a CONNECT without a path mean the authority itself.
         let path = head.path();
-        self.text.extend_from_slice(if path.first() == Some(&b'/') { path } else { b"/" });
+        self.text
+            .extend_from_slice(if path.first() == Some(&b'/') { path } else { b"/" });
         let url_end = self.text.len();
         for (index, (name, value)) in head.fields().enumerate() {
             if index > 0 {
@@ -268,7 +299,8 @@ impl RequestBatch {
             params.len() as u32,
         ]);
         for span in params {
-            self.words.extend_from_slice(&[path_start + span.start, path_start + span.end]);
+            self.words
+                .extend_from_slice(&[path_start + span.start, path_start + span.end]);
         }
     }
 }

@@ -100,7 +100,9 @@ pub(crate) fn configure(options: NativeServerOptions) -> Result<Configured> {
         .collect::<Result<Vec<_>>>()?;
     let store = CertificateStore::new(identity, by_host).map_err(|e| error(ErrorCode::Certificate, e))?;
     let tls_options = TlsOptions {
-        key_log: options.key_log.map_or(KeyLogTarget::None, |path| KeyLogTarget::File(path.into())),
+        key_log: options
+            .key_log
+            .map_or(KeyLogTarget::None, |path| KeyLogTarget::File(path.into())),
         ..TlsOptions::default()
     };
     let tls = server_config(Arc::new(store), vec![b"h3".to_vec()], tls_options)
@@ -110,12 +112,26 @@ pub(crate) fn configure(options: NativeServerOptions) -> Result<Configured> {
         routes: options.routes.iter().map(|route| mode(route.streaming)).collect(),
         fallback: mode(options.streaming_fallback),
     };
-    let config = ServerConfig { address, tls, limits, router, modes, has_fallback: options.has_fallback };
-    Ok(Configured { config, certificate_hash })
+    let config = ServerConfig {
+        address,
+        tls,
+        limits,
+        router,
+        modes,
+        has_fallback: options.has_fallback,
+    };
+    Ok(Configured {
+        config,
+        certificate_hash,
+    })
 }
 
 fn mode(streaming: bool) -> BodyMode {
-    if streaming { BodyMode::Streaming } else { BodyMode::Buffered }
+    if streaming {
+        BodyMode::Streaming
+    } else {
+        BodyMode::Buffered
+    }
 }
 
 fn load(identity: &NativeIdentity) -> Result<Identity> {
@@ -149,17 +165,27 @@ fn resolve(hostname: Option<&str>, port: u16) -> Result<SocketAddr> {
     let Some(hostname) = hostname else {
         let any = SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, port));
         let has_ipv6 = std::net::UdpSocket::bind((std::net::Ipv6Addr::UNSPECIFIED, 0)).is_ok();
-        return Ok(if has_ipv6 { any } else { SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, port)) });
+        return Ok(if has_ipv6 {
+            any
+        } else {
+            SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, port))
+        });
     };
     let bare = hostname.trim_start_matches('[').trim_end_matches(']');
     let unknown = |reason: String| {
         error(
             ErrorCode::Bind,
-            format!("hostname {hostname:?} has no address ({reason}): use an IP address of this machine, or a name that resolves to one"),
+            format!(
+                "hostname {hostname:?} has no address ({reason}): use an IP address of this machine, or a name that resolves to one"
+            ),
         )
     };
-    let mut addresses = (bare, port).to_socket_addrs().map_err(|e| unknown(e.to_string()))?;
-    addresses.next().ok_or_else(|| unknown("it resolves to none".to_owned()))
+    let mut addresses = (bare, port)
+        .to_socket_addrs()
+        .map_err(|e| unknown(e.to_string()))?;
+    addresses
+        .next()
+        .ok_or_else(|| unknown("it resolves to none".to_owned()))
 }
 
 fn limits(given: &NativeLimits) -> Limits {
@@ -175,12 +201,24 @@ fn limits(given: &NativeLimits) -> Limits {
     set(&mut limits.max_header_bytes, given.max_header_bytes);
     set(&mut limits.max_header_fields, given.max_header_fields);
     set(&mut limits.max_body_bytes, given.max_body_bytes);
-    set(&mut limits.max_unfinished_body_bytes, given.max_unfinished_body_bytes);
+    set(
+        &mut limits.max_unfinished_body_bytes,
+        given.max_unfinished_body_bytes,
+    );
     let set = |target: &mut u32, value: Option<u32>| *target = value.unwrap_or(*target);
     set(&mut limits.max_concurrent_streams, given.max_concurrent_streams);
-    set(&mut limits.stream_receive_window, given.stream_receive_window_bytes);
-    set(&mut limits.connection_receive_window, given.connection_receive_window_bytes);
-    set(&mut limits.max_abandoned_streams_per_second, given.max_abandoned_streams_per_second);
+    set(
+        &mut limits.stream_receive_window,
+        given.stream_receive_window_bytes,
+    );
+    set(
+        &mut limits.connection_receive_window,
+        given.connection_receive_window_bytes,
+    );
+    set(
+        &mut limits.max_abandoned_streams_per_second,
+        given.max_abandoned_streams_per_second,
+    );
     limits.send_window = given.send_window_bytes.map_or(limits.send_window, u64::from);
     let set = |target: &mut Duration, value: Option<u32>| {
         if let Some(ms) = value {

@@ -55,7 +55,10 @@ unsafe impl AsyncRuntime for Backend {
                 .on_thread_park(bridge::end_turn)
                 .build();
             *runtime = Some(built.map_err(|error| {
-                Error::new(Status::GenericFailure, format!("cannot start the IO thread: {error}"))
+                Error::new(
+                    Status::GenericFailure,
+                    format!("cannot start the IO thread: {error}"),
+                )
             })?);
         }
         Ok(())

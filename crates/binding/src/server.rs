@@ -70,9 +70,22 @@ impl NativeServer {
         let bridge = Bridge::new();
         let server = Server::new(configured.config, bridge.clone(), runtime.clone());
         let commands = Arc::new(Commands::default());
-        runtime.spawn(carry_out(Arc::downgrade(&commands), server.exchanges().clone(), bridge.clone()));
-        let shared = Arc::new(Shared { server, bridge, guarded: Mutex::new(false) });
-        Ok(Self { shared, commands, outbox, certificate_hash: configured.certificate_hash })
+        runtime.spawn(carry_out(
+            Arc::downgrade(&commands),
+            server.exchanges().clone(),
+            bridge.clone(),
+        ));
+        let shared = Arc::new(Shared {
+            server,
+            bridge,
+            guarded: Mutex::new(false),
+        });
+        Ok(Self {
+            shared,
+            commands,
+            outbox,
+            certificate_hash: configured.certificate_hash,
+        })
     }
 
     /// Binds the port and begins to serve; requests come to the hooks.
@@ -147,12 +160,16 @@ impl NativeServer {
     #[napi]
     pub fn answer(&self, count: u32, text: JsString<'_>, bodies: Vec<Uint8Array>) -> Result<()> {
         let words = self.outbox.get(..count as usize * ANSWER_WORDS).ok_or_else(|| {
-            error(ErrorCode::Internal, format!("{count} answers are more than the outbox holds"))
+            error(
+                ErrorCode::Internal,
+                format!("{count} answers are more than the outbox holds"),
+            )
         })?;
         let words = words.to_vec();
         let text = text.into_utf8().map_err(internal)?.take();
         let bodies = bodies.iter().map(|body| Bytes::copy_from_slice(body)).collect();
-        self.commands.push(Command::Answer(AnswerBatch { words, text, bodies }));
+        self.commands
+            .push(Command::Answer(AnswerBatch { words, text, bodies }));
         Ok(())
     }
 
@@ -167,26 +184,36 @@ impl NativeServer {
     /// Ends a streaming answer's body.
     #[napi]
     pub fn finish(&self, slot: u32, generation: u32) {
-        self.commands.push(Command::Finish(ExchangeId { slot, generation }));
+        self.commands
+            .push(Command::Finish(ExchangeId { slot, generation }));
     }
 
     /// Gives an exchange up with an HTTP/3 error code.
     #[napi]
     pub fn reset(&self, slot: u32, generation: u32, code: u32) {
         let code = Code::from(u64::from(code));
-        self.commands.push(Command::Reset(ExchangeId { slot, generation }, code));
+        self.commands
+            .push(Command::Reset(ExchangeId { slot, generation }, code));
     }
 
     /// The body of a streaming request: once, while its exchange is open. Left alone, it is declined with the answer.
     #[napi]
     pub fn body(&self, slot: u32, generation: u32) -> Option<NativeBody> {
-        self.shared.server.exchanges().take_body(ExchangeId { slot, generation }).map(NativeBody::new)
+        self.shared
+            .server
+            .exchanges()
+            .take_body(ExchangeId { slot, generation })
+            .map(NativeBody::new)
     }
 
     /// Where the client of an open exchange is; `null` when it is over.
     #[napi]
     pub fn remote_address(&self, slot: u32, generation: u32) -> Option<NativeAddress> {
-        self.shared.server.exchanges().remote_address(ExchangeId { slot, generation }).map(native_address)
+        self.shared
+            .server
+            .exchanges()
+            .remote_address(ExchangeId { slot, generation })
+            .map(native_address)
     }
 }
 

@@ -25,7 +25,10 @@ impl ToNapiValue for Latin1 {
         if status == sys::Status::napi_ok {
             Ok(value)
         } else {
-            Err(napi::Error::new(napi::Status::from(status), "cannot make a string".to_owned()))
+            Err(napi::Error::new(
+                napi::Status::from(status),
+                "cannot make a string".to_owned(),
+            ))
         }
     }
 }
@@ -88,7 +91,11 @@ pub(crate) fn wake_function(env: &Env, bridge: Arc<Bridge>, hooks: NativeServerH
             Ok(())
         })
         .map_err(internal)?;
-    function.build_threadsafe_function().weak::<true>().build().map_err(internal)
+    function
+        .build_threadsafe_function()
+        .weak::<true>()
+        .build()
+        .map_err(internal)
 }
 
 impl Turn {
@@ -109,7 +116,10 @@ impl Turn {
         let inbox = unsafe { self.hooks.inbox.as_mut() };
         inbox[..batch.words.len()].copy_from_slice(&batch.words);
         let bodies = batch.bodies.into_iter().map(Copied).collect();
-        self.hooks.request.borrow_back(env)?.call((batch.count, Latin1(batch.text), bodies).into())
+        self.hooks
+            .request
+            .borrow_back(env)?
+            .call((batch.count, Latin1(batch.text), bodies).into())
     }
 
     fn tell(&self, env: &Env, happened: Happened) -> napi::Result<()> {
@@ -122,9 +132,11 @@ impl Turn {
                 let hook = self.hooks.exchange.borrow_back(env)?;
                 hook.call((id.slot, id.generation, event, code).into())
             }
-            Happened::Refused(id, reason) => {
-                self.hooks.refused.borrow_back(env)?.call((id.slot, id.generation, reason).into())
-            }
+            Happened::Refused(id, reason) => self
+                .hooks
+                .refused
+                .borrow_back(env)?
+                .call((id.slot, id.generation, reason).into()),
         }
     }
 }

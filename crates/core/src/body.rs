@@ -54,7 +54,13 @@ impl BodyReader {
         connection: Arc<ConnectionState>,
         id: ExchangeId,
     ) -> Self {
-        Self { receiver, table, connection, id, ended: false }
+        Self {
+            receiver,
+            table,
+            connection,
+            id,
+            ended: false,
+        }
     }
 
     /// The next piece, up to 256 KiB of what is there; `None` at the end. Waits only if nothing is there. Cancel safe.
@@ -120,6 +126,9 @@ impl Drop for BodyReader {
 
 impl std::fmt::Debug for BodyReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("BodyReader").field("id", &self.id).field("ended", &self.ended).finish_non_exhaustive()
+        f.debug_struct("BodyReader")
+            .field("id", &self.id)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
     }
 }

@@ -21,13 +21,20 @@ struct State {
 
 impl BodyBudget {
     pub(crate) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, state: Mutex::default() })
+        Arc::new(Self {
+            limit,
+            state: Mutex::default(),
+        })
     }
 
     /// A share for the reader of stream `index`.
     pub(crate) fn share(self: &Arc<Self>, index: u64) -> Share {
         lock(&self.state).readers.insert(index, None);
-        Share { budget: self.clone(), index, used: 0 }
+        Share {
+            budget: self.clone(),
+            index,
+            used: 0,
+        }
     }
 }
 
@@ -42,7 +49,10 @@ impl Share {
     /// Waits until more may be read.
     pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = lock(&self.budget.state);
-        let oldest = state.readers.first_key_value().is_some_and(|(index, _)| *index == self.index);
+        let oldest = state
+            .readers
+            .first_key_value()
+            .is_some_and(|(index, _)| *index == self.index);
         if oldest || state.used < self.budget.limit {
             return Poll::Ready(());
         }

@@ -18,7 +18,7 @@ use crate::budget::BodyBudget;
 use crate::connection_state::{ConnectionState, StreamWork};
 use crate::exchange::{Exchange, wire_code};
 use crate::handler::Request;
-use crate::inbound::{Admission, Receiver, Received, Refusal};
+use crate::inbound::{Admission, Received, Receiver, Refusal};
 use crate::open_exchanges::OpenExchanges;
 use crate::peer_streams;
 use crate::rate::Bucket;
@@ -238,11 +238,22 @@ impl Task {
         match receiver.poll(cx, &gate, &mut self.head, &mut self.admission, None) {
             Poll::Ready(received) => self.conclude(receiver, send, received),
             Poll::Pending => {
-                let head = if receiver.has_head() { std::mem::take(&mut self.head) } else { RequestHead::new() };
+                let head = if receiver.has_head() {
+                    std::mem::take(&mut self.head)
+                } else {
+                    RequestHead::new()
+                };
                 let admission = std::mem::take(&mut self.admission);
                 let share = self.budget.share(id);
-                let slow = slow_request::Slow { send, receiver, head, admission, received: Received::Abandoned };
-                self.streams.push(Box::pin(slow_request::read(self.server.clone(), slow, share)));
+                let slow = slow_request::Slow {
+                    send,
+                    receiver,
+                    head,
+                    admission,
+                    received: Received::Abandoned,
+                };
+                self.streams
+                    .push(Box::pin(slow_request::read(self.server.clone(), slow, share)));
             }
         }
     }
@@ -291,7 +302,10 @@ impl Task {
         let id = table.open(self.state.clone(), Method::of(self.head.method()), send);
         self.open.add(id);
         if let Some(receiver) = receiver {
-            table.keep_body(id, BodyReader::new(receiver, table.clone(), self.state.clone(), id));
+            table.keep_body(
+                id,
+                BodyReader::new(receiver, table.clone(), self.state.clone(), id),
+            );
         }
         table.handler().request(
             Request {
@@ -309,7 +323,11 @@ impl Task {
     fn refuse(&mut self, mut receiver: Receiver, send: SendStream, refusal: &Refusal) {
         self.server.counters.requests.fetch_add(1, Relaxed);
         // Without a head the method is unknown; an answer with a body is then the safe one.
-        let method = if receiver.has_head() { Method::of(self.head.method()) } else { Method::Other };
+        let method = if receiver.has_head() {
+            Method::of(self.head.method())
+        } else {
+            Method::Other
+        };
         self.server.table.refuse(&self.state, method, send, refusal);
         let _ = receiver.recv().stop(wire_code(Code::H3_NO_ERROR));
     }
@@ -326,8 +344,14 @@ impl Task {
             return;
         }
         self.server.counters.protocol_errors.fetch_add(1, Relaxed);
-        tracing::debug!(code = error.code.value(), reason = error.reason, "connection error");
-        self.state.quic.close(wire_code(error.code), error.reason.as_bytes());
+        tracing::debug!(
+            code = error.code.value(),
+            reason = error.reason,
+            "connection error"
+        );
+        self.state
+            .quic
+            .close(wire_code(error.code), error.reason.as_bytes());
         self.over = true;
     }
 
@@ -339,7 +363,7 @@ impl Task {
     /// Looks at exchanges that are open for longer than a moment, and at answers not yet acknowledged.
     fn poll_sweep(&mut self, cx: &mut Context<'_>) {
         if !self.sweeping {
-            if self.open.is_empty() && self.state.finished_is_empty() {
+            if self.open.is_empty() && (self.state.finished_len() == 0) {
                 return;
             }
             self.sweeping = true;
@@ -347,7 +371,7 @@ impl Task {
         }
         while self.sweep.as_mut().poll(cx).is_ready() {
             self.open.sweep(&mut self.streams);
-            if self.open.is_empty() && self.state.finished_is_empty() {
+            if self.open.is_empty() && (self.state.finished_len() == 0) {
                 self.sweeping = false;
                 return;
             }
@@ -369,17 +393,19 @@ impl Task {
             }
             Phase::Wait => {}
         }
-        if self.drain.is_decided() && self.is_idle() {
+        if self.drain.is_decided() && self.is_done(cx, round_trip) {
             self.state.quic.close(wire_code(Code::H3_NO_ERROR), b"");
             self.over = true;
         }
     }
 
-    fn is_idle(&self) -> bool {
-        self.state.exchanges.load(SeqCst) == 0
-            && self.streams.is_empty()
-            && self.open.is_empty()
-            && self.state.finished_is_empty()
+    /// Whether all requests are answered, and all answers acknowledged or given up as undeliverable.
+    fn is_done(&mut self, cx: &mut Context<'_>, round_trip: Duration) -> bool {
+        if self.state.exchanges.load(SeqCst) > 0 || !self.streams.is_empty() || self.open.has_open() {
+            return false;
+        }
+        let unacknowledged = self.open.unacknowledged() + self.state.finished_len();
+        unacknowledged == 0 || self.drain.is_silent(cx, unacknowledged, round_trip)
     }
 }
 

@@ -62,8 +62,8 @@ impl ConnectionState {
         self.waker.wake();
     }
 
-    pub(crate) fn finished_is_empty(&self) -> bool {
-        lock(&self.finished).is_empty()
+    pub(crate) fn finished_len(&self) -> usize {
+        lock(&self.finished).len()
     }
 
     pub(crate) fn register(&self, waker: &std::task::Waker) {

@@ -40,7 +40,11 @@ pub(crate) enum Verdict {
 
 impl Connections {
     pub(crate) fn new(counters: Arc<Counters>) -> Arc<Self> {
-        Arc::new(Self { table: Mutex::default(), counters, empty: Notify::new() })
+        Arc::new(Self {
+            table: Mutex::default(),
+            counters,
+            empty: Notify::new(),
+        })
     }
 
     pub(crate) fn judge(&self, ip: IpAddr, validated: bool, limits: &Limits) -> Verdict {
@@ -66,7 +70,11 @@ impl Connections {
         table.total += 1;
         table.handshakes += 1;
         *table.by_ip.entry(ip).or_insert(0) += 1;
-        Place { connections: self.clone(), ip, in_handshake: true }
+        Place {
+            connections: self.clone(),
+            ip,
+            in_handshake: true,
+        }
     }
 
     /// Makes a connection reachable until the registration is dropped.
@@ -74,7 +82,10 @@ impl Connections {
         self.counters.connections_total.fetch_add(1, Relaxed);
         self.counters.connections_active.fetch_add(1, Relaxed);
         let key = lock(&self.table).open.insert(state);
-        Registration { connections: self.clone(), key }
+        Registration {
+            connections: self.clone(),
+            key,
+        }
     }
 
     /// Wakes the task of every connection: the server's state has changed.
@@ -186,8 +197,12 @@ mod tests {
     #[test]
     fn the_total_is_a_limit_for_everybody() {
         let connections = Connections::new(Arc::new(Counters::new()));
-        let _places: Vec<_> =
-            (1..=3).map(|i| connections.enter(IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, i)))).collect();
-        assert_eq!(connections.judge("::1".parse().unwrap(), true, &limits()), Verdict::Refuse);
+        let _places: Vec<_> = (1..=3)
+            .map(|i| connections.enter(IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, i))))
+            .collect();
+        assert_eq!(
+            connections.judge("::1".parse().unwrap(), true, &limits()),
+            Verdict::Refuse
+        );
     }
 }

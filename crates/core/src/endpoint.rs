@@ -26,8 +26,13 @@ pub(crate) fn bind(
 ) -> Result<Endpoint, BindError> {
     let socket = bind_socket(address).map_err(|error| BindError::new(address, error))?;
     let config = server_config(tls, limits)?;
-    Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(TokioRuntime))
-        .map_err(|error| BindError::new(address, error))
+    Endpoint::new(
+        EndpointConfig::default(),
+        Some(config),
+        socket,
+        Arc::new(TokioRuntime),
+    )
+    .map_err(|error| BindError::new(address, error))
 }
 
 fn bind_socket(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
@@ -67,7 +72,10 @@ pub(crate) async fn accept(endpoint: Endpoint, server: Arc<ServerState>) {
             incoming.refuse();
             continue;
         }
-        match server.connections.judge(ip, incoming.remote_address_validated(), &server.limits) {
+        match server
+            .connections
+            .judge(ip, incoming.remote_address_validated(), &server.limits)
+        {
             Verdict::Accept => {
                 let place = server.connections.enter(ip);
                 tokio::spawn(handshake(incoming, place, server.clone()));

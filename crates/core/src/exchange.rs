@@ -95,7 +95,12 @@ enum Answer {
 
 impl ExchangeTable {
     pub(crate) fn new(counters: Arc<Counters>, handler: Arc<dyn Handler>) -> Self {
-        Self { slots: Mutex::default(), counters, encoder: Encoder::new(), handler }
+        Self {
+            slots: Mutex::default(),
+            counters,
+            encoder: Encoder::new(),
+            handler,
+        }
     }
 
     pub(crate) fn handler(&self) -> &dyn Handler {
@@ -111,20 +116,40 @@ impl ExchangeTable {
         refusal: &Refusal,
     ) {
         let text = reason_phrase(refusal.status);
-        let allow = refusal.allow.as_deref().map(|allow| (&b"allow"[..], allow.as_bytes()));
-        let fields = [(&b"content-type"[..], &b"text/plain;charset=utf-8"[..])].into_iter().chain(allow);
+        let allow = refusal
+            .allow
+            .as_deref()
+            .map(|allow| (&b"allow"[..], allow.as_bytes()));
+        let fields = [(&b"content-type"[..], &b"text/plain;charset=utf-8"[..])]
+            .into_iter()
+            .chain(allow);
         let body = Bytes::from_static(text.as_bytes());
-        self.write_whole(connection, send, self.encoder.whole(method, refusal.status, fields, body));
+        self.write_whole(
+            connection,
+            send,
+            self.encoder.whole(method, refusal.status, fields, body),
+        );
     }
 
-    pub(crate) fn open(&self, connection: Arc<ConnectionState>, method: Method, send: SendStream) -> ExchangeId {
+    pub(crate) fn open(
+        &self,
+        connection: Arc<ConnectionState>,
+        method: Method,
+        send: SendStream,
+    ) -> ExchangeId {
         self.counters.requests_active.fetch_add(1, Relaxed);
         connection.exchanges.fetch_add(1, SeqCst);
         let mut slots = lock(&self.slots);
         let generation = slots.next_generation;
         slots.next_generation = generation.wrapping_add(1);
         let answer = Answer::Awaited(send);
-        let slot = slots.slab.insert(Slot { generation, method, connection, answer, body: None }) as u32;
+        let slot = slots.slab.insert(Slot {
+            generation,
+            method,
+            connection,
+            answer,
+            body: None,
+        }) as u32;
         ExchangeId { slot, generation }
     }
 
@@ -149,7 +174,10 @@ impl ExchangeTable {
     /// Where the client of an open exchange is; `None` when the exchange is over.
     pub fn remote_address(&self, id: ExchangeId) -> Option<SocketAddr> {
         let mut slots = lock(&self.slots);
-        slots.get(id).ok().map(|slot| slot.connection.quic.remote_address())
+        slots
+            .get(id)
+            .ok()
+            .map(|slot| slot.connection.quic.remote_address())
     }
 
     /// Sends a whole answer. With [`ExchangeError::Field`] and [`ExchangeError::Status`] the exchange stays open.
@@ -192,7 +220,10 @@ impl ExchangeTable {
             self.over(&connection);
             return Ok(false);
         }
-        let declared = fields.clone().find(|(name, _)| *name == b"content-length").and_then(|(_, v)| parse_length(v));
+        let declared = fields
+            .clone()
+            .find(|(name, _)| *name == b"content-length")
+            .and_then(|(_, v)| parse_length(v));
         let queue = Arc::new(Outbound::new(head, declared));
         let connection = slot.connection.clone();
         if let Answer::Awaited(send) = std::mem::replace(&mut slot.answer, Answer::Streaming(queue.clone())) {
@@ -205,10 +236,12 @@ impl ExchangeTable {
     /// 64 KiB asks to be told and waits; one that does not is refused at 256 KiB.
     pub fn write(&self, id: ExchangeId, chunk: Bytes, notify: Notify) -> Result<(), ExchangeError> {
         let length = chunk.len() as u64;
-        self.streaming(id)?.push(chunk, notify).map_err(|error| match error {
-            WriteError::Full => ExchangeError::Full,
-            WriteError::Ended => ExchangeError::Gone,
-        })?;
+        self.streaming(id)?
+            .push(chunk, notify)
+            .map_err(|error| match error {
+                WriteError::Full => ExchangeError::Full,
+                WriteError::Ended => ExchangeError::Gone,
+            })?;
         self.counters.body_bytes_sent.fetch_add(length, Relaxed);
         Ok(())
     }
@@ -235,7 +268,9 @@ impl ExchangeTable {
 
     /// The writer of a streaming answer is done, or found the peer gone.
     pub(crate) fn ended(&self, id: ExchangeId, outcome: outbound::Outcome) {
-        let Ok(slot) = lock(&self.slots).take(id) else { return };
+        let Ok(slot) = lock(&self.slots).take(id) else {
+            return;
+        };
         match outcome {
             outbound::Outcome::Done => {}
             outbound::Outcome::Reset { .. } => _ = self.counters.requests_aborted.fetch_add(1, Relaxed),
@@ -259,7 +294,9 @@ impl ExchangeTable {
 
     /// Ends an exchange for something the client did: RESET_STREAM with `with`; the handler hears of the client's `code`.
     pub(crate) fn cut(&self, id: ExchangeId, with: Code, code: Option<u64>) {
-        let Ok(slot) = lock(&self.slots).take(id) else { return };
+        let Ok(slot) = lock(&self.slots).take(id) else {
+            return;
+        };
         match slot.answer {
             Answer::Awaited(mut send) => {
                 let _ = send.reset(wire_code(with));
@@ -290,9 +327,18 @@ impl ExchangeTable {
 
     /// Writes a complete answer into its stream at once if flow control lets it, else hands the rest to the
     /// connection's task.
-    pub(crate) fn write_whole(&self, connection: &Arc<ConnectionState>, mut send: SendStream, chunks: [Bytes; 2]) {
+    pub(crate) fn write_whole(
+        &self,
+        connection: &Arc<ConnectionState>,
+        mut send: SendStream,
+        chunks: [Bytes; 2],
+    ) {
         let mut chunks = chunks;
-        let chunks = if chunks[1].is_empty() { &mut chunks[..1] } else { &mut chunks[..] };
+        let chunks = if chunks[1].is_empty() {
+            &mut chunks[..1]
+        } else {
+            &mut chunks[..]
+        };
         // The waker is not needed: what does not fit is polled again by the connection's own task.
         let mut cx = Context::from_waker(Waker::noop());
         let result = pin!(send.write_all_chunks(chunks)).poll(&mut cx);
@@ -312,12 +358,20 @@ impl ExchangeTable {
         }
     }
 
-    fn take_awaited(&self, id: ExchangeId) -> Result<(Method, Arc<ConnectionState>, SendStream), ExchangeError> {
+    fn take_awaited(
+        &self,
+        id: ExchangeId,
+    ) -> Result<(Method, Arc<ConnectionState>, SendStream), ExchangeError> {
         let mut slots = lock(&self.slots);
         if matches!(slots.get(id)?.answer, Answer::Streaming(_)) {
             return Err(ExchangeError::AlreadyStarted);
         }
-        let Slot { method, connection, answer, .. } = slots.take(id)?;
+        let Slot {
+            method,
+            connection,
+            answer,
+            ..
+        } = slots.take(id)?;
         match answer {
             Answer::Awaited(send) => Ok((method, connection, send)),
             Answer::Streaming(_) => Err(ExchangeError::AlreadyStarted),
@@ -341,7 +395,9 @@ impl ExchangeTable {
 
 impl std::fmt::Debug for ExchangeTable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ExchangeTable").field("open", &lock(&self.slots).slab.len()).finish_non_exhaustive()
+        f.debug_struct("ExchangeTable")
+            .field("open", &lock(&self.slots).slab.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -370,7 +426,11 @@ pub struct Exchange {
 
 impl Exchange {
     pub(crate) fn new(table: Arc<ExchangeTable>, id: ExchangeId) -> Self {
-        Self { table, id, kept: false }
+        Self {
+            table,
+            id,
+            kept: false,
+        }
     }
 
     /// The exchange's name in events and in the table.

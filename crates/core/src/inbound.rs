@@ -107,10 +107,17 @@ pub(crate) struct Gate<'a> {
 impl Gate<'_> {
     fn admit(&self, head: &RequestHead, admission: &mut Admission) -> Result<(), Refusal> {
         admission.params.clear();
-        let found = self.router.find(head.method(), head.protocol(), head.path(), &mut admission.params);
+        let found = self
+            .router
+            .find(head.method(), head.protocol(), head.path(), &mut admission.params);
         admission.route = match found {
             Match::Route(route) => Some(route),
-            Match::MethodNotAllowed { allow } => return Err(Refusal { status: 405, allow: Some(allow) }),
+            Match::MethodNotAllowed { allow } => {
+                return Err(Refusal {
+                    status: 405,
+                    allow: Some(allow),
+                });
+            }
             Match::NotFound | Match::ProtocolNotSupported if self.has_fallback => None,
             Match::NotFound => return Err(Refusal::status(404)),
             Match::ProtocolNotSupported => return Err(Refusal::status(501)),
@@ -227,8 +234,10 @@ impl Receiver {
             return Ok(());
         }
         let mut trailers = FieldSection::default();
-        while let Some(part) =
-            self.reader.read(&mut self.rest, head, &mut trailers).map_err(received_error)?
+        while let Some(part) = self
+            .reader
+            .read(&mut self.rest, head, &mut trailers)
+            .map_err(received_error)?
         {
             match part {
                 Part::Head => {
@@ -257,7 +266,8 @@ impl Receiver {
         loop {
             match self.reader.read(&mut self.rest, &mut head, &mut trailers) {
                 Ok(Some(Part::Data(bytes))) => {
-                    self.gather(bytes, usize::MAX).map_err(|_| ContentError::Reset(None))?;
+                    self.gather(bytes, usize::MAX)
+                        .map_err(|_| ContentError::Reset(None))?;
                     if self.body_len() >= limit {
                         return Poll::Ready(Ok(Some(self.take_body())));
                     }

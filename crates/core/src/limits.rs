@@ -75,6 +75,9 @@ impl Default for Limits {
 impl Limits {
     /// The part of the limits that the header decoder enforces.
     pub(crate) fn fields(&self) -> FieldLimits {
-        FieldLimits { max_bytes: self.max_header_bytes, max_fields: self.max_header_fields }
+        FieldLimits {
+            max_bytes: self.max_header_bytes,
+            max_fields: self.max_header_fields,
+        }
     }
 }

@@ -24,7 +24,14 @@ pub(crate) struct OpenExchanges {
 
 impl OpenExchanges {
     pub(crate) fn new(table: Arc<ExchangeTable>, connection: Arc<ConnectionState>) -> Self {
-        Self { table, connection, young: vec![], old: vec![], watched: vec![], unacknowledged: vec![] }
+        Self {
+            table,
+            connection,
+            young: vec![],
+            old: vec![],
+            watched: vec![],
+            unacknowledged: vec![],
+        }
     }
 
     pub(crate) fn add(&mut self, id: ExchangeId) {
@@ -33,10 +40,17 @@ impl OpenExchanges {
 
     /// Whether there is nothing to sweep.
     pub(crate) fn is_empty(&self) -> bool {
-        self.young.is_empty()
-            && self.old.is_empty()
-            && self.watched.is_empty()
-            && self.unacknowledged.is_empty()
+        !self.has_open() && self.unacknowledged.is_empty()
+    }
+
+    /// Whether some exchange may still be open; exact after the next sweep.
+    pub(crate) fn has_open(&self) -> bool {
+        !(self.young.is_empty() && self.old.is_empty() && self.watched.is_empty())
+    }
+
+    /// Answers sent whole that the last sweep found unacknowledged.
+    pub(crate) fn unacknowledged(&self) -> usize {
+        self.unacknowledged.len()
     }
 
     /// Watches what has been open since the last sweep, forgets what is over, lets go of acknowledged streams.
@@ -72,7 +86,9 @@ impl Drop for OpenExchanges {
             self.table.abort(*id, None);
         }
         // Harmless if it is closed already; needed if the task was torn down by a panic or with the runtime.
-        self.connection.quic.close(wire_code(Code::H3_INTERNAL_ERROR), b"");
+        self.connection
+            .quic
+            .close(wire_code(Code::H3_INTERNAL_ERROR), b"");
     }
 }
 

@@ -61,8 +61,18 @@ enum End {
 
 impl Outbound {
     pub(crate) fn new(head: Bytes, declared: Option<u64>) -> Self {
-        let state = State { head, queue: VecDeque::new(), queued: 0, declared, notify: false, end: None };
-        Self { state: Mutex::new(state), waker: AtomicWaker::new() }
+        let state = State {
+            head,
+            queue: VecDeque::new(),
+            queued: 0,
+            declared,
+            notify: false,
+            end: None,
+        };
+        Self {
+            state: Mutex::new(state),
+            waker: AtomicWaker::new(),
+        }
     }
 
     pub(crate) fn push(&self, chunk: Bytes, notify: Notify) -> Result<(), WriteError> {
@@ -95,7 +105,11 @@ impl Outbound {
         let mut state = lock(&self.state);
         // An answer shorter than its content-length must not look whole.
         let whole = state.declared.is_none_or(|left| left == 0);
-        state.end.get_or_insert(if whole { End::Finished } else { End::Reset(Code::H3_INTERNAL_ERROR) });
+        state.end.get_or_insert(if whole {
+            End::Finished
+        } else {
+            End::Reset(Code::H3_INTERNAL_ERROR)
+        });
         self.waker.wake();
     }
 
@@ -151,7 +165,12 @@ enum Taken {
 
 /// Sends a streaming answer: head, chunks as they come, FIN or reset. Ends when the peer has acknowledged all, has
 /// stopped reading, or is gone.
-pub(crate) async fn send(table: Arc<ExchangeTable>, id: ExchangeId, mut stream: SendStream, queue: Arc<Outbound>) {
+pub(crate) async fn send(
+    table: Arc<ExchangeTable>,
+    id: ExchangeId,
+    mut stream: SendStream,
+    queue: Arc<Outbound>,
+) {
     let mut stopped = pin!(stream.stopped());
     let outcome = loop {
         match next(&queue, stopped.as_mut()).await {
@@ -227,10 +246,14 @@ async fn write(stream: &mut SendStream, queue: &Outbound, mut chunks: Vec<Bytes>
             if let Some(code) = queue.reset_code() {
                 return Poll::Ready(Err(Outcome::Reset { code }));
             }
-            pin!(stream.write_chunks(&mut chunks[done..])).poll(cx).map_err(|error| match error {
-                WriteStreamError::Stopped(code) => Outcome::Aborted { code: Some(code.into_inner()) },
-                _ => Outcome::Aborted { code: None },
-            })
+            pin!(stream.write_chunks(&mut chunks[done..]))
+                .poll(cx)
+                .map_err(|error| match error {
+                    WriteStreamError::Stopped(code) => Outcome::Aborted {
+                        code: Some(code.into_inner()),
+                    },
+                    _ => Outcome::Aborted { code: None },
+                })
         })
         .await?;
         done += written.chunks;

@@ -11,7 +11,8 @@ use bytes::{Bytes, BytesMut};
 use futures_util::task::AtomicWaker;
 use quinn::{RecvStream, SendStream, VarInt};
 use trilane_http3::{
-    Code, ControlFrame, ControlReader, DecoderStream, EncoderStream, Error, Role, Settings, UniKind, classify_uni,
+    Code, ControlFrame, ControlReader, DecoderStream, EncoderStream, Error, Role, Settings, UniKind,
+    classify_uni,
 };
 
 use crate::connection_state::ConnectionState;
@@ -51,7 +52,9 @@ pub(crate) async fn read(
             Some(critical(&mut stream, rest, |bytes| reader.read(bytes)).await)
         }
         UniKind::WebTransport { .. } => {
-            let _ = stream.stop(crate::wire::code(trilane_http3::code::WT_BUFFERED_STREAM_REJECTED));
+            let _ = stream.stop(crate::wire::code(
+                trilane_http3::code::WT_BUFFERED_STREAM_REJECTED,
+            ));
             None
         }
         // RFC 9114 §6.2: a stream of unknown type is not an error; its content is not wanted.
@@ -79,7 +82,9 @@ async fn control(stream: &mut RecvStream, mut rest: Bytes, connection: &Connecti
     loop {
         loop {
             match reader.read(&mut rest) {
-                Ok(Some(ControlFrame::Settings(settings))) => *lock(&connection.peer_settings) = Some(settings),
+                Ok(Some(ControlFrame::Settings(settings))) => {
+                    *lock(&connection.peer_settings) = Some(settings)
+                }
                 // A client's GOAWAY, MAX_PUSH_ID and CANCEL_PUSH speak of pushes, and we push nothing.
                 Ok(Some(_)) => {}
                 Ok(None) => break,
@@ -126,7 +131,10 @@ pub(crate) const GOAWAY_ANNOUNCE: u64 = (1 << 62) - 4;
 
 impl Goaway {
     pub(crate) fn new() -> Self {
-        Self { id: AtomicU64::new(NONE), waker: AtomicWaker::new() }
+        Self {
+            id: AtomicU64::new(NONE),
+            waker: AtomicWaker::new(),
+        }
     }
 
     /// Sends GOAWAY: requests with this stream id and above are not processed.
@@ -138,7 +146,9 @@ impl Goaway {
 
 /// Opens our control stream and keeps it open as long as the connection lives. Ends only with the connection.
 pub(crate) async fn our_control(connection: Arc<ConnectionState>, settings: Settings) {
-    let Ok(mut stream) = connection.quic.open_uni().await else { return };
+    let Ok(mut stream) = connection.quic.open_uni().await else {
+        return;
+    };
     let mut preface = BytesMut::new();
     trilane_http3::write_control_preface(&mut preface, &settings);
     // Control frames overtake bodies.

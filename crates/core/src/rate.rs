@@ -12,7 +12,11 @@ pub(crate) struct Bucket {
 impl Bucket {
     pub(crate) fn new(per_second: u32) -> Self {
         let per_second = f64::from(per_second);
-        Self { per_second, tokens: 2.0 * per_second, filled: Instant::now() }
+        Self {
+            per_second,
+            tokens: 2.0 * per_second,
+            filled: Instant::now(),
+        }
     }
 
     /// Takes one token; `false` if there is none.

@@ -68,7 +68,13 @@ struct EncoderState {
 
 impl Encoder {
     pub(crate) fn new() -> Self {
-        Self { state: Mutex::new(EncoderState { arena: BytesMut::new(), date_second: 0, date: [0; 29] }) }
+        Self {
+            state: Mutex::new(EncoderState {
+                arena: BytesMut::new(),
+                date_second: 0,
+                date: [0; 29],
+            }),
+        }
     }
 
     /// A whole answer: HEADERS and, if the rules allow a body, DATA. Adds `date` and `content-length` where the
@@ -135,7 +141,9 @@ impl EncoderState {
         self.make_room(bytes);
         let date = (!has_date).then(|| self.date());
         let added_date = date.as_ref().map(|value| (&b"date"[..], &value[..]));
-        let added_length = content_length.filter(|_| !has_length).map(|value| (&b"content-length"[..], value));
+        let added_length = content_length
+            .filter(|_| !has_length)
+            .map(|value| (&b"content-length"[..], value));
         // RFC 9110 §8.6: no content-length with 1xx, 204 or a 2xx answer to CONNECT.
         let kept = fields
             .filter(|(name, _)| rule != BodyRule::Forbidden || *name != b"content-length")
@@ -149,7 +157,10 @@ impl EncoderState {
 
     /// The Date field's value, made anew each second.
     fn date(&mut self) -> [u8; 29] {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or(Duration::ZERO)
+            .as_secs();
         if now != self.date_second {
             let text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(now));
             if let Ok(bytes) = <[u8; 29]>::try_from(text.as_bytes()) {

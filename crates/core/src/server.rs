@@ -106,7 +106,12 @@ impl ServerState {
     }
 
     pub(crate) fn gate(&self) -> Gate<'_> {
-        Gate { router: &self.router, modes: &self.modes, has_fallback: self.has_fallback, limits: &self.limits }
+        Gate {
+            router: &self.router,
+            modes: &self.modes,
+            has_fallback: self.has_fallback,
+            limits: &self.limits,
+        }
     }
 }
 
@@ -156,14 +161,25 @@ impl Server {
         }
         let _inside = self.runtime.enter();
         let endpoint = endpoint::bind(self.address, self.tls.clone(), &self.state.limits)?;
-        let local_address =
-            endpoint.local_addr().map_err(|error| BindError::new(self.address, error))?;
+        let local_address = endpoint
+            .local_addr()
+            .map_err(|error| BindError::new(self.address, error))?;
         self.state.draining.store(false, SeqCst);
         let (stop, stop_asked) = watch::channel(None);
         let (stopped_sender, stopped) = watch::channel(false);
-        self.runtime.spawn(endpoint::accept(endpoint.clone(), self.state.clone()));
-        self.runtime.spawn(stop_when_asked(endpoint, self.state.clone(), stop_asked, stopped_sender));
-        *running = Some(Running { local_address, stop, stopped });
+        self.runtime
+            .spawn(endpoint::accept(endpoint.clone(), self.state.clone()));
+        self.runtime.spawn(stop_when_asked(
+            endpoint,
+            self.state.clone(),
+            stop_asked,
+            stopped_sender,
+        ));
+        *running = Some(Running {
+            local_address,
+            stop,
+            stopped,
+        });
         Ok(local_address)
     }
 
@@ -174,7 +190,9 @@ impl Server {
 
     /// Whether the server is started and not yet fully stopped.
     pub fn is_running(&self) -> bool {
-        lock(&self.running).as_ref().is_some_and(|running| !*running.stopped.borrow())
+        lock(&self.running)
+            .as_ref()
+            .is_some_and(|running| !*running.stopped.borrow())
     }
 
     /// Asks the server to stop. The returned future ends when the socket is closed; it owns all it needs, and
@@ -211,7 +229,9 @@ impl Server {
 
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Server").field("address", &self.local_address()).finish_non_exhaustive()
+        f.debug_struct("Server")
+            .field("address", &self.local_address())
+            .finish_non_exhaustive()
     }
 }
 

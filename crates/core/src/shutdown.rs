@@ -11,11 +11,23 @@ use tokio::time::{Sleep, sleep};
 const MIN_ANNOUNCEMENT: Duration = Duration::from_millis(10);
 const MAX_ANNOUNCEMENT: Duration = Duration::from_secs(1);
 
+/// How long answers that were sent whole may go without any acknowledgement before their client counts as gone. Eight
+/// round trips are several probe timeouts (RFC 9002 §6.2); a second covers clients that delay acknowledgements.
+const ACKNOWLEDGEMENT_SILENCE: Duration = Duration::from_secs(1);
+const ACKNOWLEDGEMENT_ROUND_TRIPS: u32 = 8;
+
 /// Running, then announced, then decided; one way. RFC 9114 §5.2: the first GOAWAY names no request, so that those
 /// on their way are still served; the second names the first that is not.
 pub(crate) struct Drain {
     announced: Option<Pin<Box<Sleep>>>,
     first_refused: Option<u64>,
+    silence: Option<Silence>,
+}
+
+/// A wait for acknowledgements, begun anew with each one that comes.
+struct Silence {
+    unacknowledged: usize,
+    timer: Pin<Box<Sleep>>,
 }
 
 /// What a connection has to do now.
@@ -28,7 +40,11 @@ pub(crate) enum Phase {
 
 impl Drain {
     pub(crate) fn new() -> Self {
-        Self { announced: None, first_refused: None }
+        Self {
+            announced: None,
+            first_refused: None,
+            silence: None,
+        }
     }
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, round_trip: Duration) -> Phase {
@@ -55,6 +71,27 @@ impl Drain {
 
     pub(crate) fn is_decided(&self) -> bool {
         self.first_refused.is_some()
+    }
+
+    /// Whether a client with this many unacknowledged answers, and nothing else open, counts as gone.
+    pub(crate) fn is_silent(
+        &mut self,
+        cx: &mut Context<'_>,
+        unacknowledged: usize,
+        round_trip: Duration,
+    ) -> bool {
+        let patience = ACKNOWLEDGEMENT_SILENCE.max(ACKNOWLEDGEMENT_ROUND_TRIPS * round_trip);
+        let silence = self.silence.get_or_insert_with(|| Silence {
+            unacknowledged,
+            timer: Box::pin(sleep(patience)),
+        });
+        if unacknowledged != silence.unacknowledged {
+            *silence = Silence {
+                unacknowledged,
+                timer: Box::pin(sleep(patience)),
+            };
+        }
+        silence.timer.as_mut().poll(cx).is_ready()
     }
 
     /// Whether a request on this stream comes too late.

@@ -35,7 +35,9 @@ pub(crate) async fn read(server: Arc<ServerState>, mut slow: Slow, mut share: Sh
     }
     slow.received = poll_fn(|cx| {
         let gate = server.gate();
-        let polled = slow.receiver.poll(cx, &gate, &mut slow.head, &mut slow.admission, Some(&mut share));
+        let polled = slow
+            .receiver
+            .poll(cx, &gate, &mut slow.head, &mut slow.admission, Some(&mut share));
         if let Poll::Ready(received) = polled {
             return Poll::Ready(received);
         }

@@ -10,13 +10,21 @@ use crate::client::{connect, read};
 use crate::support::{PATIENCE, Script, Setup, answer, soon, start, whole};
 
 fn small_bodies() -> Setup {
-    Setup { limits: Limits { max_body_bytes: 100_000, ..Limits::default() }, ..Setup::default() }
+    Setup {
+        limits: Limits {
+            max_body_bytes: 100_000,
+            ..Limits::default()
+        },
+        ..Setup::default()
+    }
 }
 
 #[tokio::test]
 async fn a_body_at_the_limit_is_taken() {
-    let server =
-        start(small_bodies(), Script::new(|request, exchange| answer(exchange, whole(request))));
+    let server = start(
+        small_bodies(),
+        Script::new(|request, exchange| answer(exchange, whole(request))),
+    );
     let body: Vec<u8> = (0..100_000u32).map(|index| index as u8).collect();
     let answer = connect(&server).await.send("POST", "/", &body).await;
     assert_eq!((answer.status, answer.body.len()), (200, 100_000));
@@ -33,8 +41,10 @@ async fn a_body_one_byte_over_the_limit_is_answered_413_and_the_connection_survi
 
 #[tokio::test]
 async fn a_body_in_pieces_arrives_whole() {
-    let server =
-        start(Setup::default(), Script::new(|request, exchange| answer(exchange, whole(request))));
+    let server = start(
+        Setup::default(),
+        Script::new(|request, exchange| answer(exchange, whole(request))),
+    );
     let mut client = connect(&server).await;
     let request = http::Request::post("https://localhost/").body(()).unwrap();
     let mut stream = client.begin(request).await;
@@ -48,9 +58,17 @@ async fn a_body_in_pieces_arrives_whole() {
 
 #[tokio::test]
 async fn an_upload_that_stops_half_way_is_answered_408() {
-    let limits = Limits { body_timeout: Duration::from_millis(200), ..Limits::default() };
-    let server =
-        start(Setup { limits, ..Setup::default() }, Script::new(|_, exchange| answer(exchange, "")));
+    let limits = Limits {
+        body_timeout: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let server = start(
+        Setup {
+            limits,
+            ..Setup::default()
+        },
+        Script::new(|_, exchange| answer(exchange, "")),
+    );
     let mut client = connect(&server).await;
     let request = http::Request::post("https://localhost/").body(()).unwrap();
     let mut stream = client.begin(request).await;
@@ -61,10 +79,16 @@ async fn an_upload_that_stops_half_way_is_answered_408() {
 
 #[tokio::test]
 async fn bodies_over_the_budget_of_a_connection_still_all_arrive() {
-    let limits =
-        Limits { max_unfinished_body_bytes: 50_000, stream_receive_window: 20_000, ..Limits::default() };
+    let limits = Limits {
+        max_unfinished_body_bytes: 50_000,
+        stream_receive_window: 20_000,
+        ..Limits::default()
+    };
     let server = start(
-        Setup { limits, ..Setup::default() },
+        Setup {
+            limits,
+            ..Setup::default()
+        },
         Script::new(|request, exchange| answer(exchange, whole(request).len().to_string())),
     );
     let client = connect(&server).await;
@@ -112,11 +136,16 @@ async fn a_streaming_answer_arrives_piece_by_piece() {
     let (kept, handler) = keeping();
     let server = start(Setup::default(), handler.clone());
     let mut client = connect(&server).await;
-    let mut stream = client.begin(http::Request::get("https://localhost/").body(()).unwrap()).await;
+    let mut stream = client
+        .begin(http::Request::get("https://localhost/").body(()).unwrap())
+        .await;
     stream.finish().await.unwrap();
     let (table, id) = (server.server.exchanges(), kept_id(&kept).await);
     assert!(table.start(id, 200, std::iter::empty()).unwrap());
-    assert_eq!(soon("the head", stream.recv_response()).await.unwrap().status(), 200);
+    assert_eq!(
+        soon("the head", stream.recv_response()).await.unwrap().status(),
+        200
+    );
     for piece in ["one", "two"] {
         table.write(id, Bytes::from(piece), Notify::WhenDrained).unwrap();
         let mut chunk = soon("a piece", stream.recv_data()).await.unwrap().unwrap();
@@ -125,7 +154,14 @@ async fn a_streaming_answer_arrives_piece_by_piece() {
     table.finish(id).unwrap();
     assert!(soon("the end", stream.recv_data()).await.unwrap().is_none());
     soon("both drained events", async {
-        while handler.events.lock().unwrap().iter().filter(|(_, e)| *e == ExchangeEvent::Drained).count() < 2
+        while handler
+            .events
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|(_, e)| *e == ExchangeEvent::Drained)
+            .count()
+            < 2
         {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
@@ -138,11 +174,17 @@ async fn an_answer_shorter_than_its_content_length_does_not_look_whole() {
     let (kept, handler) = keeping();
     let server = start(Setup::default(), handler);
     let mut client = connect(&server).await;
-    let mut stream = client.begin(http::Request::get("https://localhost/").body(()).unwrap()).await;
+    let mut stream = client
+        .begin(http::Request::get("https://localhost/").body(()).unwrap())
+        .await;
     stream.finish().await.unwrap();
     let (table, id) = (server.server.exchanges(), kept_id(&kept).await);
-    table.start(id, 200, [(&b"content-length"[..], &b"10"[..])].into_iter()).unwrap();
-    table.write(id, Bytes::from_static(b"short"), Notify::Never).unwrap();
+    table
+        .start(id, 200, [(&b"content-length"[..], &b"10"[..])].into_iter())
+        .unwrap();
+    table
+        .write(id, Bytes::from_static(b"short"), Notify::Never)
+        .unwrap();
     table.finish(id).unwrap();
     // The reset may overtake the head.
     let end = soon("the end", async {
@@ -160,7 +202,9 @@ async fn a_writer_that_does_not_wait_is_refused() {
     let server = start(Setup::default(), handler);
     let mut client = connect(&server).await;
     // A client that never reads: the answer fills its flow control window, the send window and the queue.
-    let mut stream = client.begin(http::Request::get("https://localhost/").body(()).unwrap()).await;
+    let mut stream = client
+        .begin(http::Request::get("https://localhost/").body(()).unwrap())
+        .await;
     stream.finish().await.unwrap();
     let (table, id) = (server.server.exchanges(), kept_id(&kept).await);
     table.start(id, 200, std::iter::empty()).unwrap();
@@ -176,7 +220,10 @@ async fn a_writer_that_does_not_wait_is_refused() {
     })
     .await;
     assert_eq!(refused, trilane_core::ExchangeError::Full);
-    assert!(written < 8_000_000, "{written} bytes were taken for a client that does not read");
+    assert!(
+        written < 8_000_000,
+        "{written} bytes were taken for a client that does not read"
+    );
 }
 
 #[tokio::test]
@@ -184,12 +231,17 @@ async fn a_client_that_stops_reading_before_the_answer_aborts_the_exchange() {
     let (kept, handler) = keeping();
     let server = start(Setup::default(), handler.clone());
     let mut client = connect(&server).await;
-    let mut stream = client.begin(http::Request::get("https://localhost/").body(()).unwrap()).await;
+    let mut stream = client
+        .begin(http::Request::get("https://localhost/").body(()).unwrap())
+        .await;
     stream.finish().await.unwrap();
     let id = kept_id(&kept).await;
     stream.stop_sending(h3::error::Code::H3_REQUEST_CANCELLED);
     assert_eq!(handler.aborted().await, Some(0x10c));
-    let late = server.server.exchanges().respond(id, 200, std::iter::empty(), Bytes::new());
+    let late = server
+        .server
+        .exchanges()
+        .respond(id, 200, std::iter::empty(), Bytes::new());
     assert_eq!(late, Err(trilane_core::ExchangeError::Gone));
 }
 
@@ -198,7 +250,9 @@ async fn a_client_that_closes_its_connection_aborts_all_its_exchanges() {
     let (kept, handler) = keeping();
     let server = start(Setup::default(), handler.clone());
     let mut client = connect(&server).await;
-    let mut stream = client.begin(http::Request::get("https://localhost/").body(()).unwrap()).await;
+    let mut stream = client
+        .begin(http::Request::get("https://localhost/").body(()).unwrap())
+        .await;
     stream.finish().await.unwrap();
     kept_id(&kept).await;
     client.quic.close(0x100u32.into(), b"");
@@ -214,10 +268,21 @@ async fn a_client_that_closes_its_connection_aborts_all_its_exchanges() {
 #[tokio::test]
 async fn a_client_that_vanishes_is_given_up_after_the_idle_timeout() {
     let (kept, handler) = keeping();
-    let limits = Limits { idle_timeout: Duration::from_millis(300), ..Limits::default() };
-    let server = start(Setup { limits, ..Setup::default() }, handler.clone());
+    let limits = Limits {
+        idle_timeout: Duration::from_millis(300),
+        ..Limits::default()
+    };
+    let server = start(
+        Setup {
+            limits,
+            ..Setup::default()
+        },
+        handler.clone(),
+    );
     let mut client = connect(&server).await;
-    let mut stream = client.begin(http::Request::get("https://localhost/").body(()).unwrap()).await;
+    let mut stream = client
+        .begin(http::Request::get("https://localhost/").body(()).unwrap())
+        .await;
     stream.finish().await.unwrap();
     kept_id(&kept).await;
     let began = std::time::Instant::now();

@@ -44,14 +44,22 @@ pub(crate) async fn quic(server: &TestServer) -> (quinn::Connection, quinn::Endp
 
 pub(crate) async fn connect(server: &TestServer) -> Client {
     let (quic, endpoint) = quic(server).await;
-    let (mut driver, requests) = h3::client::new(h3_quinn::Connection::new(quic.clone())).await.unwrap();
+    let (mut driver, requests) = h3::client::new(h3_quinn::Connection::new(quic.clone()))
+        .await
+        .unwrap();
     tokio::spawn(async move { std::future::poll_fn(|cx| driver.poll_close(cx)).await });
-    Client { quic, requests, _endpoint: endpoint }
+    Client {
+        quic,
+        requests,
+        _endpoint: endpoint,
+    }
 }
 
 impl Client {
     pub(crate) async fn begin(&mut self, request: http::Request<()>) -> Stream {
-        soon("a request", self.requests.send_request(request)).await.unwrap()
+        soon("a request", self.requests.send_request(request))
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn send(&mut self, method: &str, path: &str, body: &[u8]) -> Answer {
@@ -78,5 +86,9 @@ pub(crate) async fn read(stream: &mut Stream) -> Answer {
     while let Some(mut chunk) = soon("a chunk", stream.recv_data()).await.unwrap() {
         body.extend_from_slice(&chunk.copy_to_bytes(chunk.remaining()));
     }
-    Answer { status: head.status().as_u16(), headers: head.headers().clone(), body: body.freeze() }
+    Answer {
+        status: head.status().as_u16(),
+        headers: head.headers().clone(),
+        body: body.freeze(),
+    }
 }

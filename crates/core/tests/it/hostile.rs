@@ -8,15 +8,23 @@ use crate::client::{connect, quic};
 use crate::support::{Script, Setup, answer, soon, start};
 
 fn setup() -> Setup {
-    let limits = Limits { header_timeout: Duration::from_millis(300), ..Limits::default() };
-    Setup { limits, ..Setup::default() }
+    let limits = Limits {
+        header_timeout: Duration::from_millis(300),
+        ..Limits::default()
+    };
+    Setup {
+        limits,
+        ..Setup::default()
+    }
 }
 
 /// HEADERS frame with `:method GET`, `:scheme https`, `:path /`, `:authority a`.
 const GET: &[u8] = &[1, 8, 0, 0, 0xd1, 0xd7, 0xc1, 0x50, 1, b'a'];
 
 async fn read_to_end(mut stream: quinn::RecvStream) -> Result<Vec<u8>, String> {
-    soon("an answer", stream.read_to_end(100_000)).await.map_err(|error| error.to_string())
+    soon("an answer", stream.read_to_end(100_000))
+        .await
+        .map_err(|error| error.to_string())
 }
 
 #[tokio::test]
@@ -44,7 +52,11 @@ async fn a_head_that_never_ends_is_answered_408() {
     send.write_all(&GET[..5]).await.unwrap();
     let mut head = [0; 64];
     let length = soon("an answer", recv.read(&mut head)).await.unwrap().unwrap();
-    assert!(head[..length].windows(3).any(|window| window == b"408"), "{:?}", &head[..length]);
+    assert!(
+        head[..length].windows(3).any(|window| window == b"408"),
+        "{:?}",
+        &head[..length]
+    );
 }
 
 /// RFC 9114 §4.2.2
@@ -57,7 +69,11 @@ async fn a_frame_length_over_the_header_limit_is_answered_431_before_it_is_sent(
     send.write_all(&[1, 0x84, 0, 0, 0]).await.unwrap();
     let mut head = [0; 64];
     let length = soon("an answer", recv.read(&mut head)).await.unwrap().unwrap();
-    assert!(head[..length].windows(3).any(|window| window == b"431"), "{:?}", &head[..length]);
+    assert!(
+        head[..length].windows(3).any(|window| window == b"431"),
+        "{:?}",
+        &head[..length]
+    );
     assert_eq!(connect(&server).await.get("/").await.status, 200);
 }
 
@@ -68,7 +84,9 @@ async fn a_malformed_request_ends_its_stream_and_not_the_connection() {
     let (connection, _endpoint) = quic(&server).await;
     let (mut send, recv) = connection.open_bi().await.unwrap();
     // No :path.
-    send.write_all(&[1, 7, 0, 0, 0xd1, 0xd7, 0x50, 1, b'a']).await.unwrap();
+    send.write_all(&[1, 7, 0, 0, 0xd1, 0xd7, 0x50, 1, b'a'])
+        .await
+        .unwrap();
     send.finish().unwrap();
     let error = read_to_end(recv).await.unwrap_err();
     assert!(error.contains("270"), "{error}");
@@ -87,7 +105,9 @@ async fn a_misplaced_frame_ends_the_connection_with_its_code() {
     let (mut send, _recv) = connection.open_bi().await.unwrap();
     send.write_all(&[0, 1, 0]).await.unwrap();
     let closed = soon("the close", connection.closed()).await;
-    let quinn::ConnectionError::ApplicationClosed(close) = closed else { panic!("{closed}") };
+    let quinn::ConnectionError::ApplicationClosed(close) = closed else {
+        panic!("{closed}")
+    };
     assert_eq!(close.error_code, quinn::VarInt::from_u32(0x105));
 }
 
@@ -100,16 +120,26 @@ async fn a_closed_control_stream_ends_the_connection() {
     control.write_all(&[0, 4, 0]).await.unwrap();
     control.finish().unwrap();
     let closed = soon("the close", connection.closed()).await;
-    let quinn::ConnectionError::ApplicationClosed(close) = closed else { panic!("{closed}") };
+    let quinn::ConnectionError::ApplicationClosed(close) = closed else {
+        panic!("{closed}")
+    };
     assert_eq!(close.error_code, quinn::VarInt::from_u32(0x104));
 }
 
 /// RFC 9114 §10.5
 #[tokio::test]
 async fn a_flood_of_abandoned_streams_ends_the_connection_with_excessive_load() {
-    let limits = Limits { max_abandoned_streams_per_second: 100, ..Limits::default() };
-    let server =
-        start(Setup { limits, ..Setup::default() }, Script::new(|_, exchange| answer(exchange, "")));
+    let limits = Limits {
+        max_abandoned_streams_per_second: 100,
+        ..Limits::default()
+    };
+    let server = start(
+        Setup {
+            limits,
+            ..Setup::default()
+        },
+        Script::new(|_, exchange| answer(exchange, "")),
+    );
     let (connection, _endpoint) = quic(&server).await;
     let flood = async {
         while let Ok((mut send, _recv)) = connection.open_bi().await {
@@ -127,9 +157,17 @@ async fn a_flood_of_abandoned_streams_ends_the_connection_with_excessive_load() 
 
 #[tokio::test]
 async fn connections_over_the_limit_are_refused() {
-    let limits = Limits { max_connections: 1, ..Limits::default() };
-    let server =
-        start(Setup { limits, ..Setup::default() }, Script::new(|_, exchange| answer(exchange, "")));
+    let limits = Limits {
+        max_connections: 1,
+        ..Limits::default()
+    };
+    let server = start(
+        Setup {
+            limits,
+            ..Setup::default()
+        },
+        Script::new(|_, exchange| answer(exchange, "")),
+    );
     let first = quic(&server).await;
     let second = tokio::spawn({
         let address = server.address;

@@ -1,5 +1,7 @@
 //! The core as a Rust program uses it, against h3 and h3-quinn: a client that shares no code with it.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod body;
 mod client;
 mod hostile;

@@ -21,13 +21,19 @@ async fn a_request_reaches_its_route_with_its_parameters_and_its_body() {
     let server = start(Setup::default(), handler);
     let mut client = connect(&server).await;
     let answer = client.send("POST", "/only/you?x=1", b"hello").await;
-    assert_eq!((answer.status, &answer.body[..]), (200, &b"Some(RouteId(0)) you hello"[..]));
+    assert_eq!(
+        (answer.status, &answer.body[..]),
+        (200, &b"Some(RouteId(0)) you hello"[..])
+    );
 }
 
 /// RFC 9110 §6.6.1, §8.6
 #[tokio::test]
 async fn answers_carry_date_and_content_length() {
-    let server = start(Setup::default(), Script::new(|_, exchange| answer(exchange, "12345")));
+    let server = start(
+        Setup::default(),
+        Script::new(|_, exchange| answer(exchange, "12345")),
+    );
     let answer = connect(&server).await.get("/").await;
     assert_eq!(answer.headers["content-length"], "5");
     assert!(answer.headers["date"].to_str().unwrap().ends_with(" GMT"));
@@ -35,12 +41,18 @@ async fn answers_carry_date_and_content_length() {
 
 #[tokio::test]
 async fn what_no_route_names_is_refused_without_a_fallback() {
-    let setup = Setup { has_fallback: false, ..Setup::default() };
+    let setup = Setup {
+        has_fallback: false,
+        ..Setup::default()
+    };
     let server = start(setup, Script::new(|_, exchange| answer(exchange, "")));
     let mut client = connect(&server).await;
     assert_eq!(client.get("/nowhere").await.status, 404);
     let refused = client.get("/only/you").await;
-    assert_eq!((refused.status, refused.headers["allow"].to_str().unwrap()), (405, "POST"));
+    assert_eq!(
+        (refused.status, refused.headers["allow"].to_str().unwrap()),
+        (405, "POST")
+    );
     assert_eq!(client.send("POST", "/only/you", b"").await.status, 200);
 }
 
@@ -53,14 +65,22 @@ async fn head_204_and_304_have_no_body() {
             b"/304" => 304,
             _ => 200,
         };
-        exchange.respond(status, std::iter::empty(), Bytes::from_static(b"body")).unwrap();
+        exchange
+            .respond(status, std::iter::empty(), Bytes::from_static(b"body"))
+            .unwrap();
     });
     let server = start(Setup::default(), handler);
     let mut client = connect(&server).await;
     let head = client.send("HEAD", "/", b"").await;
-    assert_eq!((&head.body[..], head.headers["content-length"].to_str().unwrap()), (&b""[..], "4"));
+    assert_eq!(
+        (&head.body[..], head.headers["content-length"].to_str().unwrap()),
+        (&b""[..], "4")
+    );
     let no_content = client.get("/204").await;
-    assert_eq!((no_content.status, no_content.headers.get("content-length")), (204, None));
+    assert_eq!(
+        (no_content.status, no_content.headers.get("content-length")),
+        (204, None)
+    );
     let not_modified = client.get("/304").await;
     assert_eq!((not_modified.status, &not_modified.body[..]), (304, &b""[..]));
 }
@@ -70,7 +90,11 @@ async fn a_field_that_http3_forbids_is_refused_and_another_answer_may_follow() {
     let handler = Script::new(|_, exchange| {
         let table_answer = [(&b"connection"[..], &b"close"[..])];
         // The exchange is consumed: a refused answer resets the stream rather than leave the client waiting.
-        assert!(exchange.respond(200, table_answer.into_iter(), Bytes::new()).is_err());
+        assert!(
+            exchange
+                .respond(200, table_answer.into_iter(), Bytes::new())
+                .is_err()
+        );
     });
     let server = start(Setup::default(), handler);
     let mut client = connect(&server).await;

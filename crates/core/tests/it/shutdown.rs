@@ -13,22 +13,32 @@ use crate::support::{Script, Setup, answer, soon, start};
 async fn a_graceful_stop_lets_what_is_under_way_finish() {
     let waiting: Arc<Mutex<Vec<Exchange>>> = Arc::default();
     let kept = waiting.clone();
-    let server =
-        start(Setup::default(), Script::new(move |_, exchange| kept.lock().unwrap().push(exchange)));
+    let server = start(
+        Setup::default(),
+        Script::new(move |_, exchange| kept.lock().unwrap().push(exchange)),
+    );
     let mut client = connect(&server).await;
-    let mut stream = client.begin(http::Request::get("https://localhost/").body(()).unwrap()).await;
+    let mut stream = client
+        .begin(http::Request::get("https://localhost/").body(()).unwrap())
+        .await;
     stream.finish().await.unwrap();
     while waiting.lock().unwrap().is_empty() {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     let stopped = tokio::spawn(server.server.stop(Stop::Graceful(Duration::from_secs(5))));
     tokio::time::sleep(Duration::from_millis(200)).await;
-    assert!(server.server.is_running(), "stopped before its request was answered");
+    assert!(
+        server.server.is_running(),
+        "stopped before its request was answered"
+    );
     answer(waiting.lock().unwrap().pop().unwrap(), "late but whole");
     assert_eq!(read(&mut stream).await.body, &b"late but whole"[..]);
     soon("the stop", stopped).await.unwrap();
     let closed = soon("the close", client.quic.closed()).await;
-    assert!(closed.to_string().contains("256") || closed.to_string().contains("0x100"), "{closed}");
+    assert!(
+        closed.to_string().contains("256") || closed.to_string().contains("0x100"),
+        "{closed}"
+    );
 }
 
 #[tokio::test]
@@ -40,11 +50,17 @@ async fn a_graceful_stop_ends_at_its_deadline() {
         }),
     );
     let mut client = connect(&server).await;
-    let mut stream = client.begin(http::Request::get("https://localhost/").body(()).unwrap()).await;
+    let mut stream = client
+        .begin(http::Request::get("https://localhost/").body(()).unwrap())
+        .await;
     stream.finish().await.unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
     let began = Instant::now();
-    soon("the stop", server.server.stop(Stop::Graceful(Duration::from_millis(300)))).await;
+    soon(
+        "the stop",
+        server.server.stop(Stop::Graceful(Duration::from_millis(300))),
+    )
+    .await;
     assert!(began.elapsed() >= Duration::from_millis(300));
 }
 
@@ -68,7 +84,9 @@ async fn a_forced_stop_cuts_a_graceful_one_short() {
         }),
     );
     let mut client = connect(&server).await;
-    let mut stream = client.begin(http::Request::get("https://localhost/").body(()).unwrap()).await;
+    let mut stream = client
+        .begin(http::Request::get("https://localhost/").body(()).unwrap())
+        .await;
     stream.finish().await.unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
     let graceful = tokio::spawn(server.server.stop(Stop::Graceful(Duration::from_secs(60))));
@@ -102,7 +120,9 @@ async fn answers_just_given_are_not_cut_by_a_stop() {
         Script::new(|_, exchange| answer(exchange, Bytes::from(vec![7; 3_000_000]))),
     );
     let mut client = connect(&server).await;
-    let mut stream = client.begin(http::Request::get("https://localhost/").body(()).unwrap()).await;
+    let mut stream = client
+        .begin(http::Request::get("https://localhost/").body(()).unwrap())
+        .await;
     stream.finish().await.unwrap();
     soon("the head", stream.recv_response()).await.unwrap();
     // All of it is written, most of it is not acknowledged yet.
@@ -113,4 +133,44 @@ async fn answers_just_given_are_not_cut_by_a_stop() {
     }
     assert_eq!(length, 3_000_000);
     soon("the stop", stopped).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_vanished_does_not_hold_up_a_graceful_stop() {
+    let server = start(
+        Setup::default(),
+        Script::new(|_, exchange| answer(exchange, "unheard")),
+    );
+    let server = Arc::new(server);
+    let target = server.clone();
+    let client = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let (quic, endpoint) = crate::client::quic(&target).await;
+            let (mut send, recv) = quic.open_bi().await.unwrap();
+            send.write_all(&[1, 8, 0, 0, 0xd1, 0xd7, 0xc1, 0x50, 1, b'a'])
+                .await
+                .unwrap();
+            send.finish().unwrap();
+            // One turn, in which the request leaves.
+            tokio::time::sleep(Duration::from_micros(10)).await;
+            std::mem::forget((quic, endpoint, recv));
+        });
+        // Gone without a word: neither an acknowledgement nor a close is sent.
+        runtime.shutdown_background();
+    });
+    while server.server.stats().requests == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    client.join().unwrap();
+    let began = Instant::now();
+    soon(
+        "the stop",
+        server.server.stop(Stop::Graceful(Duration::from_secs(9))),
+    )
+    .await;
+    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
 }

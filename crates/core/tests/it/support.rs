@@ -10,7 +10,10 @@ use tokio::runtime::Handle;
 use trilane_core::certificate::DevCertificate;
 use trilane_core::router::{Methods, Pattern, Route, Router};
 use trilane_core::tls::{CertificateStore, Identity, TlsOptions, server_config};
-use trilane_core::{BodyMode, Exchange, ExchangeEvent, ExchangeId, Handler, Limits, Modes, Request, RequestBody, Server, ServerConfig};
+use trilane_core::{
+    BodyMode, Exchange, ExchangeEvent, ExchangeId, Handler, Limits, Modes, Request, RequestBody, Server,
+    ServerConfig,
+};
 
 /// What a test waits for at most.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -33,7 +36,10 @@ pub(crate) struct Script {
 
 impl Script {
     pub(crate) fn new(on_request: impl Fn(&Request<'_>, Exchange) + Send + Sync + 'static) -> Arc<Self> {
-        Arc::new(Self { on_request: Box::new(on_request), events: Mutex::default() })
+        Arc::new(Self {
+            on_request: Box::new(on_request),
+            events: Mutex::default(),
+        })
     }
 
     /// Waits until an exchange was aborted, and returns the client's code.
@@ -79,7 +85,11 @@ pub(crate) struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { limits: Limits::default(), has_fallback: true, mode: BodyMode::Buffered }
+        Self {
+            limits: Limits::default(),
+            has_fallback: true,
+            mode: BodyMode::Buffered,
+        }
     }
 }
 
@@ -97,12 +107,19 @@ pub(crate) fn start(setup: Setup, handler: Arc<dyn Handler>) -> TestServer {
             protocol: None,
         }])
         .unwrap(),
-        modes: Modes { routes: vec![], fallback: setup.mode },
+        modes: Modes {
+            routes: vec![],
+            fallback: setup.mode,
+        },
         has_fallback: setup.has_fallback,
     };
     let server = Server::new(config, handler, Handle::current());
     let address = server.start().unwrap();
-    TestServer { server, address, certificate: made.cert_der }
+    TestServer {
+        server,
+        address,
+        certificate: made.cert_der,
+    }
 }
 
 /// Answers 200 with `body` and nothing else.

@@ -20,7 +20,12 @@ struct Hello;
 
 impl Handler for Hello {
     fn request(&self, request: Request<'_>, exchange: Exchange) {
-        let path = request.head.path().split(|byte| *byte == b'?').next().unwrap_or_default();
+        let path = request
+            .head
+            .path()
+            .split(|byte| *byte == b'?')
+            .next()
+            .unwrap_or_default();
         let is_known = request.head.method() == b"GET" && request.head.field(b"user-agent").is_some();
         let status = if is_known && !path.is_empty() { 200 } else { 400 };
         let fields = [(&b"content-type"[..], &b"text/plain"[..])];
