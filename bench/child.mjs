@@ -1,0 +1,104 @@
+// Child processes, each ended by its own id whatever happens.
+import { spawn, spawnSync } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import { createInterface } from 'node:readline';
+
+import { withoutPaths } from './paths.mjs';
+
+const READY_WITHIN_MS = 15_000;
+const END_WITHIN_MS = 5_000;
+
+const running = new Set();
+
+/** Whether servers and load generator get a core each. */
+export const pinned =
+  availableParallelism() > 1 && spawnSync('taskset', ['-c', '0', 'true'], { stdio: 'ignore' }).status === 0;
+
+function start(command, core) {
+  const [program, ...args] =
+    pinned && core !== undefined ? ['taskset', '-c', String(core), ...command] : command;
+  // An open standard input is how the reference servers know that somebody still wants them.
+  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  running.add(child);
+  child.stderr.setEncoding('utf8');
+  child.complaint = '';
+  child.stderr.on('data', (text) => {
+    child.complaint = (child.complaint + text).slice(-4096);
+  });
+  child.stdin.on('error', () => {});
+  child.ended = new Promise((resolve) => {
+    child.once('error', (error) => {
+      child.complaint ||= error.message;
+      resolve(undefined);
+    });
+    child.once('exit', resolve);
+  }).finally(() => running.delete(child));
+  return child;
+}
+
+/** The promise, or an error after so many milliseconds. */
+function within(promise, milliseconds, what) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what} took longer than ${milliseconds} ms`)), milliseconds);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+async function end(child) {
+  if (!running.has(child)) return;
+  child.kill('SIGTERM');
+  try {
+    await within(child.ended, END_WITHIN_MS, 'ending a server');
+  } catch {
+    child.kill('SIGKILL');
+    await child.ended;
+  }
+}
+
+/** Ends every child that still runs. */
+export async function endAll() {
+  await Promise.all([...running].map(end));
+}
+
+/** Starts a server and waits until it has printed its port. */
+export async function startServer(command, { core }) {
+  const child = start(command, core);
+  const lines = createInterface({ input: child.stdout });
+  const ready = new Promise((resolve, reject) => {
+    lines.once('line', resolve);
+    child.ended.then((code) => reject(new Error(`the server ended with ${code}: ${reason(child)}`)));
+  });
+  try {
+    const { port } = JSON.parse(await within(ready, READY_WITHIN_MS, 'starting the server'));
+    return { pid: child.pid, port, end: () => end(child) };
+  } catch (error) {
+    await end(child);
+    throw error;
+  }
+}
+
+/** Runs a program to its end and returns what it printed. */
+export async function once(command, { core, timeoutMs }) {
+  const child = start(command, core);
+  let output = '';
+  child.stdout.setEncoding('utf8');
+  child.stdout.on('data', (text) => {
+    output += text;
+  });
+  const closed = new Promise((resolve) => child.stdout.once('close', resolve));
+  try {
+    const code = await within(child.ended, timeoutMs, 'a run');
+    await closed;
+    if (code !== 0) throw new Error(`a run ended with ${code}: ${reason(child)}`);
+    return output;
+  } finally {
+    await end(child);
+  }
+}
+
+/** The line of a complaint that says most, without the directories of this machine. */
+function reason(child) {
+  const lines = child.complaint.split('\n').map((line) => line.trim());
+  return withoutPaths(lines.find((line) => /error|peer:/i.test(line)) ?? lines.find(Boolean) ?? 'no message');
+}
