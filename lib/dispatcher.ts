@@ -1,0 +1,237 @@
+import type { NativeServer, NativeServerHooks } from '../binding.cjs';
+import { usageError } from './errors.js';
+import { Exchange } from './exchange.js';
+import type { Logger } from './options.js';
+import { Outbox } from './outbox.js';
+import { type H3Request, lazyRequest, ownRequest } from './request.js';
+import { type Outgoing, readResponse } from './response.js';
+import type { Route } from './routes.js';
+import type { H3Server } from './server.js';
+import { sendStream } from './streaming-answer.js';
+
+/** Numbers of one request, before its parameters; the order is that of `crates/binding/src/bridge.rs`. */
+const REQUEST_WORDS = 8;
+/** Words of the buffer that requests come in. */
+const INBOX_WORDS = 16 * 1024;
+/** Stands for "no route matched". */
+const NO_ROUTE = 0xffffffff;
+/** Method numbers from here on are this plus the length of a method that follows as text. */
+const METHOD_TEXT = 0x100;
+const METHODS = ['GET', 'POST', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'PATCH', 'CONNECT'] as const;
+
+const PLAIN_500: Outgoing = {
+  status: 500,
+  fields: 'content-type\0text/plain;charset=utf-8',
+  body: 'Internal Server Error',
+};
+
+type Handler = (request: H3Request, server: H3Server) => unknown;
+
+/** Who answers what. */
+export interface Handlers {
+  /** By route id. */
+  readonly routes: readonly Route[];
+  readonly fallback: Handler | null;
+  readonly error: ((error: unknown, server: H3Server) => unknown) | null;
+  readonly request: 'own' | 'lazy';
+  readonly logger: Logger;
+}
+
+/** Takes requests from the native part, runs their handlers, and gives their answers back. */
+export class Dispatcher {
+  readonly outbox = new Outbox();
+  readonly hooks: NativeServerHooks;
+  readonly #inbox = new Uint32Array(INBOX_WORDS);
+  readonly #handlers: Handlers;
+  readonly #makeRequest: (exchange: Exchange) => H3Request;
+  /** Exchanges that outlive their turn, by slot: they may hear of their client. */
+  readonly #open = new Map<number, Exchange>();
+  #native: NativeServer | null = null;
+  #server: H3Server | null = null;
+
+  constructor(handlers: Handlers) {
+    this.#handlers = handlers;
+    this.#makeRequest = handlers.request === 'lazy' ? lazyRequest : ownRequest;
+    this.hooks = {
+      request: (count, text, bodies) => this.outbox.turn(() => this.#takeRequests(count, text, bodies)),
+      exchange: (slot, generation, event, code) => this.#hear(slot, generation, event, code),
+      refused: (slot, generation, reason) => this.#refused(slot, generation, reason),
+      inbox: this.#inbox,
+    };
+  }
+
+  /** The two sides between which this one stands. */
+  connect(native: NativeServer, server: H3Server): void {
+    this.#native = native;
+    this.#server = server;
+    this.outbox.connect(native);
+  }
+
+  #takeRequests(count: number, text: string, bodies: Uint8Array[]): void {
+    const words = this.#inbox;
+    let at = 0;
+    let offset = 0;
+    const word = (index: number): number => words[at + index] as number;
+    const cut = (length: number): string => {
+      const start = offset;
+      offset += length;
+      return text.slice(start, offset);
+    };
+    for (let index = 0; index < count; index++) {
+      const url = cut(word(4));
+      const fields = cut(word(5));
+      const number = word(3);
+      const method = number < METHOD_TEXT ? (METHODS[number] as string) : cut(number - METHOD_TEXT);
+      const routeId = word(2);
+      const route = routeId === NO_ROUTE ? null : (this.#handlers.routes[routeId] ?? null);
+      const bodyNumber = word(6);
+      const body = bodyNumber === 0 ? null : (bodies[bodyNumber - 1] ?? null);
+      const slot = word(0);
+      const generation = word(1);
+      const spanWords = 2 * word(7);
+      at += REQUEST_WORDS;
+      const spans = spanWords === 0 ? null : words.slice(at, at + spanWords);
+      at += spanWords;
+      this.#handle(new Exchange(slot, generation, method, url, fields, body, route, spans));
+    }
+  }
+
+  #handle(exchange: Exchange): void {
+    let result: unknown;
+    try {
+      const handler = exchange.route === null ? this.#handlers.fallback : exchange.route.fetch;
+      if (handler === null) throw new Error(`no handler for ${exchange.method} ${exchange.url}`);
+      result = handler(this.#makeRequest(exchange), this.#server as H3Server);
+    } catch (error) {
+      this.#fail(exchange, error);
+      return;
+    }
+    this.#settle(exchange, result);
+  }
+
+  /** Answers with what a handler returned, now or when its promise settles. */
+  #settle(exchange: Exchange, result: unknown): void {
+    if (!isThenable(result)) {
+      this.#respond(exchange, result);
+      return;
+    }
+    this.#open.set(exchange.slot, exchange);
+    result.then(
+      (value) => this.#respond(exchange, value),
+      (error: unknown) => this.#fail(exchange, error),
+    );
+  }
+
+  #respond(exchange: Exchange, value: unknown): void {
+    let outgoing: Outgoing | Promise<Outgoing>;
+    try {
+      outgoing = readResponse(value);
+    } catch (error) {
+      this.#fail(exchange, error);
+      return;
+    }
+    if (!(outgoing instanceof Promise)) {
+      this.#send(exchange, outgoing);
+      return;
+    }
+    this.#open.set(exchange.slot, exchange);
+    outgoing.then(
+      (ready) => this.#send(exchange, ready),
+      (error: unknown) => this.#fail(exchange, error),
+    );
+  }
+
+  #send(exchange: Exchange, outgoing: Outgoing): void {
+    const { body } = outgoing;
+    const isStream = typeof body === 'object' && body !== null && !(body instanceof Uint8Array);
+    if (!isStream) {
+      this.#close(exchange);
+      if (exchange.gone === null) this.outbox.add(exchange, outgoing);
+      return;
+    }
+    if (exchange.gone !== null || !mayHaveBody(exchange.method, outgoing.status)) {
+      this.#close(exchange);
+      body.cancel(exchange.gone ?? undefined).catch(() => undefined);
+      if (exchange.gone === null) this.outbox.add(exchange, { ...outgoing, body: null });
+      return;
+    }
+    this.#open.set(exchange.slot, exchange);
+    this.outbox.add(exchange, outgoing);
+    // The head goes first: pieces of the body do not pass through the outbox.
+    this.outbox.flush();
+    void this.#sendStream(exchange, body);
+  }
+
+  async #sendStream(exchange: Exchange, body: ReadableStream<Uint8Array>): Promise<void> {
+    const error = await sendStream(this.#native as NativeServer, exchange, body);
+    this.#close(exchange);
+    if (error !== null) this.#log(exchange, error);
+  }
+
+  /** A handler failed: the error handler may answer, else a plain 500 does. Nothing of the error reaches the client. */
+  #fail(exchange: Exchange, error: unknown): void {
+    if (exchange.gone !== null) {
+      // The client is gone and its handler was told by the signal: what it throws then is no news.
+      this.#close(exchange);
+      return;
+    }
+    const { error: onError } = this.#handlers;
+    if (exchange.failed || onError === null) {
+      this.#log(exchange, error);
+      this.#send(exchange, PLAIN_500);
+      return;
+    }
+    exchange.failed = true;
+    let result: unknown;
+    try {
+      result = onError(error, this.#server as H3Server);
+    } catch (second) {
+      this.#fail(exchange, second);
+      return;
+    }
+    if (result === undefined) {
+      this.#send(exchange, PLAIN_500);
+      return;
+    }
+    this.#settle(exchange, result);
+  }
+
+  #hear(slot: number, generation: number, event: 'aborted' | 'drained', code: number | null): void {
+    const exchange = this.#open.get(slot);
+    if (exchange?.generation !== generation) return;
+    if (event === 'drained') {
+      exchange.drained();
+      return;
+    }
+    exchange.abort(code);
+    this.#close(exchange);
+  }
+
+  /** The native part found a field that may not be sent. */
+  #refused(slot: number, generation: number, reason: string): void {
+    const exchange = new Exchange(slot, generation, '', '', '', null, null, null);
+    this.#fail(exchange, usageError('ERR_H3_HEADER', reason));
+  }
+
+  #close(exchange: Exchange): void {
+    if (this.#open.get(exchange.slot) === exchange) this.#open.delete(exchange.slot);
+  }
+
+  #log(exchange: Exchange, error: unknown): void {
+    const where = exchange.method === '' ? 'an answer' : `${exchange.method} ${exchange.url}`;
+    try {
+      this.#handlers.logger.error(`trilane: ${where} failed:`, error);
+    } catch {
+      // A logger that throws must not take the answer with it.
+    }
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+}
+
+/** RFC 9110 §6.4.1; what is dropped here is dropped again, and counted, in the core. */
+function mayHaveBody(method: string, status: number): boolean {
+  return method !== 'HEAD' && status !== 204 && status !== 304 && !(method === 'CONNECT' && status < 300);
+}

@@ -1,0 +1,128 @@
+import { H3Error } from './errors.js';
+import type { IncomingParts } from './request.js';
+import type { Route } from './routes.js';
+
+/** HTTP/3 code of a request that the client no longer wants (RFC 9114 §8.1). */
+const H3_REQUEST_CANCELLED = 0x10c;
+
+/** One request and its answer, on this side of the border. */
+export class Exchange implements IncomingParts {
+  readonly slot: number;
+  readonly generation: number;
+  readonly method: string;
+  readonly url: string;
+  readonly fields: string;
+  readonly body: Uint8Array | null;
+  readonly route: Route | null;
+  /** Start and end in `url` of each parameter, in the order of the route's names. */
+  readonly #spans: Uint32Array | null;
+  #params: Record<string, string> | null = null;
+  #controller: AbortController | null = null;
+  #gone: H3Error | null = null;
+  #onDrained: (() => void) | null = null;
+  #onGone: ((reason: H3Error) => void) | null = null;
+  /** The answer under way comes from the error handler. */
+  failed = false;
+
+  constructor(
+    slot: number,
+    generation: number,
+    method: string,
+    url: string,
+    fields: string,
+    body: Uint8Array | null,
+    route: Route | null,
+    spans: Uint32Array | null,
+  ) {
+    this.slot = slot;
+    this.generation = generation;
+    this.method = method;
+    this.url = url;
+    this.fields = fields;
+    this.body = body;
+    this.route = route;
+    this.#spans = spans;
+  }
+
+  get params(): Record<string, string> {
+    this.#params ??= this.#decodeParams();
+    return this.#params;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === null) {
+      this.#controller = new AbortController();
+      if (this.#gone !== null) this.#controller.abort(this.#gone);
+    }
+    return this.#controller.signal;
+  }
+
+  /** A buffered request is handed over without its trailers. */
+  get trailers(): Promise<Headers> {
+    return Promise.resolve(new Headers());
+  }
+
+  /** Why the client is gone, or null while it is there. */
+  get gone(): H3Error | null {
+    return this.#gone;
+  }
+
+  /** The client reset the request or vanished. */
+  abort(wireCode: number | null): void {
+    if (this.#gone !== null) return;
+    this.#gone = goneError(wireCode);
+    this.#controller?.abort(this.#gone);
+    this.#onGone?.(this.#gone);
+    this.drained();
+  }
+
+  /** All that was written is sent, or will never be. */
+  drained(): void {
+    const resolve = this.#onDrained;
+    this.#onDrained = null;
+    resolve?.();
+  }
+
+  /** Resolves when all that was written is sent, or the client is gone. */
+  untilDrained(): Promise<void> {
+    if (this.#gone !== null) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onDrained = resolve;
+    });
+  }
+
+  /** Calls `listener` once if the client goes away; at once if it already has. */
+  onGone(listener: (reason: H3Error) => void): void {
+    if (this.#gone !== null) listener(this.#gone);
+    else this.#onGone = listener;
+  }
+
+  #decodeParams(): Record<string, string> {
+    const params: Record<string, string> = {};
+    const spans = this.#spans;
+    if (this.route === null || spans === null) return params;
+    this.route.paramNames.forEach((name, index) => {
+      const raw = this.url.slice(spans[2 * index], spans[2 * index + 1]);
+      params[name] = raw.includes('%') ? decodeParam(raw) : raw;
+    });
+    return params;
+  }
+}
+
+/** Percent-decoded, or as it came if it is not valid UTF-8: a handler must see something. */
+function decodeParam(raw: string): string {
+  try {
+    return decodeURIComponent(raw);
+  } catch {
+    return raw;
+  }
+}
+
+function goneError(wireCode: number | null): H3Error {
+  if (wireCode === null) {
+    return new H3Error('ERR_H3_CONNECTION_CLOSED', 'the connection of the client is gone', { remote: true });
+  }
+  const cancelled = wireCode === H3_REQUEST_CANCELLED ? ' (H3_REQUEST_CANCELLED)' : '';
+  const message = `the client gave the request up with code 0x${wireCode.toString(16)}${cancelled}`;
+  return new H3Error('ERR_H3_STREAM_RESET', message, { remote: true, wireCode });
+}

@@ -1,0 +1,125 @@
+import { bodyUsed, NO_BYTES, utf8 } from './body.js';
+import { faceHeaders, lazyHeaders } from './headers.js';
+import { ownRequest } from './own-request.js';
+import type { H3Request, IncomingParts } from './request.js';
+import { standFor } from './stand-in.js';
+
+const LABEL = '(?!xn--)[a-z0-9-]+';
+const IPV4 = '(?:(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)(?:\\.(?!:|/)|(?=[:/]))){4}';
+const HOST = `(?:(?:${LABEL}\\.)*(?!xn--)[a-z][a-z0-9-]*|${IPV4})`;
+const PORT = ':(?!443/)(?:[1-9]\\d{0,3}|[1-5]\\d{4}|6[0-4]\\d{3})';
+const SEGMENT = "/(?!(?:\\.|%2[eE]){1,2}(?:[/?]|$))[\\w\\-.~!$&'()*+,;=:@%]*";
+const QUERY = '\\?[\\w\\-.~!$&()*+,;=:@%/?]*';
+/** URLs that are their own serialisation, so that the URL parser (0.3 to 1 µs) would change nothing. The others go through it. */
+const SERIALISED_URL = new RegExp(`^https://${HOST}(?:${PORT})?(?:${SEGMENT})+(?:${QUERY})?$`);
+
+/**
+ * A Request over the parts: method, url, headers and body readers come straight from them; anything else (clone,
+ * formData, body, ...) builds one real Request, once, which then holds the state.
+ */
+class LazyRequest {
+  readonly #parts: IncomingParts;
+  readonly #url: string;
+  #headers: Headers | null = null;
+  #real: H3Request | null = null;
+  #used = false;
+
+  constructor(parts: IncomingParts) {
+    this.#parts = parts;
+    this.#url = SERIALISED_URL.test(parts.url) ? parts.url : new URL(parts.url).href;
+  }
+
+  get method(): string {
+    return this.#parts.method;
+  }
+
+  get url(): string {
+    return this.#url;
+  }
+
+  get headers(): Headers {
+    this.#headers ??= this.#real === null ? lazyHeaders(this.#parts.fields) : this.#real.headers;
+    return this.#headers;
+  }
+
+  get params(): Record<string, string> {
+    return this.#parts.params;
+  }
+
+  get signal(): AbortSignal {
+    return this.#parts.signal;
+  }
+
+  get trailers(): Promise<Headers> {
+    return this.#parts.trailers;
+  }
+
+  get body(): Request['body'] {
+    return this.#parts.body === null ? null : LazyRequest.realOf(this).body;
+  }
+
+  get bodyUsed(): boolean {
+    return this.#real === null ? this.#used : this.#real.bodyUsed;
+  }
+
+  async arrayBuffer(): Promise<ArrayBuffer> {
+    if (this.#real !== null) return this.#real.arrayBuffer();
+    const bytes = this.#take();
+    const exact = bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice();
+    return exact.buffer as ArrayBuffer;
+  }
+
+  async blob(): Promise<Blob> {
+    if (this.#real !== null) return this.#real.blob() as Promise<Blob>;
+    const bytes = this.#take();
+    return new Blob([bytes], { type: this.headers.get('content-type') ?? '' });
+  }
+
+  async bytes(): Promise<Uint8Array> {
+    return this.#real === null ? this.#take() : new Uint8Array(await this.#real.arrayBuffer());
+  }
+
+  async json(): Promise<unknown> {
+    return this.#real === null ? JSON.parse(utf8(this.#take())) : this.#real.json();
+  }
+
+  async text(): Promise<string> {
+    return this.#real === null ? utf8(this.#take()) : this.#real.text();
+  }
+
+  #take(): Uint8Array {
+    if (this.#used) throw bodyUsed();
+    const { body } = this.#parts;
+    if (body === null) return NO_BYTES;
+    this.#used = true;
+    return body;
+  }
+
+  static realOf(request: LazyRequest): H3Request {
+    return request.#real ?? request.#build();
+  }
+
+  #build(): H3Request {
+    const real = ownRequest(this.#parts);
+    if (this.#headers !== null) faceHeaders(this.#headers, real.headers);
+    if (this.#used) void real.arrayBuffer();
+    this.#real = real;
+    return real;
+  }
+}
+
+standFor(LazyRequest, Request, new Request('https://localhost/'), (request) =>
+  LazyRequest.realOf(request as LazyRequest),
+);
+
+/**
+ * A cheaper object for `parts` that passes for a Request with `instanceof` and in all its members, but not where a
+ * runtime looks inside: `new Request(req)` and `fetch(req)` may throw; use `req.clone()` there. Throws a TypeError if
+ * the URL is none.
+ *
+ * Measured like in own-request.ts, CPU ns on Node 20 / Node 26 / Bun / Deno: 194/148/130/161; with method, url and one
+ * header read 300/260/224/485; with its headers iterated 1570/1196/757/5145.
+ */
+export function lazyRequest(parts: IncomingParts): H3Request {
+  return new LazyRequest(parts) as unknown as H3Request;
+}

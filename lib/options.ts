@@ -1,0 +1,261 @@
+import type { QUICDatagramContext } from './datagrams.js';
+import { describe, usageError } from './errors.js';
+import {
+  type HostIdentity,
+  type Identity,
+  type IdentityOptions,
+  readHostIdentities,
+  readIdentity,
+} from './identity.js';
+import {
+  checkFunction,
+  checkInteger,
+  checkKeys,
+  checkObject,
+  checkText,
+  notAvailable,
+} from './option-check.js';
+import type { H3Request } from './request.js';
+import {
+  type BodyMode,
+  checkMode,
+  type Handler,
+  normaliseRoutes,
+  type Route,
+  type RouteDefinitions,
+} from './routes.js';
+import type { H3Server } from './server.js';
+
+/** Where errors of handlers and reasons for closing go; `console` is one. */
+export interface Logger {
+  debug(...data: unknown[]): void;
+  info(...data: unknown[]): void;
+  warn(...data: unknown[]): void;
+  error(...data: unknown[]): void;
+}
+
+/** Answers for a handler that failed; without a Response the client gets a plain 500. */
+export type ErrorHandler = (
+  error: unknown,
+  server: H3Server,
+) => Response | undefined | Promise<Response | undefined>;
+
+/** Bounds that the server enforces against its clients before a handler sees anything. */
+export interface H3Limits {
+  /** Connections at once, handshakes included; more are refused. Default 10,000. */
+  maxConnections?: number | undefined;
+  /** Connections at once from one IP address. Default 1,000. */
+  maxConnectionsPerIp?: number | undefined;
+  /** Handshakes under way above which new clients must prove their address (RFC 9000 §8.1.2). Default 256. */
+  retryAboveHandshakes?: number | undefined;
+  /** Requests open at once on one connection. Default 256. */
+  maxConcurrentStreams?: number | undefined;
+  /** Bytes of one header section, name + value + 32 for each field (RFC 9114 §4.2.2). Default 16,384. */
+  maxHeaderBytes?: number | undefined;
+  /** Fields in one header section. Default 128. */
+  maxHeaderFields?: number | undefined;
+  /** Bytes of unfinished buffered bodies on one connection; beyond, only the oldest is read on. Default 16 MiB. */
+  maxUnfinishedBodyBytes?: number | undefined;
+  /** Silence after which a connection is closed, in milliseconds. Default 30,000. */
+  idleTimeoutMs?: number | undefined;
+  /** Time for a handshake, in milliseconds. Default 10,000. */
+  handshakeTimeoutMs?: number | undefined;
+  /** Time from a request's first byte to its complete header section, in milliseconds. Default 10,000. */
+  headerTimeoutMs?: number | undefined;
+  /** Time within which some byte of a request body must arrive, in milliseconds. Default 30,000. */
+  bodyTimeoutMs?: number | undefined;
+  /** Bytes that a client may send ahead on one stream. Default 1 MiB. */
+  streamReceiveWindowBytes?: number | undefined;
+  /** Bytes that a client may send ahead on one connection. Default 4 MiB. */
+  connectionReceiveWindowBytes?: number | undefined;
+  /** Bytes of answers kept for one connection until they are acknowledged. Default 4 MiB. */
+  sendWindowBytes?: number | undefined;
+  /** Requests per second that a client may abandon before its connection ends. Default 1,000. */
+  maxAbandonedStreamsPerSecond?: number | undefined;
+}
+
+/** Who answers: what `reload()` can replace. */
+export interface H3Handlers<Patterns extends readonly string[] = readonly string[]> {
+  /** Default: none. */
+  routes?: RouteDefinitions<Patterns> | undefined;
+  /** Answers what no route matches. Default: 404. */
+  fetch?(request: H3Request, server: H3Server): Response | Promise<Response>;
+  /** Called when a handler throws, rejects, or returns what cannot be sent. Default: the logger, and a plain 500. */
+  error?(error: unknown, server: H3Server): Response | undefined | Promise<Response | undefined>;
+}
+
+/** Options of `createH3Server`. An unknown one is a TypeError. */
+export interface H3ServeOptions<Patterns extends readonly string[] = readonly string[]>
+  extends H3Handlers<Patterns>,
+    IdentityOptions {
+  /** IP address or name to listen on. Default: all addresses, IPv6 and IPv4 where the machine has both. */
+  hostname?: string | undefined;
+  /** UDP port, 0 to 65535. Default 0: any free one; `server.port` says which. */
+  port?: number | undefined;
+  /** Certificates by host name or `*.` and a name; others get `cert`. Default: none. */
+  sni?: Readonly<Record<string, IdentityOptions>> | undefined;
+  /**
+   * What handlers receive: `"own"`, a Request of the runtime, or `"lazy"`, a cheaper object that passes for one except in
+   * `new Request(request)` and `fetch(request)`. Default `"own"`.
+   */
+  request?: 'own' | 'lazy' | undefined;
+  /** How bodies arrive where a route does not say. Default `"buffered"`. */
+  mode?: BodyMode | undefined;
+  /** Default `console`. Nothing of it goes to clients. */
+  logger?: Logger | undefined;
+  /** Bytes of one buffered request body; one more is answered 413. Default 1,048,576. */
+  maxBodyBytes?: number | undefined;
+  limits?: H3Limits | undefined;
+  /** Time that `stop()` gives requests under way, in milliseconds. Default 10,000. */
+  drainTimeoutMs?: number | undefined;
+  /** File to which the secrets of connections are appended (NSS key log format): for debugging only. Default: none. */
+  keyLog?: string | undefined;
+  /** Takes raw QUIC datagrams. Not available in this version. */
+  quicDatagram?(payload: Uint8Array, context: QUICDatagramContext): void | Promise<void>;
+}
+
+/** The handlers after validation. */
+export interface ValidatedHandlers {
+  /** By route id. */
+  readonly routes: readonly Route[];
+  readonly fetch: Handler | null;
+  readonly error: ErrorHandler | null;
+}
+
+/** The options after validation: files are read, defaults of this side are filled in, types can be trusted. */
+export interface ValidatedOptions extends ValidatedHandlers {
+  readonly hostname: string | undefined;
+  readonly port: number;
+  /** Undefined: a development certificate is made. */
+  readonly identity: Identity | undefined;
+  readonly sni: readonly HostIdentity[];
+  readonly request: 'own' | 'lazy';
+  readonly mode: BodyMode;
+  readonly logger: Logger;
+  /** Only what was given: the other defaults are the core's. */
+  readonly limits: Readonly<Partial<Record<LimitName, number>>>;
+  readonly drainTimeoutMs: number;
+  readonly keyLog: string | undefined;
+}
+
+type Range = readonly [least: number, most: number];
+
+const DAY_MS = 86_400_000;
+const GIBIBYTE = 2 ** 30;
+const KIBIBYTE = 1024;
+
+/** What each limit may be. The least values are those with which a server can still serve. */
+const LIMIT_RANGES = {
+  maxConnections: [1, 1_000_000],
+  maxConnectionsPerIp: [1, 1_000_000],
+  retryAboveHandshakes: [0, 1_000_000],
+  maxConcurrentStreams: [1, 65_535],
+  maxHeaderBytes: [256, GIBIBYTE],
+  maxHeaderFields: [4, 65_535],
+  maxUnfinishedBodyBytes: [KIBIBYTE, GIBIBYTE],
+  idleTimeoutMs: [1, DAY_MS],
+  handshakeTimeoutMs: [1, DAY_MS],
+  headerTimeoutMs: [1, DAY_MS],
+  bodyTimeoutMs: [1, DAY_MS],
+  streamReceiveWindowBytes: [KIBIBYTE, GIBIBYTE],
+  connectionReceiveWindowBytes: [KIBIBYTE, GIBIBYTE],
+  sendWindowBytes: [KIBIBYTE, GIBIBYTE],
+  maxAbandonedStreamsPerSecond: [1, 1_000_000],
+} as const satisfies Record<keyof H3Limits, Range>;
+
+/** The numbers that go to the core. */
+export type LimitName = keyof typeof LIMIT_RANGES | 'maxBodyBytes';
+
+const HANDLER_KEYS = ['routes', 'fetch', 'error'] as const satisfies readonly (keyof H3Handlers)[];
+const OPTION_KEYS = Object.keys({
+  routes: 0,
+  fetch: 0,
+  error: 0,
+  hostname: 0,
+  port: 0,
+  cert: 0,
+  key: 0,
+  certPath: 0,
+  keyPath: 0,
+  sni: 0,
+  request: 0,
+  mode: 0,
+  logger: 0,
+  maxBodyBytes: 0,
+  limits: 0,
+  drainTimeoutMs: 0,
+  keyLog: 0,
+  quicDatagram: 0,
+} satisfies Record<keyof H3ServeOptions, 0>);
+
+/**
+ * Checks what the user passed to `createH3Server` and reads the files it names. Throws a TypeError or RangeError that
+ * names the option, its value's type and what is allowed.
+ */
+export function validateOptions(options: unknown): ValidatedOptions {
+  const given = checkObject(options, 'the argument of createH3Server');
+  checkKeys(given, OPTION_KEYS, 'the options object');
+  if (given['quicDatagram'] !== undefined) throw notAvailable('option "quicDatagram"');
+  const mode = given['mode'] === undefined ? 'buffered' : checkMode(given['mode'], 'option "mode"');
+  return {
+    ...readHandlers(given, mode),
+    hostname: optional(given['hostname'], (value) =>
+      checkText(value, 'hostname', 'an IP address or a host name'),
+    ),
+    port: optional(given['port'], (value) => checkInteger(value, 'port', 0, 65_535)) ?? 0,
+    identity: readIdentity(given, ''),
+    sni: readHostIdentities(given['sni']),
+    request: optional(given['request'], checkRequestKind) ?? 'own',
+    mode,
+    logger: optional(given['logger'], checkLogger) ?? globalThis.console,
+    limits: checkLimits(given['limits'], given['maxBodyBytes']),
+    drainTimeoutMs:
+      optional(given['drainTimeoutMs'], (value) => checkInteger(value, 'drainTimeoutMs', 0, DAY_MS)) ??
+      10_000,
+    keyLog: optional(given['keyLog'], (value) => checkText(value, 'keyLog', 'the path of a file')),
+  };
+}
+
+/** Checks what the user passed to `reload()`; `mode` is that of the server. Throws like {@link validateOptions}. */
+export function validateHandlers(handlers: unknown, mode: BodyMode): ValidatedHandlers {
+  const given = checkObject(handlers, 'the argument of reload()');
+  checkKeys(given, HANDLER_KEYS, 'the argument of reload()');
+  return readHandlers(given, mode);
+}
+
+function readHandlers(given: Readonly<Record<string, unknown>>, mode: BodyMode): ValidatedHandlers {
+  return {
+    routes: normaliseRoutes(given['routes'], mode),
+    fetch: optional(given['fetch'], (value) => checkFunction<Handler>(value, 'fetch')) ?? null,
+    error: optional(given['error'], (value) => checkFunction<ErrorHandler>(value, 'error')) ?? null,
+  };
+}
+
+function optional<Value>(value: unknown, check: (value: unknown) => Value): Value | undefined {
+  return value === undefined ? undefined : check(value);
+}
+
+function checkRequestKind(value: unknown): 'own' | 'lazy' {
+  if (value === 'own' || value === 'lazy') return value;
+  const given = typeof value === 'string' ? JSON.stringify(value) : describe(value);
+  throw usageError('ERR_H3_OPTION_TYPE', `option "request" is ${given}; expected "own" or "lazy"`);
+}
+
+function checkLogger(value: unknown): Logger {
+  const logger = checkObject(value, 'option "logger"');
+  for (const method of ['debug', 'info', 'warn', 'error']) checkFunction(logger[method], `logger.${method}`);
+  return value as Logger;
+}
+
+function checkLimits(limits: unknown, maxBodyBytes: unknown): Partial<Record<LimitName, number>> {
+  const checked: Partial<Record<LimitName, number>> = {};
+  if (maxBodyBytes !== undefined)
+    checked.maxBodyBytes = checkInteger(maxBodyBytes, 'maxBodyBytes', 0, GIBIBYTE);
+  if (limits === undefined) return checked;
+  const given = checkObject(limits, 'option "limits"');
+  checkKeys(given, Object.keys(LIMIT_RANGES), 'option "limits"');
+  for (const [name, [least, most]] of Object.entries(LIMIT_RANGES) as [keyof H3Limits, Range][]) {
+    if (given[name] !== undefined) checked[name] = checkInteger(given[name], `limits.${name}`, least, most);
+  }
+  return checked;
+}

@@ -1,0 +1,33 @@
+export { lazyRequest } from './lazy-request.js';
+export { ownRequest } from './own-request.js';
+
+/** One request as the server hands it over, with everything still in the form that crossed the border. */
+export interface IncomingParts {
+  /** Case-sensitive (RFC 9110 §9.1). */
+  readonly method: string;
+  /** Absolute, scheme `https`, without user information. */
+  readonly url: string;
+  /**
+   * `name\0value\0name\0value`, names lower-case, values latin1 byte strings; `""` if there are none. Several `cookie`
+   * fields are already one (RFC 9114 §4.2.1).
+   */
+  readonly fields: string;
+  /** The whole content, or null if there is none. The request owns these bytes from now on. */
+  readonly body: Uint8Array | null;
+  /** Decoded path parameters: made when first touched. */
+  readonly params: Record<string, string>;
+  /** Aborts when the client resets or vanishes: made when first touched. */
+  readonly signal: AbortSignal;
+  /** Resolves with the trailer fields at the end of the content. */
+  readonly trailers: Promise<Headers>;
+}
+
+/** What handlers receive: a Request with the parameters of its route. */
+export interface H3Request<Params = Record<string, string>> extends Request {
+  /** Decoded path parameters, by the names in the route's pattern; `*` holds the rest of the path. */
+  readonly params: Params;
+  /** Aborts when the client resets the request or vanishes. */
+  readonly signal: AbortSignal;
+  /** Resolves with the trailer fields once the content has ended; empty if there were none. */
+  readonly trailers: Promise<Headers>;
+}

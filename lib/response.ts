@@ -1,0 +1,216 @@
+import { Buffer } from 'node:buffer';
+import { isAsyncIterable, isStream, type OutgoingBody, streamFrom } from './body.js';
+import { isBuffered, peek } from './buffered-body.js';
+import { describe, usageError } from './errors.js';
+import { addField, eachField, type PackedFields } from './fields.js';
+import { packReal } from './headers.js';
+import { finalStatus, type ResponseParts, sentTwice, takeLazyResponse } from './lazy-response.js';
+import { type Taken, takeBody } from './take-body.js';
+
+export type { OutgoingBody } from './body.js';
+export { Response, type ResponseBody, type ResponseClass } from './lazy-response.js';
+
+/**
+ * A response in the form that crosses the border. For HEAD and for statuses without content the server drops the body;
+ * a `content-length` is then allowed to be that of the GET, and without a body it is not checked here.
+ */
+export interface Outgoing {
+  /** 200 to 599. */
+  readonly status: number;
+  /** Packed like those of a request; each `set-cookie` is a field of its own. */
+  readonly fields: PackedFields;
+  /** A stream may yield whatever its producer makes: pass each chunk through `chunkBytes` (body.ts). */
+  readonly body: OutgoingBody;
+}
+
+/** What is read of a Response that is not ours: of any runtime, realm or polyfill. */
+interface ForeignResponse {
+  readonly status: number;
+  readonly headers: Pick<Headers, 'forEach'>;
+  readonly url?: unknown;
+  readonly body?: unknown;
+  readonly bodyUsed?: unknown;
+  arrayBuffer?(): Promise<ArrayBuffer>;
+}
+
+/** A Blob up to this size is read in one step; a larger one, such as a file of Bun, is streamed. */
+const BLOB_IN_ONE_STEP_BYTES = 256 * 1024;
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is its purpose.
+const CONTROL_CHARACTER = /[\x01-\x08\x0a-\x1f\x7f]/;
+/** RFC 9114 §4.2. */
+const CONNECTION_FIELDS: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'transfer-encoding',
+  'upgrade',
+]);
+/** Finds packed fields whose names have a rule; may also find a value that looks like such a name. */
+const RULED_NAME = new RegExp(
+  `(?:^|\\0)(?:${[...CONNECTION_FIELDS, 'content-encoding', 'content-length'].join('|')})\\0`,
+);
+/** Content codings that fetch has undone on every runtime by the time its Response is here. */
+const FETCH_DECODES = /^(?:gzip|x-gzip|deflate|br)$/i;
+const DIGITS = /^\d+$/;
+
+/**
+ * Reads what a handler returned. No promise for a Response of this package made from text, bytes or a stream; a promise
+ * for a Blob and for the runtime's own Response, whose body takes a turn to read. A slow stream is never waited for.
+ * Throws, or rejects with, a TypeError for what is no Response and for headers and bodies that HTTP/3 cannot carry, and
+ * a RangeError for a status outside 200 to 599.
+ */
+export function readResponse(value: unknown): Outgoing | Promise<Outgoing> {
+  if (typeof value !== 'object' || value === null) throw notResponse(value);
+  const lazy = takeLazyResponse(value);
+  if (lazy === null) return readForeign(foreignResponse(value));
+  return 'arrayBuffer' in lazy ? readForeign(lazy) : readParts(lazy);
+}
+
+function readParts({ status, fields, body }: ResponseParts): Outgoing | Promise<Outgoing> {
+  if (body instanceof Blob) return readBlob(status, fields, body);
+  if (isStream(body) && body.locked) throw lockedBody();
+  return { status, fields: checkedFields(fields, body, false), body };
+}
+
+async function readBlob(status: number, fields: PackedFields, blob: Blob): Promise<Outgoing> {
+  const body =
+    blob.size <= BLOB_IN_ONE_STEP_BYTES
+      ? new Uint8Array(await blob.arrayBuffer())
+      : (blob.stream() as ReadableStream<Uint8Array>);
+  return { status, fields: checkedFields(fields, body, false), body };
+}
+
+function readForeign(response: ForeignResponse): Outgoing | Promise<Outgoing> {
+  const status = finalStatus(response.status);
+  if (response.bodyUsed === true) throw sentTwice();
+  // Before the body: Bun drops the content type of a FormData body once the body was touched.
+  const fields = packReal(response.headers);
+  // Only a Response that came out of fetch has a URL: then we are an intermediary.
+  const fetched = typeof response.url === 'string' && response.url !== '';
+  if (isBuffered !== null && !fetched && isBuffered(response)) return readBuffered(status, fields, response);
+  const { body } = response;
+  if (body === null) return { status, fields: checkedFields(fields, null, fetched), body };
+  if (isStream(body)) {
+    if (body.locked) throw lockedBody();
+    return readStream(status, fields, body, fetched);
+  }
+  if (isAsyncIterable(body)) return readStream(status, fields, streamFrom(body), fetched);
+  return readBuffer(status, fields, response, fetched);
+}
+
+/** Bun: a promise that is already settled is looked into instead of awaited. */
+function readBuffered(
+  status: number,
+  fields: PackedFields,
+  response: ForeignResponse,
+): Outgoing | Promise<Outgoing> {
+  const ready = (bytes: Uint8Array): Outgoing => ({
+    status,
+    fields: checkedFields(fields, bytes, false),
+    body: bytes,
+  });
+  const read = (response as unknown as { bytes(): Promise<Uint8Array> }).bytes();
+  const bytes = peek(read);
+  return bytes instanceof Uint8Array ? ready(bytes) : read.then(ready);
+}
+
+function readStream(
+  status: number,
+  fields: PackedFields,
+  stream: ReadableStream<Uint8Array>,
+  fetched: boolean,
+): Outgoing | Promise<Outgoing> {
+  const ready = (body: Taken): Outgoing => ({ status, fields: checkedFields(fields, body, fetched), body });
+  const taken = takeBody(stream);
+  return taken instanceof Promise ? taken.then(ready) : ready(taken);
+}
+
+async function readBuffer(
+  status: number,
+  fields: PackedFields,
+  response: ForeignResponse,
+  fetched: boolean,
+): Promise<Outgoing> {
+  if (typeof response.arrayBuffer !== 'function') throw notResponse(response);
+  const body = new Uint8Array(await response.arrayBuffer());
+  return { status, fields: checkedFields(fields, body, fetched), body };
+}
+
+/** `fields` if HTTP/3 can carry them. Those of a fetched response are first stripped as an intermediary must do it. */
+function checkedFields(fields: PackedFields, body: OutgoingBody, fetched: boolean): PackedFields {
+  if (!RULED_NAME.test(fields) && !CONTROL_CHARACTER.test(fields)) return fields;
+  const kept = fetched ? forwardedFields(fields, body !== null) : fields;
+  eachField(kept, (name, value) => checkField(name, value, body));
+  return kept;
+}
+
+function checkField(name: string, value: string, body: OutgoingBody): void {
+  if (CONTROL_CHARACTER.test(value)) {
+    throw usageError(
+      'ERR_H3_HEADER',
+      `the value of header "${name}" has a control character (RFC 9110 §5.5)`,
+    );
+  }
+  if (CONNECTION_FIELDS.has(name)) {
+    throw usageError(
+      'ERR_H3_HEADER',
+      `HTTP/3 forbids the header "${name}" (RFC 9114 §4.2): remove it from the Response`,
+    );
+  }
+  if (name === 'content-length') checkLength(value, body);
+}
+
+function checkLength(value: string, body: OutgoingBody): void {
+  if (!DIGITS.test(value)) {
+    throw usageError('ERR_H3_RESPONSE_LENGTH', 'content-length must be one decimal number (RFC 9110 §8.6)');
+  }
+  const length =
+    typeof body === 'string' ? Buffer.byteLength(body) : body instanceof Uint8Array ? body.byteLength : null;
+  if (length === null || Number(value) === length) return;
+  throw usageError(
+    'ERR_H3_RESPONSE_LENGTH',
+    `content-length is ${value}, but the body has ${length} bytes: remove the header, it is added automatically`,
+  );
+}
+
+/**
+ * Fields of a response that fetch received, ready to be passed on: without those of the HTTP/1.1 connection it came
+ * over (RFC 9114 §4.2), and without content coding and length where fetch has already decoded the content.
+ */
+function forwardedFields(fields: PackedFields, hasBody: boolean): PackedFields {
+  let decoded = false;
+  eachField(fields, (name, value) => {
+    if (name === 'content-encoding')
+      decoded = hasBody && value.split(',').every((coding) => FETCH_DECODES.test(coding.trim()));
+  });
+  let kept: PackedFields = '';
+  eachField(fields, (name, value) => {
+    const stale = decoded && (name === 'content-encoding' || name === 'content-length');
+    if (!stale && !CONNECTION_FIELDS.has(name)) kept = addField(kept, name, value);
+  });
+  return kept;
+}
+
+function foreignResponse(value: object): ForeignResponse {
+  const { status, headers } = value as Partial<ForeignResponse>;
+  const hasHeaders = typeof headers === 'object' && headers !== null && typeof headers.forEach === 'function';
+  if (typeof status === 'number' && hasHeaders) return value as ForeignResponse;
+  throw notResponse(value);
+}
+
+function notResponse(value: unknown): TypeError {
+  const advice =
+    value === undefined ? 'is a return missing?' : 'wrap it: new Response(...) or Response.json(...)';
+  return usageError(
+    'ERR_H3_RESPONSE_TYPE',
+    `the handler returned ${describe(value)}; expected a Response: ${advice}`,
+  );
+}
+
+function lockedBody(): TypeError {
+  return usageError(
+    'ERR_H3_RESPONSE_BODY',
+    'the body of the Response is locked by a reader: return it unread',
+  );
+}

@@ -1,0 +1,175 @@
+import { NativeServer, type NativeStats } from '../binding.cjs';
+import { Dispatcher } from './dispatcher.js';
+import { fromNative, H3Error } from './errors.js';
+import { type H3ServeOptions, type ValidatedOptions, validateOptions } from './options.js';
+import { KeepAlive } from './runtime.js';
+
+/** An IP address and a UDP port. */
+export interface RemoteAddress {
+  readonly address: string;
+  readonly port: number;
+  readonly family: 'IPv4' | 'IPv6';
+}
+
+/** Counters of a server since it was made, through all its starts and stops. */
+export type H3ServerStats = Readonly<NativeStats>;
+
+/** Names that mean every address of the machine: no client asks for them. */
+const UNSPECIFIED: ReadonlySet<string> = new Set(['::', '0.0.0.0', '[::]']);
+
+/**
+ * An HTTP/3 server. It keeps the process alive while it listens; see {@link unref}.
+ *
+ * @example
+ * await using server = createH3Server({ fetch: () => new Response('hello') });
+ * console.log(`${server.url}`);
+ */
+export class H3Server {
+  readonly #options: ValidatedOptions;
+  readonly #dispatcher: Dispatcher;
+  readonly #native: NativeServer;
+  readonly #keepAlive = new KeepAlive();
+  #port = 0;
+  #closed = false;
+
+  /** Use {@link createH3Server}. */
+  constructor(options: ValidatedOptions) {
+    this.#options = options;
+    this.#dispatcher = new Dispatcher({
+      routes: options.routes,
+      fallback: options.fetch,
+      error: options.error,
+      request: options.request,
+      logger: options.logger,
+    });
+    this.#native = native(() => new NativeServer(nativeOptions(options), this.#dispatcher.outbox.words));
+    this.#dispatcher.connect(this.#native, this);
+  }
+
+  /** The UDP port: the one asked for, or the free one that was found; that of the last start while stopped. */
+  get port(): number {
+    return this.#port;
+  }
+
+  /** The host name or address asked for; `localhost` if the server listens on all. */
+  get hostname(): string {
+    const { hostname } = this.#options;
+    return hostname === undefined || UNSPECIFIED.has(hostname) ? 'localhost' : hostname;
+  }
+
+  /** Where clients on this machine find the server. */
+  get url(): URL {
+    const { hostname } = this;
+    const host = hostname.includes(':') && !hostname.startsWith('[') ? `[${hostname}]` : hostname;
+    return new URL(`https://${host}:${this.#port}/`);
+  }
+
+  /** SHA-256 of the certificate (DER), as `serverCertificateHashes` of a browser's WebTransport takes it. */
+  get certificateHash(): Uint8Array {
+    return this.#native.certificateHash;
+  }
+
+  /** Whether the port is bound: from a start until the end of a stop. */
+  get running(): boolean {
+    return this.#native.running;
+  }
+
+  /**
+   * Binds the port again after a stop; with port 0, the same port is not promised. Throws an {@link H3Error} with code
+   * `ERR_H3_SERVER_RUNNING`, `ERR_H3_SERVER_CLOSED`, `ERR_H3_ADDRESS_IN_USE` or `ERR_H3_BIND`.
+   */
+  start(): this {
+    if (this.#closed) {
+      throw new H3Error('ERR_H3_SERVER_CLOSED', 'the server is closed: make a new one with createH3Server()');
+    }
+    const { port } = native(() => this.#native.start(this.#dispatcher.hooks));
+    this.#port = port;
+    this.#keepAlive.hold();
+    return this;
+  }
+
+  /**
+   * Stops. Without `force`: GOAWAY, requests under way finish within `drainTimeoutMs`, then every connection closes with
+   * H3_NO_ERROR (RFC 9114 §5.2); new connections are refused meanwhile. With `force`: connections close at once.
+   * Resolves when the port is free. Calls may overlap, and a forced one cuts a graceful one short.
+   */
+  async stop(force = false): Promise<void> {
+    await this.#native.stop(force ? null : this.#options.drainTimeoutMs);
+    if (!this.running) this.#keepAlive.release();
+  }
+
+  /** Drops every connection and frees the port, without waiting; the server cannot start again. Idempotent. */
+  close(): void {
+    this.#closed = true;
+    this.#keepAlive.release();
+    this.#native.close();
+  }
+
+  /** Stops gracefully, then closes: for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    this.close();
+  }
+
+  /** The server keeps the process alive while it listens. This is the default. */
+  ref(): this {
+    this.#keepAlive.ref();
+    return this;
+  }
+
+  /** The server no longer keeps the process alive. */
+  unref(): this {
+    this.#keepAlive.unref();
+    return this;
+  }
+
+  /** The counters now. */
+  getStats(): H3ServerStats {
+    return this.#native.stats;
+  }
+}
+
+/**
+ * Makes an HTTP/3 server and lets it listen at once. Throws a TypeError or RangeError for an option that cannot be used,
+ * and an {@link H3Error} if the port cannot be bound; nothing is left behind then.
+ *
+ * @example
+ * const server = createH3Server({
+ *   routes: [{ method: 'GET', pattern: '/users/:id', fetch: (req) => Response.json({ id: req.params.id }) }],
+ *   fetch: () => new Response('not here', { status: 404 }),
+ * });
+ */
+export function createH3Server<const Patterns extends readonly string[] = readonly string[]>(
+  options: H3ServeOptions<Patterns>,
+): H3Server {
+  return new H3Server(validateOptions(options)).start();
+}
+
+function nativeOptions(options: ValidatedOptions): ConstructorParameters<typeof NativeServer>[0] {
+  const { hostname, identity, keyLog } = options;
+  return {
+    ...(hostname !== undefined && { hostname }),
+    port: options.port,
+    ...(identity !== undefined && { identity }),
+    sni: options.sni.map(({ host, identity }) => ({ host, identity })),
+    routes: options.routes.map(({ methods, pattern, protocol, mode }) => ({
+      methods: [...methods],
+      pattern,
+      streaming: mode === 'streaming',
+      ...(protocol !== undefined && { protocol }),
+    })),
+    hasFallback: options.fetch !== null,
+    streamingFallback: options.mode === 'streaming',
+    limits: options.limits,
+    ...(keyLog !== undefined && { keyLog }),
+  };
+}
+
+/** Runs a call of the native part; what it throws becomes an error of the table. */
+function native<Result>(call: () => Result): Result {
+  try {
+    return call();
+  } catch (error) {
+    throw fromNative(error);
+  }
+}
