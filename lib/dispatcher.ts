@@ -1,9 +1,12 @@
 import type { NativeServer, NativeServerHooks } from '../binding.cjs';
 import { usageError } from './errors.js';
 import { Exchange } from './exchange.js';
+import { incomingBody } from './incoming-body.js';
+import { lazyRequest } from './lazy-request.js';
 import type { Logger } from './options.js';
 import { Outbox } from './outbox.js';
-import { type H3Request, lazyRequest, ownRequest } from './request.js';
+import { ownRequest } from './own-request.js';
+import type { H3Request } from './request.js';
 import { type Outgoing, readResponse } from './response.js';
 import type { Route } from './routes.js';
 import type { H3Server } from './server.js';
@@ -15,9 +18,17 @@ const REQUEST_WORDS = 8;
 const INBOX_WORDS = 16 * 1024;
 /** Stands for "no route matched". */
 const NO_ROUTE = 0xffffffff;
+/** Stands for a body that comes in pieces. */
+const STREAMING = 0xffffffff;
 /** Method numbers from here on are this plus the length of a method that follows as text. */
 const METHOD_TEXT = 0x100;
 const METHODS = ['GET', 'POST', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'PATCH', 'CONNECT'] as const;
+
+const PLAIN_400: Outgoing = {
+  status: 400,
+  fields: 'content-type\0text/plain;charset=utf-8',
+  body: 'Bad Request',
+};
 
 const PLAIN_500: Outgoing = {
   status: 500,
@@ -84,10 +95,9 @@ export class Dispatcher {
       const method = number < METHOD_TEXT ? (METHODS[number] as string) : cut(number - METHOD_TEXT);
       const routeId = word(2);
       const route = routeId === NO_ROUTE ? null : (this.#handlers.routes[routeId] ?? null);
-      const bodyNumber = word(6);
-      const body = bodyNumber === 0 ? null : (bodies[bodyNumber - 1] ?? null);
       const slot = word(0);
       const generation = word(1);
+      const body = this.#bodyOf(word(6), bodies, slot, generation);
       const spanWords = 2 * word(7);
       at += REQUEST_WORDS;
       const spans = spanWords === 0 ? null : words.slice(at, at + spanWords);
@@ -96,12 +106,27 @@ export class Dispatcher {
     }
   }
 
+  #bodyOf(number: number, bodies: readonly Uint8Array[], slot: number, generation: number): Exchange['body'] {
+    if (number === 0) return null;
+    if (number === STREAMING) return incomingBody(this.#native as NativeServer, slot, generation);
+    return bodies[number - 1] ?? null;
+  }
+
   #handle(exchange: Exchange): void {
+    let request: H3Request;
+    try {
+      request = this.#makeRequest(exchange);
+    } catch (error) {
+      // The authority or path fits HTTP but is no URL: the client's mistake.
+      this.#handlers.logger.debug('trilane: a request was answered 400:', error);
+      this.outbox.add(exchange, PLAIN_400);
+      return;
+    }
     let result: unknown;
     try {
       const handler = exchange.route === null ? this.#handlers.fallback : exchange.route.fetch;
       if (handler === null) throw new Error(`no handler for ${exchange.method} ${exchange.url}`);
-      result = handler(this.#makeRequest(exchange), this.#server as H3Server);
+      result = handler(request, this.#server as H3Server);
     } catch (error) {
       this.#fail(exchange, error);
       return;

@@ -12,7 +12,7 @@ export class Exchange implements IncomingParts {
   readonly method: string;
   readonly url: string;
   readonly fields: string;
-  readonly body: Uint8Array | null;
+  readonly body: Uint8Array | ReadableStream<Uint8Array> | null;
   readonly route: Route | null;
   /** Start and end in `url` of each parameter, in the order of the route's names. */
   readonly #spans: Uint32Array | null;
@@ -30,7 +30,7 @@ export class Exchange implements IncomingParts {
     method: string,
     url: string,
     fields: string,
-    body: Uint8Array | null,
+    body: Uint8Array | ReadableStream<Uint8Array> | null,
     route: Route | null,
     spans: Uint32Array | null,
   ) {

@@ -1,7 +1,7 @@
 import { bodyUsed, NO_BYTES, utf8 } from './body.js';
 import { faceHeaders, lazyHeaders } from './headers.js';
 import { ownRequest } from './own-request.js';
-import type { H3Request, IncomingParts } from './request.js';
+import { type H3Request, type IncomingParts, PARTS } from './request.js';
 import { standFor } from './stand-in.js';
 
 const LABEL = '(?!xn--)[a-z0-9-]+';
@@ -27,6 +27,10 @@ class LazyRequest {
   constructor(parts: IncomingParts) {
     this.#parts = parts;
     this.#url = SERIALISED_URL.test(parts.url) ? parts.url : new URL(parts.url).href;
+  }
+
+  get [PARTS](): IncomingParts {
+    return this.#parts;
   }
 
   get method(): string {
@@ -63,34 +67,44 @@ class LazyRequest {
   }
 
   async arrayBuffer(): Promise<ArrayBuffer> {
-    if (this.#real !== null) return this.#real.arrayBuffer();
+    const reader = this.#reader();
+    if (reader !== null) return reader.arrayBuffer();
     const bytes = this.#take();
     const exact = bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice();
     return exact.buffer as ArrayBuffer;
   }
 
   async blob(): Promise<Blob> {
-    if (this.#real !== null) return this.#real.blob() as Promise<Blob>;
+    const reader = this.#reader();
+    if (reader !== null) return reader.blob() as Promise<Blob>;
     const bytes = this.#take();
     return new Blob([bytes], { type: this.headers.get('content-type') ?? '' });
   }
 
   async bytes(): Promise<Uint8Array> {
-    return this.#real === null ? this.#take() : new Uint8Array(await this.#real.arrayBuffer());
+    const reader = this.#reader();
+    return reader === null ? this.#take() : new Uint8Array(await reader.arrayBuffer());
   }
 
   async json(): Promise<unknown> {
-    return this.#real === null ? JSON.parse(utf8(this.#take())) : this.#real.json();
+    const reader = this.#reader();
+    return reader === null ? JSON.parse(utf8(this.#take())) : reader.json();
   }
 
   async text(): Promise<string> {
-    return this.#real === null ? utf8(this.#take()) : this.#real.text();
+    const reader = this.#reader();
+    return reader === null ? utf8(this.#take()) : reader.text();
+  }
+
+  /** Who reads the content: the real Request if there is one or the content is a stream; null: {@link take}. */
+  #reader(): H3Request | null {
+    return this.#parts.body instanceof ReadableStream ? LazyRequest.realOf(this) : this.#real;
   }
 
   #take(): Uint8Array {
     if (this.#used) throw bodyUsed();
     const { body } = this.#parts;
-    if (body === null) return NO_BYTES;
+    if (body === null || body instanceof ReadableStream) return NO_BYTES;
     this.#used = true;
     return body;
   }

@@ -1,8 +1,7 @@
 import { findField } from './fields.js';
 import { appendFields } from './headers.js';
-import type { H3Request, IncomingParts } from './request.js';
+import { type H3Request, type IncomingParts, PARTS } from './request.js';
 
-const PARTS = Symbol('parts');
 const CONTENT = Symbol('content');
 
 /**
@@ -132,12 +131,17 @@ function construct(parts: IncomingParts): OwnRequest {
     case 'PATCH':
     case 'POST':
     case 'PUT':
-      return new OwnRequest(parts, { method, body });
+      return new OwnRequest(parts, initOf(method, body));
     default:
       return isFetchMethod(method)
-        ? new OwnRequest(parts, { method, body })
+        ? new OwnRequest(parts, initOf(method, body))
         : new UnusualRequest(parts, 'GET');
   }
+}
+
+function initOf(method: string, body: IncomingParts['body']): RequestInit {
+  // A stream may be read while the answer is written; fetch knows no other word for it than "half".
+  return body instanceof ReadableStream ? { method, body, duplex: 'half' } : { method, body };
 }
 
 /** Whether the runtime's Request takes `method` as it is: Node and Deno refuse CONNECT, Bun turns TRACK into GET. */

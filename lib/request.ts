@@ -1,6 +1,3 @@
-export { lazyRequest } from './lazy-request.js';
-export { ownRequest } from './own-request.js';
-
 /** One request as the server hands it over, with everything still in the form that crossed the border. */
 export interface IncomingParts {
   /** Case-sensitive (RFC 9110 §9.1). */
@@ -12,14 +9,25 @@ export interface IncomingParts {
    * fields are already one (RFC 9114 §4.2.1).
    */
   readonly fields: string;
-  /** The whole content, or null if there is none. The request owns these bytes from now on. */
-  readonly body: Uint8Array | null;
+  /**
+   * The whole content, a stream of it, or null if there is none. The request owns the bytes from now on; the stream is not
+   * read before somebody reads the request.
+   */
+  readonly body: Uint8Array | ReadableStream<Uint8Array> | null;
   /** Decoded path parameters: made when first touched. */
   readonly params: Record<string, string>;
   /** Aborts when the client resets or vanishes: made when first touched. */
   readonly signal: AbortSignal;
   /** Resolves with the trailer fields at the end of the content. */
   readonly trailers: Promise<Headers>;
+}
+
+/** The key under which requests keep their parts. */
+export const PARTS: unique symbol = Symbol('trilane.parts');
+
+/** The parts that a request of this package was made from, or null for any other. */
+export function partsOf(request: Request): IncomingParts | null {
+  return (request as { [PARTS]?: IncomingParts })[PARTS] ?? null;
 }
 
 /** What handlers receive: a Request with the parameters of its route. */

@@ -125,8 +125,7 @@ function normaliseRoute(definition: unknown, where: string, defaultMode: BodyMod
 
 /** `value` as a body mode; `what` names it in errors. */
 export function checkMode(value: unknown, what: string): BodyMode {
-  if (value === 'streaming') throw notAvailable(`${what} "streaming"`);
-  if (value === 'buffered') return value;
+  if (value === 'buffered' || value === 'streaming') return value;
   throw usageError('ERR_H3_OPTION_TYPE', `${what} is ${describe(value)}; expected "buffered" or "streaming"`);
 }
 

@@ -1,7 +1,9 @@
 import { NativeServer, type NativeStats } from '../binding.cjs';
 import { Dispatcher } from './dispatcher.js';
 import { fromNative, H3Error } from './errors.js';
+import { Exchange } from './exchange.js';
 import { type H3ServeOptions, type ValidatedOptions, validateOptions } from './options.js';
+import { partsOf } from './request.js';
 import { KeepAlive } from './runtime.js';
 
 /** An IP address and a UDP port. */
@@ -126,6 +128,13 @@ export class H3Server {
   /** The counters now. */
   getStats(): H3ServerStats {
     return this.#native.stats;
+  }
+
+  /** Where the client of a request is, or null once the request is over or if it is none of this server. */
+  requestIP(request: Request): RemoteAddress | null {
+    const exchange = partsOf(request);
+    if (!(exchange instanceof Exchange)) return null;
+    return this.#native.remoteAddress(exchange.slot, exchange.generation) as RemoteAddress | null;
   }
 }
 

@@ -232,6 +232,29 @@ struct AddedBody {
 }
 
 impl RequestBatch {
+    /// Several cookie fields become one (RFC 9114 §4.2.1).
+    fn add_fields(&mut self, head: &RequestHead) {
+        let (start, mut has_cookie) = (self.text.len(), false);
+        for (name, value) in head.fields() {
+            let is_cookie = name == b"cookie";
+            if is_cookie && std::mem::replace(&mut has_cookie, true) {
+                continue;
+            }
+            if self.text.len() > start {
+                self.text.push(0);
+            }
+            self.text.extend_from_slice(name);
+            self.text.push(0);
+            self.text.extend_from_slice(value);
+            if is_cookie {
+                for (_, crumb) in head.fields().filter(|(name, _)| *name == b"cookie").skip(1) {
+                    self.text.extend_from_slice(b"; ");
+                    self.text.extend_from_slice(crumb);
+                }
+            }
+        }
+    }
+
     fn add_body(&mut self, body: RequestBody) -> AddedBody {
         match body {
             RequestBody::Streaming => AddedBody {
@@ -271,14 +294,7 @@ impl RequestBatch {
         self.text
             .extend_from_slice(if path.first() == Some(&b'/') { path } else { b"/" });
         let url_end = self.text.len();
-        for (index, (name, value)) in head.fields().enumerate() {
-            if index > 0 {
-                self.text.push(0);
-            }
-            self.text.extend_from_slice(name);
-            self.text.push(0);
-            self.text.extend_from_slice(value);
-        }
+        self.add_fields(head);
         let fields_end = self.text.len();
         let method = match METHODS.iter().position(|method| *method == head.method()) {
             Some(index) => index as u32,

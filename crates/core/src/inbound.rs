@@ -217,7 +217,11 @@ impl Receiver {
                 Err(_) => return Poll::Ready(Received::Abandoned),
             }
             if let Err(end) = self.take_chunk(gate, head, admission) {
-                return Poll::Ready(end);
+                return Poll::Ready(if end == Received::Streaming {
+                    self.streaming(cx)
+                } else {
+                    end
+                });
             }
         }
         cx.waker().wake_by_ref();
@@ -252,6 +256,19 @@ impl Receiver {
             }
         }
         Ok(())
+    }
+
+    /// A request of a streaming route whose head is here: one without a body is complete already.
+    fn streaming(&mut self, cx: &mut Context<'_>) -> Received {
+        if self.rest.is_empty() {
+            match poll_chunk(&mut self.recv, cx) {
+                Poll::Ready(Ok(Some(chunk))) => self.rest = chunk.bytes,
+                Poll::Ready(Ok(None)) => return self.finish(),
+                Poll::Ready(Err(_)) => return Received::Abandoned,
+                Poll::Pending => {}
+            }
+        }
+        Received::Streaming
     }
 
     /// The next piece of a streaming body, of what has arrived at most `limit` bytes gathered into one; `None` at its
