@@ -35,8 +35,11 @@ export declare class NativeBody {
 
 /** An HTTP/3 server of one JavaScript thread. */
 export declare class NativeServer {
-  /** Checks the options and loads certificates; does not listen yet. `outbox` carries the numbers of answers. */
-  constructor(options: NativeServerOptions, outbox: Uint32Array)
+  /**
+   * Checks the options and loads certificates; does not listen yet. `outbox` carries the numbers of answers,
+   * `outboxBytes` their small bodies.
+   */
+  constructor(options: NativeServerOptions, outbox: Uint32Array, outboxBytes: Uint8Array)
   /** Binds the port and begins to serve; requests come to the hooks. */
   start(hooks: NativeServerHooks): NativeAddress
   /** Stops: gracefully within `graceMs`, or at once without it. Resolves when the port is free again. */
@@ -49,8 +52,11 @@ export declare class NativeServer {
   get certificateHash(): Uint8Array
   /** The counters now. */
   get stats(): NativeStats
-  /** Sends `count` answers, their numbers in the outbox, their text joined in `text`, their binary bodies apart. */
-  answer(count: number, text: string, bodies: Array<Uint8Array>): void
+  /**
+   * Sends `count` answers: their numbers in the outbox, their text joined in `text`, small binary bodies in the first
+   * `bytesUsed` bytes of the outbox's, larger ones apart.
+   */
+  answer(count: number, text: string, bytesUsed: number, bodies: Array<Uint8Array>): void
   /**
    * Writes a piece of a streaming answer's body; copied before this returns. With `notify`, the exchange hook
    * hears "drained" once all that was written is sent.

@@ -44,7 +44,8 @@ export class H3Server {
       request: options.request,
       logger: options.logger,
     });
-    this.#native = native(() => new NativeServer(nativeOptions(options), this.#dispatcher.outbox.words));
+    const { words, bytes } = this.#dispatcher.outbox;
+    this.#native = native(() => new NativeServer(nativeOptions(options), words, bytes));
     this.#dispatcher.connect(this.#native, this);
   }
 

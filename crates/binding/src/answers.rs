@@ -11,7 +11,8 @@ use trilane_http3::Code;
 
 use crate::bridge::Bridge;
 
-/// Words of one answer: slot, generation, status, kind and body, length of the fields, length of the body as text.
+/// Words of one answer: slot, generation, status, kind and body, length of the fields, length of the body if it is text
+/// or shared.
 pub(crate) const ANSWER_WORDS: usize = 6;
 
 /// Set in an answer's fourth word if the body follows in pieces.
@@ -20,14 +21,19 @@ const STREAMING: u32 = 1 << 31;
 /// Set in an answer's fourth word if it came from the error handler: refused, it is replaced by a plain 500 here.
 const LAST_RESORT: u32 = 1 << 30;
 
+/// Set in an answer's fourth word if its body is the next piece of the shared bytes.
+const SHARED: u32 = 1 << 29;
+
 /// The rest of an answer's fourth word: the number of its body among the binary ones, from 1; 0 if it is text.
-const BODY: u32 = LAST_RESORT - 1;
+const BODY: u32 = SHARED - 1;
 
 /// Answers of a turn, packed.
 pub(crate) struct AnswerBatch {
     pub(crate) words: Vec<u32>,
     /// Fields and text bodies as UTF-8; lengths in the words count UTF-16 units.
-    pub(crate) text: Vec<u8>,
+    pub(crate) text: Bytes,
+    /// Small binary bodies, one behind the other.
+    pub(crate) shared: Bytes,
     pub(crate) bodies: Vec<Bytes>,
 }
 
@@ -104,26 +110,24 @@ pub(crate) async fn carry_out(commands: Weak<Commands>, table: Arc<ExchangeTable
 }
 
 fn answer(batch: &AnswerBatch, table: &Arc<ExchangeTable>, bridge: &Bridge) {
-    let mut text = Text {
-        bytes: Bytes::copy_from_slice(&batch.text),
-        at: 0,
-    };
+    let mut text = Text { bytes: batch.text.clone(), at: 0 };
+    let mut shared = batch.shared.clone();
     for record in batch.words.chunks_exact(ANSWER_WORDS) {
-        let &[slot, generation, status, kind, fields_units, body_units] = record else {
+        let &[slot, generation, status, kind, fields_units, body_length] = record else {
             return;
         };
         let id = ExchangeId { slot, generation };
         let fields = latin1(text.next(fields_units as usize));
-        let body = text.next(body_units as usize);
+        let body = match kind & BODY {
+            0 if kind & SHARED != 0 => shared.split_to((body_length as usize).min(shared.len())),
+            0 => text.next(body_length as usize),
+            number => batch.bodies.get(number as usize - 1).cloned().unwrap_or_default(),
+        };
         let pairs = Pairs { rest: &fields };
         let status = u16::try_from(status).unwrap_or(0);
         let result = if kind & STREAMING != 0 {
             table.start(id, status, pairs).map(drop)
         } else {
-            let body = match kind & BODY {
-                0 => body,
-                number => batch.bodies.get(number as usize - 1).cloned().unwrap_or_default(),
-            };
             table.respond(id, status, pairs, body)
         };
         if let Err(error @ (ExchangeError::Field(_) | ExchangeError::Status(_))) = result {

@@ -17,6 +17,7 @@ mod options;
 mod runtime;
 mod server;
 mod turn;
+mod values;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

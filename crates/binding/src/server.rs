@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use napi::Env;
 use napi::bindgen_prelude::{BigInt, PromiseRaw, Uint8Array, Uint32Array};
-use napi::{Env, JsString};
 use napi_derive::napi;
 use trilane_core::{BindError, ExchangeId, Server, Stop};
 use trilane_http3::Code;
@@ -17,6 +17,7 @@ use crate::error::{ErrorCode, Result, error, internal};
 use crate::options::{NativeServerOptions, configure};
 use crate::runtime;
 use crate::turn::{NativeServerHooks, wake_function};
+use crate::values::Utf8;
 
 /// An IP address and a port.
 #[napi(object)]
@@ -50,6 +51,8 @@ pub struct NativeServer {
     shared: Arc<Shared>,
     commands: Arc<Commands>,
     outbox: Uint32Array,
+    /// Small bodies of answers; as long as `lib/outbox.ts` makes it.
+    outbox_bytes: Uint8Array,
     certificate_hash: [u8; 32],
 }
 
@@ -62,9 +65,10 @@ struct Shared {
 
 #[napi]
 impl NativeServer {
-    /// Checks the options and loads certificates; does not listen yet. `outbox` carries the numbers of answers.
+    /// Checks the options and loads certificates; does not listen yet. `outbox` carries the numbers of answers,
+    /// `outboxBytes` their small bodies.
     #[napi(constructor)]
-    pub fn new(options: NativeServerOptions, outbox: Uint32Array) -> Result<Self> {
+    pub fn new(options: NativeServerOptions, outbox: Uint32Array, outbox_bytes: Uint8Array) -> Result<Self> {
         let configured = configure(options)?;
         let runtime = runtime::handle().map_err(internal)?;
         let bridge = Bridge::new();
@@ -84,6 +88,7 @@ impl NativeServer {
             shared,
             commands,
             outbox,
+            outbox_bytes,
             certificate_hash: configured.certificate_hash,
         })
     }
@@ -156,9 +161,23 @@ impl NativeServer {
         }
     }
 
-    /// Sends `count` answers, their numbers in the outbox, their text joined in `text`, their binary bodies apart.
+    /// Sends `count` answers: their numbers in the outbox, their text joined in `text`, small binary bodies in the first
+    /// `bytesUsed` bytes of the outbox's, larger ones apart.
     #[napi]
-    pub fn answer(&self, count: u32, text: JsString<'_>, bodies: Vec<Uint8Array>) -> Result<()> {
+    pub fn answer(
+        &self,
+        count: u32,
+        #[napi(ts_arg_type = "string")] text: Utf8,
+        bytes_used: u32,
+        bodies: Vec<&[u8]>,
+    ) -> Result<()> {
+        let shared = self.outbox_bytes.get(..bytes_used as usize).ok_or_else(|| {
+            error(
+                ErrorCode::Internal,
+                format!("{bytes_used} bytes are more than the outbox holds"),
+            )
+        })?;
+        let shared = Bytes::copy_from_slice(shared);
         let words = self.outbox.get(..count as usize * ANSWER_WORDS).ok_or_else(|| {
             error(
                 ErrorCode::Internal,
@@ -166,10 +185,13 @@ impl NativeServer {
             )
         })?;
         let words = words.to_vec();
-        let text = text.into_utf8().map_err(internal)?.take();
-        let bodies = bodies.iter().map(|body| Bytes::copy_from_slice(body)).collect();
-        self.commands
-            .push(Command::Answer(AnswerBatch { words, text, bodies }));
+        let bodies = bodies.into_iter().map(Bytes::copy_from_slice).collect();
+        self.commands.push(Command::Answer(AnswerBatch {
+            words,
+            text: text.0,
+            shared,
+            bodies,
+        }));
         Ok(())
     }
 

@@ -3,46 +3,14 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use napi::bindgen_prelude::{FnArgs, FunctionRef, ToNapiValue, Uint8ArraySlice, Uint32Array};
-use napi::{Env, sys};
+use napi::Env;
+use napi::bindgen_prelude::{FnArgs, FunctionRef, Uint32Array};
 use napi_derive::napi;
 use trilane_core::ExchangeEvent;
 
 use crate::bridge::{BATCH_WORDS, Bridge, Happened, RequestBatch, Wake};
 use crate::error::{Result, internal};
-
-/// Text whose characters are its bytes.
-pub struct Latin1(Vec<u8>);
-
-impl ToNapiValue for Latin1 {
-    unsafe fn to_napi_value(env: sys::napi_env, text: Self) -> napi::Result<sys::napi_value> {
-        let mut value = std::ptr::null_mut();
-        // SAFETY: called on the JavaScript thread with its environment; the engine copies the bytes.
-        let status = unsafe {
-            sys::napi_create_string_latin1(env, text.0.as_ptr().cast(), text.0.len() as isize, &mut value)
-        };
-        if status == sys::Status::napi_ok {
-            Ok(value)
-        } else {
-            Err(napi::Error::new(
-                napi::Status::from(status),
-                "cannot make a string".to_owned(),
-            ))
-        }
-    }
-}
-
-/// Bytes that are copied once, into memory of the engine: no buffer of ours lives on in JavaScript.
-pub struct Copied(Bytes);
-
-impl ToNapiValue for Copied {
-    unsafe fn to_napi_value(env: sys::napi_env, bytes: Self) -> napi::Result<sys::napi_value> {
-        let array = Uint8ArraySlice::copy_from(&Env::from_raw(env), &bytes.0)?;
-        // SAFETY: called on the JavaScript thread with its environment.
-        unsafe { Uint8ArraySlice::to_napi_value(env, array) }
-    }
-}
+use crate::values::{Copied, Latin1};
 
 type RequestHook = FunctionRef<FnArgs<(u32, Latin1, Vec<Copied>)>, ()>;
 type EventHook = FunctionRef<FnArgs<(u32, u32, &'static str, Option<f64>)>, ()>;

@@ -313,7 +313,6 @@ impl Task {
                 route: self.admission.route,
                 params: &self.admission.params,
                 body,
-                remote_address: self.state.quic.remote_address(),
             },
             Exchange::new(self.server.table.clone(), id),
         );

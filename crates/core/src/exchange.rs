@@ -438,6 +438,11 @@ impl Exchange {
         self.id
     }
 
+    /// Where the client is now; connections migrate (RFC 9000 §9). `None` if the exchange is over.
+    pub fn remote_address(&self) -> Option<SocketAddr> {
+        self.table.remote_address(self.id)
+    }
+
     /// Gives up the handle but not the exchange: who keeps the id answers through the table.
     pub fn into_id(mut self) -> ExchangeId {
         self.kept = true;

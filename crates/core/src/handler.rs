@@ -1,6 +1,5 @@
 //! The one seam between the core and whoever answers: a Rust program, or the JavaScript binding.
 
-use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
 use trilane_http3::RequestHead;
@@ -20,8 +19,6 @@ pub struct Request<'a> {
     pub params: &'a [ParamSpan],
     /// The body, as the mode of the route has it.
     pub body: RequestBody,
-    /// Where the client is now; connections migrate (RFC 9000 §9).
-    pub remote_address: SocketAddr,
 }
 
 /// What happens to an exchange after its request was delivered.

@@ -13,8 +13,7 @@ use super::{
 use crate::{failure::Failure, wire};
 
 /// One HEADERS frame of `plan.bytes`, most of it one field's value (RFC 9114 §4.2.2).
-pub(super) async fn huge(plan: &Plan) -> Result<(), Failure> {
-    let hostile = Hostile::connect(plan).await?;
+pub(super) async fn huge(plan: &Plan, hostile: &Hostile) -> Result<(), Failure> {
     let section = wire::request("GET", &plan.target.url, &[]);
     for _ in 0..plan.count {
         let (mut send, mut receive) = hostile::open_request(plan, &hostile.quic).await?;
@@ -43,13 +42,11 @@ pub(super) async fn huge(plan: &Plan) -> Result<(), Failure> {
         }
         plan.tally.note(hostile::verdict(plan, &mut receive).await);
     }
-    hostile.close().await;
     Ok(())
 }
 
 /// One request with `plan.bytes` fields of one letter each.
-pub(super) async fn many_fields(plan: &Plan) -> Result<(), Failure> {
-    let hostile = Hostile::connect(plan).await?;
+pub(super) async fn many_fields(plan: &Plan, hostile: &Hostile) -> Result<(), Failure> {
     let fields = vec![(&b"a"[..], &b"b"[..]); plan.bytes];
     let mut bytes = BytesMut::new();
     wire::frame(
@@ -65,13 +62,11 @@ pub(super) async fn many_fields(plan: &Plan) -> Result<(), Failure> {
         let _ = send.finish();
         plan.tally.note(hostile::verdict(plan, &mut receive).await);
     }
-    hostile.close().await;
     Ok(())
 }
 
 /// `plan.count` requests whose header blocks, padded by `plan.bytes`, arrive byte by byte, all at the same time.
-pub(super) async fn trickle(plan: &Arc<Plan>) -> Result<(), Failure> {
-    let hostile = Hostile::connect(plan).await?;
+pub(super) async fn trickle(plan: &Arc<Plan>, hostile: &Hostile) -> Result<(), Failure> {
     let padding = vec![b'p'; plan.bytes];
     let section = wire::request("GET", &plan.target.url, &[(b"x-padding", &padding)]);
     let mut bytes = BytesMut::new();
@@ -96,7 +91,6 @@ pub(super) async fn trickle(plan: &Arc<Plan>) -> Result<(), Failure> {
         });
     }
     while streams.join_next().await.is_some() {}
-    hostile.close().await;
     Ok(())
 }
 

@@ -3,180 +3,172 @@
 //! Every kind has a count, an overall deadline (`--seconds`) and a seed, goes to loopback addresses only, and ends by printing
 //! what became of each of its parts: `answered:431`, `reset:0x107`, `closed:0x107`, `silence` and so on, with how often.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
+use std::{sync::Arc, time::Instant};
+
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+pub(crate) use self::plan::Options;
+use self::{
+    hostile::Hostile,
+    kind::{Kind, Scope},
+    neighbour::Neighbour,
+    plan::Plan,
 };
-
-use lexopt::prelude::*;
-use serde_json::json;
-
-use crate::{Outcome, arguments, output, target::Target};
+use crate::{Outcome, failure::Failure, output};
 
 mod connections;
+mod fairness;
 mod headers;
 mod hostile;
+mod kind;
+mod neighbour;
 mod packets;
+mod plan;
+mod progress;
 mod streams;
+mod tally;
+mod well_formed;
 
-/// The command line of `peer attack`.
-pub(crate) struct Options {
-    kind: Kind,
-    plan: Plan,
-}
+/// Between two connections of a repeated attack whose server ends them.
+const BEFORE_RECONNECT: std::time::Duration = std::time::Duration::from_millis(10);
 
-/// What is attacked, how much and how long.
-struct Plan {
-    target: Target,
-    /// Connections at the same time.
-    connections: usize,
-    /// Streams, packets or handshakes in all, as the kind has it.
-    count: usize,
-    /// The size of one part, as the kind has it.
-    bytes: usize,
-    /// Between two bytes, packets or handshakes.
-    interval: Duration,
-    /// How long the attacker waits for an answer, and how long it stays when it has fallen silent.
-    hold: Duration,
-    /// The end, whatever happens.
-    deadline: Duration,
-    seed: u64,
-    tally: Tally,
-}
-
-/// What became of the parts of an attack.
-#[derive(Default)]
-struct Tally {
-    outcomes: Mutex<BTreeMap<String, u64>>,
-    bytes_sent: AtomicU64,
-    bytes_received: AtomicU64,
-}
-
-impl Tally {
-    /// Counts the outcome of one part.
-    fn note(&self, outcome: impl Into<String>) {
-        let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-        *outcomes.entry(outcome.into()).or_default() += 1;
-    }
-
-    fn sent(&self, bytes: usize) {
-        self.bytes_sent.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
-    fn received(&self, bytes: usize) {
-        self.bytes_received.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Kind {
-    HugeHeaders,
-    ManyFields,
-    Trickle,
-    HalfRequests,
-    GarbageStreams,
-    OpenReset,
-    GarbageUdp,
-    ConnectChurn,
-    Vanish,
-}
-
-/// Name, connections, count, bytes per part, interval in ms.
-const KINDS: [(&str, Kind, usize, usize, usize, u64); 9] = [
-    ("huge-headers", Kind::HugeHeaders, 1, 1, 64 << 20, 0),
-    ("many-fields", Kind::ManyFields, 1, 1, 100_000, 0),
-    ("trickle", Kind::Trickle, 1, 50, 100, 20),
-    ("half-requests", Kind::HalfRequests, 1, 1_000, 0, 0),
-    ("garbage-streams", Kind::GarbageStreams, 4, 1_000, 2_048, 0),
-    ("open-reset", Kind::OpenReset, 1, 10_000, 0, 0),
-    ("garbage-udp", Kind::GarbageUdp, 1, 20_000, 1_200, 0),
-    ("connect-churn", Kind::ConnectChurn, 8, 300, 0, 0),
-    ("vanish", Kind::Vanish, 10, 10, 10_000, 0),
-];
-
-impl Options {
-    /// Reads the command line: the kind, the URL, and what differs from the kind's defaults.
-    pub(crate) fn parse(
-        parser: &mut lexopt::Parser,
-    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        let name = parser.value()?.string()?;
-        let Some(&(_, kind, connections, count, bytes, interval)) = KINDS.iter().find(|row| row.0 == name)
-        else {
-            let names: Vec<_> = KINDS.iter().map(|row| row.0).collect();
-            return Err(format!("no attack {name}; there are {}", names.join(", ")).into());
-        };
-        let target: Target = parser.value()?.string()?.parse()?;
-        target.require_loopback()?;
-        let mut plan = Plan {
-            target,
-            connections,
-            count,
-            bytes,
-            interval: Duration::from_millis(interval),
-            hold: Duration::from_secs(3),
-            deadline: Duration::from_secs(60),
-            seed: 1,
-            tally: Tally::default(),
-        };
-        while let Some(argument) = parser.next()? {
-            match argument {
-                Long("connections") => plan.connections = arguments::value(parser)?,
-                Long("count") => plan.count = arguments::value(parser)?,
-                Long("bytes") => plan.bytes = arguments::value(parser)?,
-                Long("interval-ms") => plan.interval = Duration::from_millis(arguments::value(parser)?),
-                Long("hold") => plan.hold = arguments::seconds(parser)?,
-                Long("seconds") => plan.deadline = arguments::seconds(parser)?,
-                Long("seed") => plan.seed = arguments::value(parser)?,
-                other => return Err(other.unexpected().into()),
-            }
-        }
-        Ok(Self { kind, plan })
-    }
-}
-
-/// Runs the attack and prints one line.
+/// Runs the attack and prints one line when it begins and one when it is over.
 pub(crate) async fn run(options: Options) -> Outcome {
-    let Options { kind, plan } = options;
-    let (plan, begun) = (Arc::new(plan), Instant::now());
-    let attack = async {
-        match kind {
-            Kind::HugeHeaders => headers::huge(&plan).await,
-            Kind::ManyFields => headers::many_fields(&plan).await,
-            Kind::Trickle => headers::trickle(&plan).await,
-            Kind::HalfRequests => streams::half_requests(&plan).await,
-            Kind::GarbageStreams => streams::garbage(&plan).await,
-            Kind::OpenReset => streams::open_reset(&plan).await,
-            Kind::GarbageUdp => packets::garbage(&plan).await,
-            Kind::ConnectChurn => connections::churn(&plan).await,
-            Kind::Vanish => connections::vanish(&plan).await,
-        }
-    };
-    let ended = tokio::time::timeout(plan.deadline, attack).await;
-    let failure = match &ended {
-        Ok(Ok(())) => None,
-        Ok(Err(failure)) => Some(failure.to_json()),
-        Err(_) => Some(json!({ "kind": "deadline" })),
-    };
-    let outcomes = plan
-        .tally
-        .outcomes
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone();
-    output::line(&json!({
-        "attack": KINDS[kind as usize].0,
+    let Options {
+        kind,
+        plan,
+        neighbour,
+    } = options;
+    let plan = Arc::new(plan);
+    let begun = Instant::now();
+    let mut report = json!({
+        "attack": kind.name(),
         "connections": plan.connections,
         "count": plan.count,
         "seed": plan.seed,
-        "outcomes": outcomes,
-        "bytes_sent": plan.tally.bytes_sent.load(Ordering::Relaxed),
-        "bytes_received": plan.tally.bytes_received.load(Ordering::Relaxed),
-        "elapsed_ms": begun.elapsed().as_millis() as u64,
-        "error": failure,
-    }));
+    });
+    let ended = tokio::time::timeout(plan.deadline, attack(kind, &plan, neighbour.as_ref())).await;
+    let failure = match ended {
+        Ok(Ok(classes)) => {
+            report["classes"] = classes;
+            None
+        }
+        Ok(Err(failure)) => Some(failure.to_json()),
+        Err(_) => Some(json!({ "kind": "deadline" })),
+    };
+    report["outcomes"] = json!(plan.tally.outcomes());
+    report["bytes_sent"] = plan.tally.bytes_sent().into();
+    report["bytes_received"] = plan.tally.bytes_received().into();
+    report["elapsed_ms"] = (begun.elapsed().as_millis() as u64).into();
+    report["error"] = json!(failure);
+    report["neighbour"] = match (neighbour, kind.scope()) {
+        (None, _) => Value::Null,
+        (Some(_), Scope::Elsewhere(reason)) => json!({ "none": reason }),
+        (Some(neighbour), Scope::OneConnection) => neighbour.report(),
+    };
+    output::line(&report);
     Ok(())
+}
+
+/// What `fairness` found out of its classes; nothing for the other kinds.
+async fn attack(kind: Kind, plan: &Arc<Plan>, neighbour: Option<&Arc<Neighbour>>) -> Result<Value, Failure> {
+    match (kind.scope(), &plan.bulk) {
+        (_, Some(bulk)) => {
+            begins();
+            fairness::run(plan, bulk).await
+        }
+        (Scope::OneConnection, None) => on_one_connection(kind, plan, neighbour)
+            .await
+            .map(|()| Value::Null),
+        (Scope::Elsewhere(_), None) => elsewhere(kind, plan).await.map(|()| Value::Null),
+    }
+}
+
+/// Rounds on one connection until `plan.lasting` is over, and on another if the server ends that one.
+async fn on_one_connection(
+    kind: Kind,
+    plan: &Arc<Plan>,
+    neighbour: Option<&Arc<Neighbour>>,
+) -> Result<(), Failure> {
+    let mut first_round = None;
+    loop {
+        let hostile = Hostile::connect(plan).await?;
+        let neighbours = neighbour.map(|neighbour| neighbour.move_in(&hostile.quic));
+        if let (Some(neighbour), None) = (neighbour, first_round) {
+            tokio::time::sleep(neighbour::ALONE).await;
+            neighbour.attack_begins();
+        }
+        let begun = *first_round.get_or_insert_with(|| {
+            begins();
+            Instant::now()
+        });
+        let ended = rounds(kind, plan, &hostile, begun).await;
+        let lost = hostile.quic.close_reason().is_some();
+        part(neighbour.filter(|_| !lost), neighbours).await;
+        hostile.close().await;
+        match ended {
+            Err(failure) if lost && !plan.lasting.is_zero() => plan.tally.note(failure.label()),
+            ended => return ended,
+        }
+        if begun.elapsed() >= plan.lasting {
+            return Ok(());
+        }
+        tokio::time::sleep(BEFORE_RECONNECT).await;
+    }
+}
+
+/// Lets a neighbour finish what it has in flight.
+async fn part(leaving: Option<&Arc<Neighbour>>, asking: Option<JoinHandle<()>>) {
+    if let Some(neighbour) = leaving {
+        neighbour.leave();
+    }
+    if let Some(asking) = asking {
+        let _ = asking.await;
+    }
+}
+
+/// At least one round; more until `plan.lasting` has passed since `begun`.
+async fn rounds(kind: Kind, plan: &Arc<Plan>, hostile: &Hostile, begun: Instant) -> Result<(), Failure> {
+    loop {
+        let round = Instant::now();
+        match kind {
+            Kind::HugeHeaders => headers::huge(plan, hostile).await?,
+            Kind::ManyFields => headers::many_fields(plan, hostile).await?,
+            Kind::Trickle => headers::trickle(plan, hostile).await?,
+            Kind::HalfRequests => streams::half_requests(plan, hostile).await?,
+            _ => streams::open_reset(plan, hostile).await?,
+        }
+        if let Some(reason) = hostile.quic.close_reason() {
+            return Err(reason.into());
+        }
+        if begun.elapsed() >= plan.lasting {
+            return Ok(());
+        }
+        plan.next_round(kind, round).await;
+    }
+}
+
+/// Rounds of a kind that makes its own connections, or needs none.
+async fn elsewhere(kind: Kind, plan: &Arc<Plan>) -> Result<(), Failure> {
+    begins();
+    let begun = Instant::now();
+    loop {
+        let round = Instant::now();
+        match kind {
+            Kind::GarbageStreams => streams::garbage(plan).await?,
+            Kind::GarbageUdp => packets::garbage(plan).await?,
+            Kind::ConnectChurn => connections::churn(plan).await?,
+            _ => connections::vanish(plan).await?,
+        }
+        if begun.elapsed() >= plan.lasting {
+            return Ok(());
+        }
+        plan.next_round(kind, round).await;
+    }
+}
+
+/// Tells who watches the server that from here on it is under attack.
+fn begins() {
+    output::line(&json!({ "begins": true }));
 }

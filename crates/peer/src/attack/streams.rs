@@ -12,8 +12,7 @@ use super::{
 use crate::{failure::Failure, wire};
 
 /// `plan.count` requests that stop in the middle of their header block, held open.
-pub(super) async fn half_requests(plan: &Plan) -> Result<(), Failure> {
-    let hostile = Hostile::connect(plan).await?;
+pub(super) async fn half_requests(plan: &Plan, hostile: &Hostile) -> Result<(), Failure> {
     let mut bytes = BytesMut::new();
     wire::frame(
         &mut bytes,
@@ -42,7 +41,6 @@ pub(super) async fn half_requests(plan: &Plan) -> Result<(), Failure> {
         // Dropping a sending half would end it cleanly, which a half request never does.
         let _ = send.reset(0x10c_u32.into());
     }
-    hostile.close().await;
     Ok(())
 }
 
@@ -113,8 +111,7 @@ async fn one_garbage_stream(
 
 /// `plan.count` streams opened and reset: every other one when its request has left, which is the attack known as rapid reset,
 /// the others at once, so that the server hears of the stream only that it was reset.
-pub(super) async fn open_reset(plan: &Plan) -> Result<(), Failure> {
-    let hostile = Hostile::connect(plan).await?;
+pub(super) async fn open_reset(plan: &Plan, hostile: &Hostile) -> Result<(), Failure> {
     let mut bytes = BytesMut::new();
     wire::frame(
         &mut bytes,
@@ -141,6 +138,5 @@ pub(super) async fn open_reset(plan: &Plan) -> Result<(), Failure> {
             }
         }
     }
-    hostile.close().await;
     Ok(())
 }

@@ -1,0 +1,75 @@
+//! Values that cross the border in one copy each.
+
+use bytes::Bytes;
+use napi::bindgen_prelude::{FromNapiValue, ToNapiValue, TypeName, Uint8ArraySlice, ValidateNapiValue};
+use napi::{Env, Error, Result, Status, ValueType, sys};
+
+/// Text on its way to JavaScript, whose characters are its bytes.
+pub struct Latin1(pub(crate) Vec<u8>);
+
+impl ToNapiValue for Latin1 {
+    unsafe fn to_napi_value(env: sys::napi_env, text: Self) -> Result<sys::napi_value> {
+        let mut value = std::ptr::null_mut();
+        // SAFETY: called on the JavaScript thread with its environment; the engine copies the bytes.
+        let status = unsafe {
+            sys::napi_create_string_latin1(env, text.0.as_ptr().cast(), text.0.len() as isize, &mut value)
+        };
+        check(status, "cannot make a string")?;
+        Ok(value)
+    }
+}
+
+/// Text of JavaScript as UTF-8; a lone surrogate becomes U+FFFD.
+pub struct Utf8(pub(crate) Bytes);
+
+impl TypeName for Utf8 {
+    fn type_name() -> &'static str {
+        "String"
+    }
+
+    fn value_type() -> ValueType {
+        ValueType::String
+    }
+}
+
+impl ValidateNapiValue for Utf8 {}
+
+impl FromNapiValue for Utf8 {
+    unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> Result<Self> {
+        let mut length = 0;
+        // SAFETY: called on the JavaScript thread with its environment; without a buffer only the length is written.
+        let status =
+            unsafe { sys::napi_get_value_string_utf8(env, value, std::ptr::null_mut(), 0, &mut length) };
+        check(status, "a string was expected")?;
+        // The engine ends what it writes with a NUL.
+        let mut text = Vec::<u8>::with_capacity(length + 1);
+        let mut written = 0;
+        // SAFETY: the buffer has the capacity that is named, and `written` bytes of it are filled.
+        unsafe {
+            let buffer = text.as_mut_ptr().cast();
+            let status = sys::napi_get_value_string_utf8(env, value, buffer, length + 1, &mut written);
+            check(status, "cannot read a string")?;
+            text.set_len(written);
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+/// Bytes on their way to JavaScript, into memory of the engine: no buffer of ours lives on there.
+pub struct Copied(pub(crate) Bytes);
+
+impl ToNapiValue for Copied {
+    unsafe fn to_napi_value(env: sys::napi_env, bytes: Self) -> Result<sys::napi_value> {
+        let array = Uint8ArraySlice::copy_from(&Env::from_raw(env), &bytes.0)?;
+        // SAFETY: called on the JavaScript thread with its environment.
+        unsafe { Uint8ArraySlice::to_napi_value(env, array) }
+    }
+}
+
+fn check(status: sys::napi_status, what: &str) -> Result<()> {
+    if status == sys::Status::napi_ok {
+        Ok(())
+    } else {
+        Err(Error::new(Status::from(status), what.to_owned()))
+    }
+}

@@ -1,0 +1,115 @@
+//! What is attacked, how much, how long, and who else is there.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use lexopt::prelude::*;
+
+use super::{fairness::Bulk, kind::Kind, neighbour::Neighbour, tally::Tally};
+use crate::{arguments, target::Target};
+
+/// How long an attack that is watched lasts at least.
+const OBSERVED: Duration = Duration::from_secs(3);
+
+/// The command line of `peer attack`.
+pub(crate) struct Options {
+    pub(super) kind: Kind,
+    pub(super) plan: Plan,
+    pub(super) neighbour: Option<Arc<Neighbour>>,
+}
+
+/// What is attacked, how much and how long.
+pub(super) struct Plan {
+    pub(super) target: Target,
+    /// Connections at the same time.
+    pub(super) connections: usize,
+    /// Streams, packets or handshakes of one round, as the kind has it.
+    pub(super) count: usize,
+    /// The size of one part, as the kind has it.
+    pub(super) bytes: usize,
+    /// Between two bytes, packets or handshakes.
+    pub(super) interval: Duration,
+    /// How long the attacker waits for an answer, and how long it stays when it has fallen silent.
+    pub(super) hold: Duration,
+    /// Rounds follow each other until this time is over. Zero: one round.
+    pub(super) lasting: Duration,
+    /// The end, whatever happens.
+    pub(super) deadline: Duration,
+    pub(super) seed: u64,
+    /// The transfer of a fairness test, and of nothing else.
+    pub(super) bulk: Option<Bulk>,
+    pub(super) tally: Tally,
+}
+
+impl Options {
+    /// Reads the command line: the kind, the URL, and what differs from the kind's defaults.
+    pub(crate) fn parse(
+        parser: &mut lexopt::Parser,
+    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let kind = Kind::named(&parser.value()?.string()?)?;
+        let target: Target = parser.value()?.string()?.parse()?;
+        target.require_loopback()?;
+        let (mut plan, mut neighbour) = (Plan::of(kind, target), None);
+        let (mut count, mut lasting) = (None, None);
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("connections") => plan.connections = arguments::value(parser)?,
+                Long("count") => count = Some(arguments::value(parser)?),
+                Long("bytes") => plan.bytes = arguments::value(parser)?,
+                Long("interval-ms") => plan.interval = Duration::from_millis(arguments::value(parser)?),
+                Long("hold") => plan.hold = arguments::seconds(parser)?,
+                Long("lasting") => lasting = Some(arguments::seconds(parser)?),
+                Long("seconds") => plan.deadline = arguments::seconds(parser)?,
+                Long("seed") => plan.seed = arguments::value(parser)?,
+                Long("neighbour") => neighbour = Some(Neighbour::new(&plan.target)),
+                Long("download") => plan.bulk = Some(Bulk::Download(parser.value()?.string()?)),
+                Long("upload") => plan.bulk = Some(Bulk::Upload(parser.value()?.string()?)),
+                other => return Err(other.unexpected().into()),
+            }
+        }
+        if plan.bulk.is_some() != (kind == Kind::Fairness) {
+            return Err("fairness, and no other kind, needs --download PATH or --upload PATH".into());
+        }
+        if let Some(bulk) = &plan.bulk {
+            bulk.head(&plan.target)?;
+        }
+        if neighbour.is_some() {
+            plan.count = plan.count.min(kind.count_beside_a_neighbour());
+        }
+        plan.count = count.unwrap_or(plan.count);
+        let watched = neighbour.is_some() || kind == Kind::Fairness;
+        plan.lasting = lasting.unwrap_or(if watched { OBSERVED } else { Duration::ZERO });
+        Ok(Self {
+            kind,
+            plan,
+            neighbour,
+        })
+    }
+}
+
+impl Plan {
+    /// The kind's defaults.
+    fn of(kind: Kind, target: Target) -> Self {
+        let defaults = kind.defaults();
+        Self {
+            target,
+            connections: defaults.connections,
+            count: defaults.count,
+            bytes: defaults.bytes,
+            interval: defaults.interval,
+            hold: Duration::from_secs(3),
+            lasting: Duration::ZERO,
+            deadline: Duration::from_secs(60),
+            seed: 1,
+            bulk: None,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Waits until a round that follows the one begun at `round` may begin.
+    pub(super) async fn next_round(&self, kind: Kind, round: Instant) {
+        tokio::time::sleep_until((round + kind.round()).into()).await;
+    }
+}
