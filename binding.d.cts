@@ -144,6 +144,18 @@ export interface NativeServerHooks {
   exchange: (slot: number, generation: number, event: 'aborted' | 'drained', code: number | null) => void
   /** The answer that was given may not be sent, for this reason; the exchange awaits another. */
   refused: (slot: number, generation: number, reason: string) => void
+  /**
+   * Takes the raw QUIC datagrams of a turn; the numbers name the connection of each by slot and generation. The
+   * server does not read datagrams yet and refuses the option that asks for them: the place is made, nothing calls.
+   */
+  quicDatagram?: (count: number, payloads: Uint8Array[]) => void
+  /**
+   * Takes the HTTP datagrams of a turn (RFC 9297); the numbers name the exchange of each by slot and generation. As
+   * with `quicDatagram`, nothing calls yet.
+   */
+  h3Datagram?: (count: number, payloads: Uint8Array[]) => void
+  /** Hears of one WebTransport session, named by its exchange. As with `quicDatagram`, nothing calls yet. */
+  session?: (slot: number, generation: number, event: 'stream' | 'unidirectionalStream' | 'draining' | 'closed', code: number | null) => void
   /** Receives the numbers of a batch. 16,384 words, shared: read it before the hook returns. */
   inbox: Uint32Array
 }

@@ -14,9 +14,16 @@ const running = new Set();
 export const pinned =
   availableParallelism() > 1 && spawnSync('taskset', ['-c', '0', 'true'], { stdio: 'ignore' }).status === 0;
 
-function start(command, core) {
-  const [program, ...args] =
-    pinned && core !== undefined ? ['taskset', '-c', String(core), ...command] : command;
+/** What gives way to every other process that wants the same core, where `nice` exists. */
+const GIVING_WAY =
+  spawnSync('nice', ['-n', '19', 'true'], { stdio: 'ignore' }).status === 0 ? ['nice', '-n', '19'] : [];
+
+function start(command, { core, priority }) {
+  const prefix = [
+    ...(pinned && core !== undefined ? ['taskset', '-c', String(core)] : []),
+    ...(priority === 'low' ? GIVING_WAY : []),
+  ];
+  const [program, ...args] = [...prefix, ...command];
   // An open standard input is how the reference servers know that somebody still wants them.
   const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
   running.add(child);
@@ -63,7 +70,7 @@ export async function endAll() {
 
 /** Starts a server and waits until it has printed its port. */
 export async function startServer(command, { core }) {
-  const child = start(command, core);
+  const child = start(command, { core });
   const lines = createInterface({ input: child.stdout });
   const ready = new Promise((resolve, reject) => {
     lines.once('line', resolve);
@@ -78,13 +85,17 @@ export async function startServer(command, { core }) {
   }
 }
 
-/** Runs a program to its end and returns what it printed. */
-export async function once(command, { core, timeoutMs }) {
-  const child = start(command, core);
+/**
+ * Runs a program to its end and returns what it printed; `onOutput` is called when that grows. With priority "low" it runs
+ * only when nothing else wants its core.
+ */
+export async function once(command, { core, timeoutMs, priority = 'normal', onOutput }) {
+  const child = start(command, { core, priority });
   let output = '';
   child.stdout.setEncoding('utf8');
   child.stdout.on('data', (text) => {
     output += text;
+    onOutput?.();
   });
   const closed = new Promise((resolve) => child.stdout.once('close', resolve));
   try {

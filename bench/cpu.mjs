@@ -60,7 +60,16 @@ export function cpuSeconds(pid) {
 
 /** The most memory that was resident at any time, in MiB. */
 export function peakRssMiB(pid) {
-  const kibibytes = family(pid).map((one) => /VmHWM:\s+(\d+)/.exec(read(`/proc/${one}/status`) ?? '')?.[1]);
+  return mebibytes(pid, /VmHWM:\s+(\d+)/);
+}
+
+/** The memory that is resident now, in MiB. */
+export function rssMiB(pid) {
+  return mebibytes(pid, /VmRSS:\s+(\d+)/);
+}
+
+function mebibytes(pid, line) {
+  const kibibytes = family(pid).map((one) => line.exec(read(`/proc/${one}/status`) ?? '')?.[1]);
   if (kibibytes.every((value) => value === undefined)) return undefined;
   return kibibytes.reduce((sum, value) => sum + Number(value ?? 0), 0) / 1024;
 }

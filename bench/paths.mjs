@@ -6,8 +6,9 @@ import { fileURLToPath } from 'node:url';
 /** The top of the repository. */
 export const repository = fileURLToPath(new URL('..', import.meta.url));
 
-/** The load generator and reference servers, as cargo builds them. */
+/** The load generator and reference servers: what TRILANE_PEER names, or as cargo builds them. */
 export function peer() {
+  if (process.env.TRILANE_PEER) return process.env.TRILANE_PEER;
   const target = resolve(repository, process.env.CARGO_TARGET_DIR ?? 'target');
   return join(target, 'release', process.platform === 'win32' ? 'peer.exe' : 'peer');
 }

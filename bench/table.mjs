@@ -59,7 +59,8 @@ function row(one, result, yardstick) {
   ];
 }
 
-function markdown(rows) {
+/** A table in Markdown; the first row is its head. */
+export function markdown(rows) {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((cells) => cells[column].length)));
   const line = (cells) => `| ${cells.map((cell, column) => cell.padEnd(widths[column])).join(' | ')} |`;
   const rule = `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`;

@@ -1,5 +1,5 @@
 import type { NativeServer, NativeServerHooks } from '../binding.cjs';
-import { usageError } from './errors.js';
+import { H3Error, usageError } from './errors.js';
 import { Exchange } from './exchange.js';
 import { incomingBody } from './incoming-body.js';
 import { lazyRequest } from './lazy-request.js';
@@ -55,7 +55,7 @@ export class Dispatcher {
   readonly #inbox = new Uint32Array(INBOX_WORDS);
   readonly #handlers: Handlers;
   readonly #makeRequest: (exchange: Exchange) => H3Request;
-  /** Exchanges that outlive their turn, by slot: they may hear of their client. */
+  /** Exchanges that outlive their turn, by generation: they may hear of their client. */
   readonly #open = new Map<number, Exchange>();
   #native: NativeServer | null = null;
   #server: H3Server | null = null;
@@ -65,7 +65,7 @@ export class Dispatcher {
     this.#makeRequest = handlers.request === 'lazy' ? lazyRequest : ownRequest;
     this.hooks = {
       request: (count, text, bodies) => this.outbox.turn(() => this.#takeRequests(count, text, bodies)),
-      exchange: (slot, generation, event, code) => this.#hear(slot, generation, event, code),
+      exchange: (_slot, generation, event, code) => this.#hear(generation, event, code),
       refused: (slot, generation, reason) => this.#refused(slot, generation, reason),
       inbox: this.#inbox,
     };
@@ -140,7 +140,7 @@ export class Dispatcher {
       this.#respond(exchange, result);
       return;
     }
-    this.#open.set(exchange.slot, exchange);
+    this.#open.set(exchange.generation, exchange);
     result.then(
       (value) => this.#respond(exchange, value),
       (error: unknown) => this.#fail(exchange, error),
@@ -159,7 +159,7 @@ export class Dispatcher {
       this.#send(exchange, outgoing);
       return;
     }
-    this.#open.set(exchange.slot, exchange);
+    this.#open.set(exchange.generation, exchange);
     outgoing.then(
       (ready) => this.#send(exchange, ready),
       (error: unknown) => this.#fail(exchange, error),
@@ -180,7 +180,7 @@ export class Dispatcher {
       if (exchange.gone === null) this.outbox.add(exchange, { ...outgoing, body: null });
       return;
     }
-    this.#open.set(exchange.slot, exchange);
+    this.#open.set(exchange.generation, exchange);
     this.outbox.add(exchange, outgoing);
     // The head goes first: pieces of the body do not pass through the outbox.
     this.outbox.flush();
@@ -221,9 +221,9 @@ export class Dispatcher {
     this.#settle(exchange, result);
   }
 
-  #hear(slot: number, generation: number, event: 'aborted' | 'drained', code: number | null): void {
-    const exchange = this.#open.get(slot);
-    if (exchange?.generation !== generation) return;
+  #hear(generation: number, event: 'aborted' | 'drained', code: number | null): void {
+    const exchange = this.#open.get(generation);
+    if (exchange === undefined) return;
     if (event === 'drained') {
       exchange.drained();
       return;
@@ -234,12 +234,15 @@ export class Dispatcher {
 
   /** The native part found a field that may not be sent. */
   #refused(slot: number, generation: number, reason: string): void {
-    const exchange = new Exchange(slot, generation, '', '', '', null, null, null);
+    const refused = this.#open.get(generation);
+    refused?.supersede(new H3Error('ERR_H3_INTERNAL', 'the answer was refused'));
+    const { method = '', url = '' } = refused ?? {};
+    const exchange = new Exchange(slot, generation, method, url, '', null, null, null);
     this.#fail(exchange, usageError('ERR_H3_HEADER', reason));
   }
 
   #close(exchange: Exchange): void {
-    if (this.#open.get(exchange.slot) === exchange) this.#open.delete(exchange.slot);
+    if (this.#open.get(exchange.generation) === exchange) this.#open.delete(exchange.generation);
   }
 
   #log(exchange: Exchange, error: unknown): void {

@@ -107,12 +107,6 @@ export const ERROR_CODES = {
     doc: 'The body of a Request was read a second time.',
     hint: 'Read it once and keep the result, or read a clone().',
   },
-  ERR_H3_BODY_TOO_LARGE: {
-    kind: 'H3Error',
-    layer: 'body',
-    doc: 'A request body grew beyond `maxBodyBytes`.',
-    hint: 'Raise `maxBodyBytes`.',
-  },
   ERR_H3_ADDRESS_IN_USE: {
     kind: 'H3Error',
     layer: 'server',
@@ -143,35 +137,17 @@ export const ERROR_CODES = {
     doc: 'A certificate or private key cannot be used.',
     hint: 'Pass a PEM certificate chain and the unencrypted private key that belongs to it.',
   },
-  ERR_H3_TLS: {
-    kind: 'H3Error',
-    layer: 'tls',
-    doc: 'A TLS handshake failed.',
-    hint: 'Check certificate, trust and ALPN on both sides.',
-  },
   ERR_H3_CONNECTION_CLOSED: {
     kind: 'H3Error',
     layer: 'quic',
     doc: 'The connection was closed; `wireCode` is the code of the side that closed it.',
     hint: 'Nothing, if the closing was wanted; else see `remote` and `wireCode`.',
   },
-  ERR_H3_CONNECTION_TIMEOUT: {
-    kind: 'H3Error',
-    layer: 'quic',
-    doc: 'The peer was silent for longer than the idle timeout.',
-    hint: 'Raise `limits.idleTimeoutMs` if silence is normal.',
-  },
   ERR_H3_STREAM_RESET: {
     kind: 'H3Error',
     layer: 'http3',
     doc: 'One side reset the stream of a request before its end.',
     hint: 'Treat the exchange as aborted.',
-  },
-  ERR_H3_STREAM_STOPPED: {
-    kind: 'H3Error',
-    layer: 'http3',
-    doc: 'The peer asked us to stop sending on the stream of a request.',
-    hint: 'Stop producing the body.',
   },
   ERR_H3_PROTOCOL: {
     kind: 'H3Error',

@@ -62,7 +62,7 @@ export class Exchange implements IncomingParts {
     return Promise.resolve(new Headers());
   }
 
-  /** Why the client is gone, or null while it is there. */
+  /** Why nothing more can be sent, or null: the client is gone, or another answer has taken the place of this one. */
   get gone(): H3Error | null {
     return this.#gone;
   }
@@ -73,6 +73,13 @@ export class Exchange implements IncomingParts {
     this.#gone = goneError(wireCode);
     this.#controller?.abort(this.#gone);
     this.#onGone?.(this.#gone);
+    this.drained();
+  }
+
+  /** Its answer was refused before anything was sent: the producer of its body stops, another answer follows. */
+  supersede(reason: H3Error): void {
+    this.#gone = reason;
+    this.#onGone?.(reason);
     this.drained();
   }
 

@@ -70,13 +70,13 @@ export interface H3Limits {
   connectionReceiveWindowBytes?: number | undefined;
   /** Bytes of answers kept for one connection until they are acknowledged. Default 4 MiB. */
   sendWindowBytes?: number | undefined;
-  /** Requests per second that a client may abandon before its connection ends. Default 1,000. */
+  /** Requests a second that a client may open and give up before its connection ends; twice as many in one burst. Default 10,000. */
   maxAbandonedStreamsPerSecond?: number | undefined;
 }
 
 /** Who answers: what `reload()` can replace. */
 export interface H3Handlers<Patterns extends readonly string[] = readonly string[]> {
-  /** Default: none. */
+  /** Routes; the most specific one that matches answers, whatever the order. Default: none. */
   routes?: RouteDefinitions<Patterns> | undefined;
   /** Answers what no route matches. Default: 404. */
   fetch?(request: H3Request, server: H3Server): Response | Promise<Response>;
@@ -101,10 +101,11 @@ export interface H3ServeOptions<Patterns extends readonly string[] = readonly st
   request?: 'own' | 'lazy' | undefined;
   /** How bodies arrive where a route does not say. Default `"buffered"`. */
   mode?: BodyMode | undefined;
-  /** Default `console`. Nothing of it goes to clients. */
+  /** Gets what handlers throw; nothing of it goes to clients. Default `console`. */
   logger?: Logger | undefined;
   /** Bytes of one buffered request body; one more is answered 413. Default 1,048,576. */
   maxBodyBytes?: number | undefined;
+  /** Bounds against clients; each left out has its default. */
   limits?: H3Limits | undefined;
   /** Time that `stop()` gives requests under way, in milliseconds. Default 10,000. */
   drainTimeoutMs?: number | undefined;

@@ -140,8 +140,20 @@ async function readBuffer(
 /** `fields` if HTTP/3 can carry them. Those of a fetched response are first stripped as an intermediary must do it. */
 function checkedFields(fields: PackedFields, body: OutgoingBody, fetched: boolean): PackedFields {
   if (!RULED_NAME.test(fields) && !CONTROL_CHARACTER.test(fields)) return fields;
-  const kept = fetched ? forwardedFields(fields, body !== null) : fields;
+  const kept = fetched ? forwardedFields(fields, body !== null) : withoutChunked(fields);
   eachField(kept, (name, value) => checkField(name, value, body));
+  return kept;
+}
+
+/**
+ * Without `transfer-encoding: chunked`, which says of HTTP/1.1 what the frames of HTTP/3 say by themselves. Frameworks set
+ * it on streams.
+ */
+function withoutChunked(fields: PackedFields): PackedFields {
+  let kept: PackedFields = '';
+  eachField(fields, (name, value) => {
+    if (name !== 'transfer-encoding' || value.toLowerCase() !== 'chunked') kept = addField(kept, name, value);
+  });
   return kept;
 }
 

@@ -2,11 +2,12 @@
 // Fails if a committed generated file is not what the tools generate now. Run it right after `npm run build`.
 
 import { spawnSync } from 'node:child_process';
-import { npm, ROOT, runScript, StepError } from './steps.mjs';
+import { npm, ROOT, run, runScript, StepError } from './steps.mjs';
 
 const GENERATED = ['binding.cjs', 'binding.d.cts', 'index.d.ts', 'npm'];
 
 await runScript(async () => {
+  await run(process.execPath, ['scripts/generate-docs.mjs', '--check']);
   await npm(['run', '--silent', 'generate']);
   const changed = git('status', '--porcelain', '--', ...GENERATED);
   if (changed !== '') {

@@ -36,6 +36,11 @@ const CHECKS = [
     unless: () => spawnSync('go', ['version']).status !== 0 && 'Go is not installed',
     action: () => npm(['run', '--silent', 'lint:workflows']),
   },
+  {
+    title: 'documents',
+    unless: () => !existsSync(join(ROOT, 'index.js')) && 'the package is not built (npm run build)',
+    action: () => npm(['run', '--silent', 'check:docs']),
+  },
   { title: 'versions agree', action: () => run(process.execPath, ['scripts/versions.mjs']) },
   { title: 'file lengths', action: () => run(process.execPath, ['scripts/lengths.mjs']) },
   { title: 'lock files are complete', action: () => npm(['run', '--silent', 'lock', '--', '--check']) },

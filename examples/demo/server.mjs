@@ -5,7 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { createH3Server } from '../../index.ts';
+import { createH3Server } from 'trilane';
 
 const DEFAULT_PORT = 4433;
 const LOAD_GENERATOR = 'target/release/peer';
@@ -107,7 +107,7 @@ function stopOnSignals(running) {
     stopping = true;
     console.log(`\n${signal}: finishing what is under way (once more stops at once)`);
     await running.stop();
-    await running.close();
+    running.close();
     console.log('Stopped.');
   };
   process.on('SIGINT', stop);

@@ -110,7 +110,10 @@ pub(crate) async fn carry_out(commands: Weak<Commands>, table: Arc<ExchangeTable
 }
 
 fn answer(batch: &AnswerBatch, table: &Arc<ExchangeTable>, bridge: &Bridge) {
-    let mut text = Text { bytes: batch.text.clone(), at: 0 };
+    let mut text = Text {
+        bytes: batch.text.clone(),
+        at: 0,
+    };
     let mut shared = batch.shared.clone();
     for record in batch.words.chunks_exact(ANSWER_WORDS) {
         let &[slot, generation, status, kind, fields_units, body_length] = record else {

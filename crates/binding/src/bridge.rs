@@ -6,14 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use napi::Status;
-use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use trilane_core::router::{ParamSpan, RouteId};
 use trilane_core::{Exchange, ExchangeEvent, ExchangeId, Handler, Request, RequestBody};
 use trilane_http3::RequestHead;
 
-/// Wakes the JavaScript thread. Weak: it does not keep the process alive. At most one call is under way.
-pub(crate) type Wake = ThreadsafeFunction<(), (), (), Status, false, true>;
+/// Wakes the JavaScript thread; called from any thread, at most once until [`Bridge::take`].
+pub(crate) type Wake = dyn Fn() + Send + Sync;
 
 /// Words of one batch; the buffer shared with JavaScript has this length.
 pub(crate) const BATCH_WORDS: usize = 16 * 1024;
@@ -166,7 +164,7 @@ impl Bridge {
             }
             wake
         };
-        wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+        wake();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -320,3 +318,6 @@ impl RequestBatch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -96,7 +96,7 @@ pub(crate) fn configure(options: NativeServerOptions) -> Result<Configured> {
     let by_host = options
         .sni
         .iter()
-        .map(|entry| Ok((entry.host.clone(), load(&entry.identity)?)))
+        .map(|entry| Ok((entry.host.clone(), load_for(&entry.host, &entry.identity)?)))
         .collect::<Result<Vec<_>>>()?;
     let store = CertificateStore::new(identity, by_host).map_err(|e| error(ErrorCode::Certificate, e))?;
     let tls_options = TlsOptions {
@@ -136,6 +136,11 @@ fn mode(streaming: bool) -> BodyMode {
 
 fn load(identity: &NativeIdentity) -> Result<Identity> {
     Identity::from_pem_or_der(&identity.cert, &identity.key).map_err(|e| error(ErrorCode::Certificate, e))
+}
+
+fn load_for(host: &str, identity: &NativeIdentity) -> Result<Identity> {
+    Identity::from_pem_or_der(&identity.cert, &identity.key)
+        .map_err(|e| error(ErrorCode::Certificate, format!("sni[{host:?}]: {e}")))
 }
 
 fn development(hostname: Option<&str>) -> Result<Identity> {

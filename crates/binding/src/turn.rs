@@ -3,18 +3,24 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use napi::Env;
 use napi::bindgen_prelude::{FnArgs, FunctionRef, Uint32Array};
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use napi::{Env, Status};
 use napi_derive::napi;
 use trilane_core::ExchangeEvent;
 
-use crate::bridge::{BATCH_WORDS, Bridge, Happened, RequestBatch, Wake};
+use crate::bridge::{BATCH_WORDS, Bridge, Happened, RequestBatch};
 use crate::error::{Result, internal};
 use crate::values::{Copied, Latin1};
+
+/// Weak: it does not keep the process alive.
+type WakeFunction = ThreadsafeFunction<(), (), (), Status, false, true>;
 
 type RequestHook = FunctionRef<FnArgs<(u32, Latin1, Vec<Copied>)>, ()>;
 type EventHook = FunctionRef<FnArgs<(u32, u32, &'static str, Option<f64>)>, ()>;
 type RefusedHook = FunctionRef<FnArgs<(u32, u32, String)>, ()>;
+type DatagramHook = FunctionRef<FnArgs<(u32, Vec<Copied>)>, ()>;
+type SessionHook = FunctionRef<FnArgs<(u32, u32, &'static str, Option<f64>)>, ()>;
 
 /// Whom to call. Each runs on the JavaScript thread, at most once a turn for each batch; what it throws is an
 /// uncaught exception.
@@ -32,6 +38,19 @@ pub struct NativeServerHooks {
     /// The answer that was given may not be sent, for this reason; the exchange awaits another.
     #[napi(ts_type = "(slot: number, generation: number, reason: string) => void")]
     pub refused: RefusedHook,
+    /// Takes the raw QUIC datagrams of a turn; the numbers name the connection of each by slot and generation. The
+    /// server does not read datagrams yet and refuses the option that asks for them: the place is made, nothing calls.
+    #[napi(ts_type = "(count: number, payloads: Uint8Array[]) => void")]
+    pub quic_datagram: Option<DatagramHook>,
+    /// Takes the HTTP datagrams of a turn (RFC 9297); the numbers name the exchange of each by slot and generation. As
+    /// with `quicDatagram`, nothing calls yet.
+    #[napi(ts_type = "(count: number, payloads: Uint8Array[]) => void")]
+    pub h3_datagram: Option<DatagramHook>,
+    /// Hears of one WebTransport session, named by its exchange. As with `quicDatagram`, nothing calls yet.
+    #[napi(
+        ts_type = "(slot: number, generation: number, event: 'stream' | 'unidirectionalStream' | 'draining' | 'closed', code: number | null) => void"
+    )]
+    pub session: Option<SessionHook>,
     /// Receives the numbers of a batch. 16,384 words, shared: read it before the hook returns.
     pub inbox: Uint32Array,
 }
@@ -41,8 +60,12 @@ struct Turn {
     hooks: NativeServerHooks,
 }
 
-/// Makes the function that JavaScript is woken with.
-pub(crate) fn wake_function(env: &Env, bridge: Arc<Bridge>, hooks: NativeServerHooks) -> Result<Wake> {
+/// Makes the function that wakes JavaScript; it may be called from any thread.
+pub(crate) fn wake_function(
+    env: &Env,
+    bridge: Arc<Bridge>,
+    hooks: NativeServerHooks,
+) -> Result<impl Fn() + Send + Sync + use<>> {
     if hooks.inbox.len() < BATCH_WORDS {
         return Err(crate::error::error(
             crate::error::ErrorCode::Internal,
@@ -59,23 +82,30 @@ pub(crate) fn wake_function(env: &Env, bridge: Arc<Bridge>, hooks: NativeServerH
             Ok(())
         })
         .map_err(internal)?;
-    function
+    let wake: WakeFunction = function
         .build_threadsafe_function()
         .weak::<true>()
         .build()
-        .map_err(internal)
+        .map_err(internal)?;
+    // A closing environment refuses the call; it takes no more requests either.
+    Ok(move || {
+        let _ = wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+    })
 }
 
 impl Turn {
+    /// Delivers everything, even if a hook throws: what it throws is thrown on at the end.
     fn run(&mut self, env: &Env) -> napi::Result<()> {
         let waiting = self.bridge.take();
-        for happened in waiting.happened {
-            self.tell(env, happened)?;
-        }
+        let mut result = Ok(());
+        // Requests first: an event may be about one of them.
         for batch in waiting.requests {
-            self.deliver(env, batch)?;
+            result = result.and(self.deliver(env, batch));
         }
-        Ok(())
+        for happened in waiting.happened {
+            result = result.and(self.tell(env, happened));
+        }
+        result
     }
 
     fn deliver(&mut self, env: &Env, batch: RequestBatch) -> napi::Result<()> {

@@ -8,8 +8,10 @@ use bytes::Bytes;
 use trilane_http3::{Code, Scope};
 
 use crate::connection_state::ConnectionState;
-use crate::exchange::{ExchangeId, ExchangeTable, wire_code};
+use crate::exchange::ExchangeId;
+use crate::exchange_table::ExchangeTable;
 use crate::inbound::{ContentError, Receiver};
+use crate::wire::wire_code;
 
 /// The most that one read gathers: enough to make crossing the border cheap, little enough to keep memory flat.
 const GATHER_BYTES: usize = 256 * 1024;

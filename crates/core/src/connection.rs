@@ -16,7 +16,7 @@ use trilane_http3::{Code, Error, RequestHead, Settings};
 use crate::body::{BodyReader, RequestBody};
 use crate::budget::BodyBudget;
 use crate::connection_state::{ConnectionState, StreamWork};
-use crate::exchange::{Exchange, wire_code};
+use crate::exchange::Exchange;
 use crate::handler::Request;
 use crate::inbound::{Admission, Received, Receiver, Refusal};
 use crate::open_exchanges::OpenExchanges;
@@ -26,7 +26,7 @@ use crate::response::Method;
 use crate::server::ServerState;
 use crate::shutdown::{Drain, Phase};
 use crate::slow_request;
-use crate::wire::code;
+use crate::wire::{code, wire_code};
 
 /// Streams accepted, and slow streams served, before the other parts of the connection get their turn.
 const STREAMS_PER_TURN: usize = 64;
@@ -58,6 +58,7 @@ pub(crate) async fn run(quic: quinn::Connection, server: Arc<ServerState>) {
         task.state.register(cx.waker());
         let mut turn = Turn::default();
         task.adopt();
+        task.count_cancelled();
         task.poll_requests(cx, &quic, accept_bi.as_mut(), &mut turn);
         task.poll_peer_streams(cx, &quic, accept_uni.as_mut(), &mut turn);
         task.poll_streams(cx, &mut turn);
@@ -329,6 +330,13 @@ impl Task {
         };
         self.server.table.refuse(&self.state, method, send, refusal);
         let _ = receiver.recv().stop(wire_code(Code::H3_NO_ERROR));
+    }
+
+    /// Requests that were complete and then given up cost more than streams that never became one.
+    fn count_cancelled(&mut self) {
+        for _ in 0..self.state.take_cancelled() {
+            self.count_abandoned();
+        }
     }
 
     fn count_abandoned(&mut self) {

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use futures_util::task::AtomicWaker;
 use quinn::SendStream;
@@ -26,6 +26,8 @@ pub(crate) struct ConnectionState {
     /// The peer's SETTINGS, once they are here.
     pub(crate) peer_settings: Mutex<Option<Settings>>,
     pub(crate) goaway: Goaway,
+    /// Complete requests that the client gave up, not yet counted by the task.
+    cancelled: AtomicUsize,
     waker: AtomicWaker,
     adopted: Mutex<Vec<StreamWork>>,
     /// Answers written and finished, kept until the peer has acknowledged them: a graceful stop waits for them.
@@ -40,6 +42,7 @@ impl ConnectionState {
             peer_streams: Mutex::new(PeerStreams::new(Role::Server)),
             peer_settings: Mutex::default(),
             goaway: Goaway::new(),
+            cancelled: AtomicUsize::new(0),
             waker: AtomicWaker::new(),
             adopted: Mutex::default(),
             finished: Mutex::default(),
@@ -50,6 +53,17 @@ impl ConnectionState {
     pub(crate) fn adopt(&self, work: impl Future<Output = Outcome> + Send + 'static) {
         lock(&self.adopted).push(Box::pin(work));
         self.waker.wake();
+    }
+
+    /// Counts a request that the client gave up.
+    pub(crate) fn count_cancelled(&self) {
+        self.cancelled.fetch_add(1, Relaxed);
+        self.waker.wake();
+    }
+
+    /// Requests given up since the last call.
+    pub(crate) fn take_cancelled(&self) -> usize {
+        self.cancelled.swap(0, Relaxed)
     }
 
     /// Keeps a finished stream until it is acknowledged.

@@ -17,6 +17,7 @@ mod connection_state;
 mod connections;
 mod endpoint;
 mod exchange;
+mod exchange_table;
 mod handler;
 mod inbound;
 mod limits;
@@ -35,7 +36,8 @@ pub mod tls;
 mod wire;
 
 pub use body::{BodyError, BodyReader, RequestBody};
-pub use exchange::{Exchange, ExchangeError, ExchangeId, ExchangeTable, Notify};
+pub use exchange::{Exchange, ExchangeError, ExchangeId, Notify};
+pub use exchange_table::ExchangeTable;
 pub use handler::{ExchangeEvent, Handler, Request};
 pub use inbound::{BodyMode, Modes};
 pub use limits::Limits;

@@ -42,9 +42,9 @@ pub struct Limits {
     pub connection_receive_window: u32,
     /// Bytes of answers kept for one connection until they are acknowledged. Default 4 MiB.
     pub send_window: u64,
-    /// Streams that a peer may reset before HEADERS, or open and abandon, beyond those it lets finish, in one
-    /// burst; refilled at the same number a second. Above it the connection ends with H3_EXCESSIVE_LOAD
-    /// (RFC 9114 §10.5). Each costs about 2 µs. Default 10,000.
+    /// Streams a second that a peer may open and give up: reset before or after its request was complete, malformed, or
+    /// cut short; twice as many in one burst. Above it the connection ends with H3_EXCESSIVE_LOAD (RFC 9114 §10.5). One
+    /// given up before it is a request costs about 2 µs. Default 10,000.
     pub max_abandoned_streams_per_second: u32,
 }
 

@@ -9,7 +9,9 @@ use trilane_http3::Code;
 
 use crate::connection::Outcome;
 use crate::connection_state::{ConnectionState, StreamWork};
-use crate::exchange::{ExchangeId, ExchangeTable, wire_code};
+use crate::exchange::ExchangeId;
+use crate::exchange_table::ExchangeTable;
+use crate::wire::wire_code;
 
 /// Most exchanges are answered before the first sweep sees them and cost nothing here. What is older is watched:
 /// the client may stop reading. When the connection's task ends, in whatever way, all that is open is aborted.

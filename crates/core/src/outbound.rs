@@ -11,8 +11,10 @@ use futures_util::task::AtomicWaker;
 use quinn::{SendStream, StoppedError, VarInt, WriteError as WriteStreamError};
 use trilane_http3::Code;
 
-use crate::exchange::{ExchangeId, ExchangeTable, Notify, wire_code};
+use crate::exchange::{ExchangeId, Notify};
+use crate::exchange_table::ExchangeTable;
 use crate::sync::lock;
+use crate::wire::wire_code;
 
 /// Queued bytes at which a writer that does not wait is refused. A chunk is taken whole, so the queue holds at most
 /// this plus one chunk.

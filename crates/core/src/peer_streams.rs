@@ -16,8 +16,8 @@ use trilane_http3::{
 };
 
 use crate::connection_state::ConnectionState;
-use crate::exchange::wire_code;
 use crate::sync::lock;
+use crate::wire::wire_code;
 
 /// The longest prefix of a unidirectional stream: its type, and the session of a WebTransport stream.
 const MAX_PREFIX_BYTES: usize = 16;

@@ -13,13 +13,14 @@ use trilane_http3::Code;
 
 use crate::connections::Connections;
 use crate::endpoint;
-use crate::exchange::{ExchangeTable, wire_code};
+use crate::exchange_table::ExchangeTable;
 use crate::handler::Handler;
 use crate::inbound::{Gate, Modes};
 use crate::limits::Limits;
 use crate::router::Router;
 use crate::stats::{Counters, Stats};
 use crate::sync::lock;
+use crate::wire::wire_code;
 
 /// How long a closing endpoint may take to tell its peers, before its socket is closed all the same.
 const LAST_WORDS: Duration = Duration::from_secs(1);

@@ -33,7 +33,7 @@ mod well_formed;
 /// Between two connections of a repeated attack whose server ends them.
 const BEFORE_RECONNECT: std::time::Duration = std::time::Duration::from_millis(10);
 
-/// Runs the attack and prints one line when it begins and one when it is over.
+/// Runs the attack and prints one line when it is over; one that is watched also prints one when it begins.
 pub(crate) async fn run(options: Options) -> Outcome {
     let Options {
         kind,
@@ -75,7 +75,7 @@ pub(crate) async fn run(options: Options) -> Outcome {
 async fn attack(kind: Kind, plan: &Arc<Plan>, neighbour: Option<&Arc<Neighbour>>) -> Result<Value, Failure> {
     match (kind.scope(), &plan.bulk) {
         (_, Some(bulk)) => {
-            begins();
+            begins(plan);
             fairness::run(plan, bulk).await
         }
         (Scope::OneConnection, None) => on_one_connection(kind, plan, neighbour)
@@ -100,7 +100,7 @@ async fn on_one_connection(
             neighbour.attack_begins();
         }
         let begun = *first_round.get_or_insert_with(|| {
-            begins();
+            begins(plan);
             Instant::now()
         });
         let ended = rounds(kind, plan, &hostile, begun).await;
@@ -151,7 +151,7 @@ async fn rounds(kind: Kind, plan: &Arc<Plan>, hostile: &Hostile, begun: Instant)
 
 /// Rounds of a kind that makes its own connections, or needs none.
 async fn elsewhere(kind: Kind, plan: &Arc<Plan>) -> Result<(), Failure> {
-    begins();
+    begins(plan);
     let begun = Instant::now();
     loop {
         let round = Instant::now();
@@ -169,6 +169,8 @@ async fn elsewhere(kind: Kind, plan: &Arc<Plan>) -> Result<(), Failure> {
 }
 
 /// Tells who watches the server that from here on it is under attack.
-fn begins() {
-    output::line(&json!({ "begins": true }));
+fn begins(plan: &Plan) {
+    if plan.is_watched {
+        output::line(&json!({ "begins": true }));
+    }
 }

@@ -38,6 +38,8 @@ pub(super) struct Plan {
     /// The end, whatever happens.
     pub(super) deadline: Duration,
     pub(super) seed: u64,
+    /// Somebody measures the server meanwhile and wants to know when the attack begins.
+    pub(super) is_watched: bool,
     /// The transfer of a fairness test, and of nothing else.
     pub(super) bulk: Option<Bulk>,
     pub(super) tally: Tally,
@@ -79,8 +81,9 @@ impl Options {
             plan.count = plan.count.min(kind.count_beside_a_neighbour());
         }
         plan.count = count.unwrap_or(plan.count);
-        let watched = neighbour.is_some() || kind == Kind::Fairness;
-        plan.lasting = lasting.unwrap_or(if watched { OBSERVED } else { Duration::ZERO });
+        plan.is_watched = neighbour.is_some() || kind == Kind::Fairness;
+        let least = if plan.is_watched { OBSERVED } else { Duration::ZERO };
+        plan.lasting = lasting.unwrap_or(least);
         Ok(Self {
             kind,
             plan,
@@ -103,6 +106,7 @@ impl Plan {
             lasting: Duration::ZERO,
             deadline: Duration::from_secs(60),
             seed: 1,
+            is_watched: false,
             bulk: None,
             tally: Tally::default(),
         }

@@ -13,10 +13,16 @@ pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// As much of an answer as is looked at for its status.
 const LOOK_AT: usize = 64;
 
+const USER_AGENT: (&[u8], &[u8]) = (b"user-agent", b"peer");
+
 /// The HEADERS frame of a request without content.
 pub(super) fn head(method: &str, url: &http::Uri) -> Bytes {
     let mut bytes = BytesMut::new();
-    wire::frame(&mut bytes, wire::HEADERS, &wire::request(method, url, &[]));
+    wire::frame(
+        &mut bytes,
+        wire::HEADERS,
+        &wire::request(method, url, &[USER_AGENT]),
+    );
     bytes.freeze()
 }
 

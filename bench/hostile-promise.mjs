@@ -1,0 +1,55 @@
+// What the server promises under hostile input, in numbers, and whether it was kept.
+
+const MOST_GROWTH_MIB = 64;
+const MOST_LEFT_MIB = 16;
+const MOST_SLOWDOWN = 5;
+
+// Attacker, probes and server share few cores: a scheduler's turn or two is no fault of the server. Five times an idle p99 of
+// half a millisecond would be less than one such turn.
+const NOISE_MS = 10;
+
+const LONGEST_GAP_MS = 500;
+
+/** What is broken, in words; an empty list if nothing is. */
+export function broken(measured) {
+  const { attack, before, peak, after, elsewhere, alive } = measured;
+  return [
+    ...(alive ? [] : ['the server is gone or does not answer']),
+    ...(attack.error ? [`the attack failed: ${attack.error.kind} ${attack.error.reason ?? ''}`] : []),
+    ...(attack.classes ? starved(attack.classes) : memory(before, peak, after)),
+    ...(attack.classes
+      ? errors('other connection', elsewhere.attacked)
+      : slowed('other connection', elsewhere)),
+    ...(attack.neighbour?.attacked ? slowed('same connection', attack.neighbour) : []),
+  ];
+}
+
+function memory(before, peak, after) {
+  if (before === undefined) return [];
+  return [
+    ...(peak - before > MOST_GROWTH_MIB ? [`RSS grew by more than ${MOST_GROWTH_MIB} MiB`] : []),
+    ...(after - before > MOST_LEFT_MIB ? [`RSS stayed more than ${MOST_LEFT_MIB} MiB up`] : []),
+  ];
+}
+
+function slowed(where, { idle, attacked }) {
+  const most = Math.max(MOST_SLOWDOWN * (idle.p99_us / 1000), NOISE_MS);
+  const slow = attacked.p99_us / 1000 > most;
+  return [...errors(where, attacked), ...(slow ? [`${where}: p99 above ${most.toFixed(1)} ms`] : [])];
+}
+
+function errors(where, { requests, errors: failed, errors_by_kind: kinds, skipped }) {
+  return [
+    ...(requests === 0 ? [`${where}: nothing was answered`] : []),
+    ...(failed > 0 ? [`${where}: ${JSON.stringify(kinds)}`] : []),
+    ...(skipped > 0 ? [`${where}: ${skipped} requests not sent, too many were unanswered`] : []),
+  ];
+}
+
+/** Memory is not judged here: a hundred busy loops make as much garbage as the runtime's heap lets them. */
+function starved(classes) {
+  return Object.entries(classes).flatMap(([name, one]) => [
+    ...(one.longest_gap_ms > LONGEST_GAP_MS ? [`${name} stood still for ${one.longest_gap_ms} ms`] : []),
+    ...(one.errors > 0 ? [`${name}: ${JSON.stringify(one.errors_by_kind)}`] : []),
+  ]);
+}

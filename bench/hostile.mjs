@@ -1,0 +1,158 @@
+// The stress test: hostile input against a real server, and what its neighbours and its memory notice of it.
+//
+//   node bench/hostile.mjs                          every attack, on this Node
+//   node bench/hostile.mjs --runtime bun            node20, node22, node24, node26, bun or deno
+//   node bench/hostile.mjs --kinds trickle,fairness-upload
+//   node bench/hostile.mjs --quick                  every attack for 1 second instead of 3
+//   --no-build
+//
+// An attack is: start a server, warm it up, let it come to rest, probe it idle, then attack it while one neighbour asks every
+// 5 ms on a connection of its own and another on the attacked connection, and look again 5 seconds later. The server runs on
+// core 0, attackers and probes on core 1, where taskset exists. Exit code 1: a promise of hostile-promise.mjs is broken.
+import { setTimeout as pause } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+
+import { locate } from '../__test__/runtimes/locate.mjs';
+import { installPackages, setUp } from '../scripts/setup.mjs';
+import { endAll, once, startServer } from './child.mjs';
+import { rssMiB } from './cpu.mjs';
+import { broken } from './hostile-promise.mjs';
+import { hostileTable } from './hostile-table.mjs';
+import { existing, peer } from './paths.mjs';
+import { watchRss } from './rss-watch.mjs';
+
+/** The name here, and kind and flags of `peer attack`. */
+const ATTACKS = [
+  ...['huge-headers', 'many-fields', 'trickle', 'half-requests', 'garbage-streams'],
+  ...['open-reset', 'garbage-udp', 'connect-churn', 'vanish'],
+]
+  .map((kind) => ({ name: kind, kind, flags: ['--neighbour'] }))
+  .concat([
+    { name: 'fairness-download', kind: 'fairness', flags: ['--download', '/source'] },
+    { name: 'fairness-upload', kind: 'fairness', flags: ['--upload', '/sink'] },
+  ]);
+
+// Compilers and heaps have found their size after so many requests, paced so that no queue's garbage is the baseline.
+const WARMUP = { seconds: 2, rate: 2500 };
+const REST_MS = 2000;
+const IDLE_SECONDS = 2;
+const RECOVERY_MS = 5000;
+const ATTACK_AT_MOST_SECONDS = 30;
+const GRACE_MS = 20_000;
+
+const { values: options } = parseArgs({
+  options: {
+    runtime: { type: 'string', default: 'node' },
+    kinds: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+    'no-build': { type: 'boolean', default: false },
+  },
+});
+const seconds = options.quick ? 1 : 3;
+
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.once(signal, async () => {
+    await endAll();
+    process.exit(130);
+  });
+}
+
+/** Runs a subcommand of the peer; the last line it printed, as an object. */
+async function runPeer(args, how) {
+  const output = await once([peer(), ...args], { core: 1, ...how });
+  return JSON.parse(output.trim().split('\n').at(-1));
+}
+
+async function probe(url, length) {
+  return await runPeer(['probe', url, '--seconds', String(length)], { timeoutMs: length * 1000 + GRACE_MS });
+}
+
+async function warmUp(url) {
+  const { seconds: length, rate } = WARMUP;
+  const flags = ['--seconds', String(length), '--warmup', '0', '--rate', String(rate)];
+  const { requests } = await runPeer(['load', url, ...flags], { timeoutMs: length * 1000 + GRACE_MS });
+  if (requests < length * rate * 0.9) throw new Error(`the server answered only ${requests} requests`);
+  await pause(REST_MS);
+}
+
+/** The attack and, from its first moment on, a probe on another connection. */
+async function attackAndProbe(url, { kind, flags }) {
+  let probing;
+  const attacking = runPeer(
+    [
+      'attack',
+      kind,
+      url,
+      ...flags,
+      '--lasting',
+      String(seconds),
+      '--seconds',
+      String(ATTACK_AT_MOST_SECONDS),
+    ],
+    {
+      timeoutMs: ATTACK_AT_MOST_SECONDS * 1000 + GRACE_MS,
+      // An attacker on another machine would take no processor time from the neighbours.
+      priority: 'low',
+      onOutput() {
+        probing ??= probe(url, seconds);
+      },
+    },
+  );
+  const attack = await attacking;
+  return { attack, attacked: await probing };
+}
+
+async function answers(url) {
+  const { requests, errors } = await probe(url, 0.3);
+  return requests > 0 && errors === 0;
+}
+
+async function measure(command, one) {
+  const server = await startServer(command, { core: 0 });
+  try {
+    const url = `https://localhost:${server.port}/hello`;
+    await warmUp(url);
+    const idle = await probe(url, IDLE_SECONDS);
+    const before = rssMiB(server.pid);
+    const watch = watchRss(server.pid);
+    const { attack, attacked } = await attackAndProbe(url, one);
+    const peak = watch.stop();
+    await pause(RECOVERY_MS);
+    const after = rssMiB(server.pid);
+    const alive = await answers(url);
+    const measured = { name: one.name, attack, before, peak, after, elsewhere: { idle, attacked }, alive };
+    return { ...measured, broken: broken(measured) };
+  } finally {
+    await server.end();
+  }
+}
+
+function selected() {
+  if (options.kinds === undefined) return ATTACKS;
+  return options.kinds.split(',').map((name) => {
+    const found = ATTACKS.find((one) => one.name === name);
+    if (found) return found;
+    throw new RangeError(`no attack ${name}; there are ${ATTACKS.map((one) => one.name).join(', ')}`);
+  });
+}
+
+const attacks = selected();
+if (!options['no-build']) {
+  await setUp();
+  await installPackages('__test__/runtimes', []);
+}
+const runtime = locate(options.runtime);
+if (runtime.missing) throw new Error(runtime.missing);
+const command = [runtime.command, ...runtime.args, existing('bench', 'servers', 'hostile-target.mjs')];
+const results = [];
+try {
+  for (const one of attacks) {
+    const result = await measure(command, one);
+    results.push(result);
+    process.stderr.write(`${one.name}  ${result.broken.join('; ') || 'kept'}\n`);
+  }
+} finally {
+  await endAll();
+  if (results.length > 0) console.log(`${options.runtime} ${runtime.version}\n\n${hostileTable(results)}`);
+}
+process.exitCode = results.every((result) => result.broken.length === 0) ? 0 : 1;

@@ -1,0 +1,104 @@
+#!/usr/bin/env node
+// Writes the parts of the documents that say what the sources say: docs/errors.md, and tables between markers.
+//
+//   node scripts/generate-docs.mjs [--check]      --check writes nothing and fails if a document is out of date
+
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import ts from 'typescript';
+import { membersOf, row } from './doc-source.mjs';
+import { ROOT, runScript, StepError } from './steps.mjs';
+
+const ERRORS_SOURCE = 'lib/errors.ts';
+const ERRORS_PAGE = 'docs/errors.md';
+
+/** Tables in hand-written documents, by the name in their markers `<!-- begin NAME -->` and `<!-- end NAME -->`. */
+const TABLES = [
+  { file: 'README.md', name: 'options', make: optionsTable },
+  { file: 'README.md', name: 'server members', make: serverTable },
+  { file: 'SECURITY.md', name: 'limits', make: limitsTable },
+];
+
+const { values } = parseArgs({ options: { check: { type: 'boolean', default: false } } });
+
+await runScript(async () => {
+  const documents = new Map([[ERRORS_PAGE, await errorsPage()]]);
+  for (const { file, name, make } of TABLES) {
+    documents.set(file, withTable(documents.get(file) ?? read(file), file, name, make()));
+  }
+  const stale = [...documents].filter(([file, text]) => !existsSync(join(ROOT, file)) || read(file) !== text);
+  if (values.check && stale.length > 0) {
+    const files = stale.map(([file]) => file).join(', ');
+    throw new StepError(`out of date: ${files}. Run node scripts/generate-docs.mjs and commit the result.`);
+  }
+  for (const [file, text] of stale) {
+    writeFileSync(join(ROOT, file), text);
+    console.log(`wrote ${file}`);
+  }
+});
+
+async function errorsPage() {
+  const { ERROR_CODES } = await importSource(ERRORS_SOURCE);
+  const rows = Object.entries(ERROR_CODES).map(([code, { kind, layer, doc, hint }]) =>
+    row([`<a id="${code}"></a>\`${code}\``, `\`${kind}\``, layer, doc, hint]),
+  );
+  return `<!-- Generated from ${ERRORS_SOURCE} by scripts/generate-docs.mjs. -->
+
+# Errors
+
+Every error of this package has a \`code\` of this table. A mistake of the caller is a \`TypeError\` or a \`RangeError\`,
+thrown at once. What goes wrong while a server runs is an \`H3Error\`, with \`layer\` (below), \`remote\` (true if the peer
+caused it) and, if an error code was sent or received on the wire, \`wireCode\`. \`isH3Error(value)\` holds across copies of the
+package. Messages are for people and may change in any version; codes do not.
+
+The table is exported as \`ERROR_CODES\`, its keys as the type \`H3ErrorCode\`.
+
+| code | class | layer | what happened | what to do |
+| --- | --- | --- | --- | --- |
+${rows.join('\n')}
+`;
+}
+
+function optionsTable() {
+  const members = ['H3Handlers', 'H3ServeOptions'].flatMap((name) => membersOf('lib/options.ts', name));
+  const identity = membersOf('lib/identity.ts', 'IdentityOptions');
+  const rows = [...members, ...identity].map(({ name, type, doc }) => row([`\`${name}\``, type, doc]));
+  return ['| option | type | meaning |', '| --- | --- | --- |', ...rows].join('\n');
+}
+
+function serverTable() {
+  const rows = membersOf('lib/server.ts', 'H3Server').map(({ signature, doc }) => row([signature, doc]));
+  return ['| member | meaning |', '| --- | --- |', ...rows].join('\n');
+}
+
+function limitsTable() {
+  const rows = membersOf('lib/options.ts', 'H3Limits').map(({ name, doc }) => {
+    const [, meaning, standard] = /^(.*) Default (.+)\.$/.exec(doc) ?? [undefined, doc, 'none'];
+    return row([`\`limits.${name}\``, standard, meaning]);
+  });
+  return ['| option | default | bounds |', '| --- | --- | --- |', ...rows].join('\n');
+}
+
+/** Imports a TypeScript source that imports nothing itself: the generator needs no build. */
+async function importSource(path) {
+  const { outputText } = ts.transpileModule(read(path), {
+    compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 },
+  });
+  return import(`data:text/javascript;base64,${Buffer.from(outputText).toString('base64')}`);
+}
+
+function withTable(text, file, name, table) {
+  const begin = `<!-- begin ${name} -->`;
+  const end = `<!-- end ${name} -->`;
+  const [before, rest] = text.split(begin);
+  const after = rest?.split(end)[1];
+  if (after === undefined) {
+    throw new StepError(`${file} has no place for its table: write ${begin} and ${end} where it belongs.`);
+  }
+  return `${before}${begin}\n${table}\n${end}${after}`;
+}
+
+function read(file) {
+  return readFileSync(join(ROOT, file), 'utf8');
+}
