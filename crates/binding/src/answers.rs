@@ -1,7 +1,8 @@
 //! From JavaScript to the IO thread: the answers of a turn go over in one call and are written there.
 
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -55,6 +56,7 @@ pub(crate) enum Command {
 pub(crate) struct Commands {
     queue: Mutex<Vec<Command>>,
     waker: AtomicWaker,
+    closed: AtomicBool,
 }
 
 impl Commands {
@@ -68,22 +70,27 @@ impl Commands {
         }
     }
 
+    /// Nothing more will come: what was queued is carried out, then the task ends.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, SeqCst);
+        self.waker.wake();
+    }
+
     fn take(&self) -> Vec<Command> {
         std::mem::take(&mut *self.queue.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// Carries out commands until the server is dropped.
-pub(crate) async fn carry_out(commands: Weak<Commands>, table: Arc<ExchangeTable>, bridge: Arc<Bridge>) {
+/// Carries out commands until they are closed.
+pub(crate) async fn carry_out(commands: Arc<Commands>, table: Arc<ExchangeTable>, bridge: Arc<Bridge>) {
     loop {
         let taken = poll_fn(|cx| {
-            let Some(commands) = commands.upgrade() else {
-                return Poll::Ready(None);
-            };
             commands.waker.register(cx.waker());
+            let is_closed = commands.closed.load(SeqCst);
             match commands.take() {
-                taken if taken.is_empty() => Poll::Pending,
-                taken => Poll::Ready(Some(taken)),
+                taken if !taken.is_empty() => Poll::Ready(Some(taken)),
+                _ if is_closed => Poll::Ready(None),
+                _ => Poll::Pending,
             }
         })
         .await;

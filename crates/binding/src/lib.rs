@@ -12,6 +12,7 @@
 mod answers;
 mod body;
 mod bridge;
+mod environment;
 mod error;
 mod options;
 mod runtime;

@@ -1,6 +1,6 @@
 //! The server class that `lib/server.ts` wraps.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use trilane_http3::Code;
 use crate::answers::{ANSWER_WORDS, AnswerBatch, Command, Commands, carry_out};
 use crate::body::NativeBody;
 use crate::bridge::Bridge;
+use crate::environment;
 use crate::error::{ErrorCode, Result, error, internal};
 use crate::options::{NativeServerOptions, configure};
 use crate::runtime;
@@ -56,11 +57,18 @@ pub struct NativeServer {
     certificate_hash: [u8; 32],
 }
 
-struct Shared {
+/// What outlives the object: tasks hold it while they need it.
+pub(crate) struct Shared {
     server: Server,
     bridge: Arc<Bridge>,
-    /// Ends the server with its JavaScript environment; made at the first start.
-    guarded: Mutex<bool>,
+}
+
+impl Shared {
+    /// Ends with its environment: no port stays bound, and nobody calls a thread that is gone.
+    pub(crate) fn abandon(&self) {
+        self.bridge.set_wake(None);
+        drop(self.server.stop(Stop::Now));
+    }
 }
 
 #[napi]
@@ -75,15 +83,11 @@ impl NativeServer {
         let server = Server::new(configured.config, bridge.clone(), runtime.clone());
         let commands = Arc::new(Commands::default());
         runtime.spawn(carry_out(
-            Arc::downgrade(&commands),
+            commands.clone(),
             server.exchanges().clone(),
             bridge.clone(),
         ));
-        let shared = Arc::new(Shared {
-            server,
-            bridge,
-            guarded: Mutex::new(false),
-        });
+        let shared = Arc::new(Shared { server, bridge });
         Ok(Self {
             shared,
             commands,
@@ -96,7 +100,7 @@ impl NativeServer {
     /// Binds the port and begins to serve; requests come to the hooks.
     #[napi]
     pub fn start(&self, env: Env, hooks: NativeServerHooks) -> Result<NativeAddress> {
-        self.guard(&env)?;
+        environment::add(&env, &self.shared)?;
         let wake = wake_function(&env, self.shared.bridge.clone(), hooks)?;
         let address = self.shared.server.start().map_err(bind_error)?;
         self.shared.bridge.set_wake(Some(Arc::new(wake)));
@@ -123,10 +127,18 @@ impl NativeServer {
         .map_err(internal)
     }
 
-    /// Drops every connection now, without waiting for anything.
+    /// Drops every connection now, without waiting for anything; once that is done, nothing of JavaScript is held.
     #[napi]
     pub fn close(&self) {
-        drop(self.shared.server.stop(Stop::Now));
+        let shared = self.shared.clone();
+        let stopped = shared.server.stop(Stop::Now);
+        // Without a runtime the process is ending, and all of it goes.
+        if let Ok(runtime) = runtime::handle() {
+            runtime.spawn(async move {
+                stopped.await;
+                shared.bridge.set_wake(None);
+            });
+        }
     }
 
     /// Whether the port is bound.
@@ -239,23 +251,9 @@ impl NativeServer {
     }
 }
 
-impl NativeServer {
-    /// Has the server end with its environment: a worker that is terminated leaves no port bound and no call to a
-    /// thread that is gone.
-    fn guard(&self, env: &Env) -> Result<()> {
-        let mut guarded = self.shared.guarded.lock().unwrap_or_else(PoisonError::into_inner);
-        if !*guarded {
-            let shared = Arc::downgrade(&self.shared);
-            env.add_env_cleanup_hook(shared, |shared| {
-                if let Some(shared) = shared.upgrade() {
-                    shared.bridge.set_wake(None);
-                    drop(shared.server.stop(Stop::Now));
-                }
-            })
-            .map_err(internal)?;
-            *guarded = true;
-        }
-        Ok(())
+impl Drop for NativeServer {
+    fn drop(&mut self) {
+        self.commands.close();
     }
 }
 
