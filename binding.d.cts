@@ -44,7 +44,7 @@ export declare class NativeServer {
   start(hooks: NativeServerHooks): NativeAddress
   /** Stops: gracefully within `graceMs`, or at once without it. Resolves when the port is free again. */
   stop(graceMs?: number | undefined | null): Promise<void>
-  /** Drops every connection now, without waiting for anything. */
+  /** Drops every connection now, without waiting for anything; once that is done, nothing of JavaScript is held. */
   close(): void
   /** Whether the port is bound. */
   get running(): boolean

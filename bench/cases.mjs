@@ -27,16 +27,28 @@ function reference(name, title) {
   return { name, title, tls: 'rustls + ring', command: [peer(), name] };
 }
 
+/** Whose Request and whose Response. */
+const KINDS = [
+  { kind: 'own', title: "the runtime's Request and Response", request: 'own', response: 'own' },
+  { kind: 'response', title: "lazy Request, the runtime's Response", request: 'lazy', response: 'own' },
+  { kind: 'lazy', title: 'lazy Request and Response', request: 'lazy', response: 'lazy' },
+];
+
 function trilane(name) {
   const found = locate(name);
   const missing =
     found.missing ?? (existing('index.js') ? undefined : 'the package is not built: npm run build');
-  return ['own', 'lazy'].map((request) => ({
-    name: `${name}-${request}`,
-    title: `trilane on ${label(name, found)}, ${request === 'own' ? "the runtime's" : 'lazy'} Request and Response`,
+  return KINDS.map(({ kind, title, request, response }) => ({
+    name: `${name}-${kind}`,
+    title: `trilane on ${label(name, found)}, ${title}`,
     tls: 'rustls + ring',
     missing,
-    command: [found.command, ...(found.args ?? []), serverScript('trilane.mjs'), '--request', request],
+    command: [
+      found.command,
+      ...(found.args ?? []),
+      serverScript('trilane.mjs'),
+      ...['--request', request, '--response', response],
+    ],
   }));
 }
 

@@ -21,6 +21,9 @@ pub(crate) struct OpenExchanges {
     young: Vec<ExchangeId>,
     old: Vec<ExchangeId>,
     watched: Vec<ExchangeId>,
+    /// Sent since the last sweep but one: most are acknowledged before anybody asks, and asking early costs a
+    /// registration in quinn each (1.5 % of the IO thread's time).
+    fresh: Vec<SendStream>,
     unacknowledged: Vec<SendStream>,
 }
 
@@ -32,6 +35,7 @@ impl OpenExchanges {
             young: vec![],
             old: vec![],
             watched: vec![],
+            fresh: vec![],
             unacknowledged: vec![],
         }
     }
@@ -42,7 +46,7 @@ impl OpenExchanges {
 
     /// Whether there is nothing to sweep.
     pub(crate) fn is_empty(&self) -> bool {
-        !self.has_open() && self.unacknowledged.is_empty()
+        !self.has_open() && self.unacknowledged() == 0
     }
 
     /// Whether some exchange may still be open; exact after the next sweep.
@@ -50,9 +54,9 @@ impl OpenExchanges {
         !(self.young.is_empty() && self.old.is_empty() && self.watched.is_empty())
     }
 
-    /// Answers sent whole that the last sweep found unacknowledged.
+    /// Answers sent whole that may not be acknowledged yet.
     pub(crate) fn unacknowledged(&self) -> usize {
-        self.unacknowledged.len()
+        self.fresh.len() + self.unacknowledged.len()
     }
 
     /// Watches what has been open since the last sweep, forgets what is over, lets go of acknowledged streams.
@@ -76,8 +80,9 @@ impl OpenExchanges {
             }
         }
         std::mem::swap(&mut self.young, &mut self.old);
-        self.unacknowledged.append(&mut self.connection.take_finished());
         self.unacknowledged.retain(is_unacknowledged);
+        self.unacknowledged.append(&mut self.fresh);
+        self.fresh = self.connection.take_finished();
     }
 }
 

@@ -74,9 +74,9 @@ pub(super) async fn run(plan: &Arc<Plan>, bulk: &Bulk) -> Result<Value, Failure>
     // It is cut off, but only after the others: they had it as a neighbour to the last.
     moving.abort();
     let report = json!({
-        "bulk": transfer.report(),
-        "requests": requests.report(),
-        "trickle": trickle.report(),
+        "bulk": transfer.report(stage.end),
+        "requests": requests.report(stage.end),
+        "trickle": trickle.report(stage.end),
     });
     hostile.close().await;
     Ok(report)
@@ -103,21 +103,22 @@ impl Stage {
         }
     }
 
-    /// The latency is that from the last byte of the header block.
+    /// The latency is that from the last byte of the header block; every byte that QUIC takes is progress.
     async fn trickle(self: Arc<Self>, progress: Arc<Progress>) {
         let padding = vec![b'p'; self.plan.bytes];
         let section = wire::request("GET", &self.plan.target.url, &[(b"x", &padding)]);
         let mut request = BytesMut::new();
         wire::frame(&mut request, wire::HEADERS, &section);
         while self.goes_on() {
-            note(&progress, self.trickle_once(&request).await).await;
+            note(&progress, self.trickle_once(&progress, &request).await).await;
         }
     }
 
-    async fn trickle_once(&self, request: &[u8]) -> Result<Duration, Failure> {
+    async fn trickle_once(&self, progress: &Progress, request: &[u8]) -> Result<Duration, Failure> {
         let (mut send, mut receive) = self.quic.open_bi().await?;
         for byte in request.chunks(1) {
             send.write_all(byte).await?;
+            progress.moved(byte.len());
             tokio::time::sleep(self.plan.interval).await;
         }
         let _ = send.finish();

@@ -58,11 +58,13 @@ impl Progress {
         self.change(|state| state.tally.failed(failure.label()));
     }
 
-    /// Counts, latencies, bytes per second, and the longest time without progress, that up to now included.
-    pub(super) fn report(&self) -> Value {
+    /// Counts, latencies, bytes per second, and the longest time without progress, that up to `end` included: after it users
+    /// only finish what they have begun.
+    pub(super) fn report(&self, end: Instant) -> Value {
         self.change(|state| {
-            state.end_gap();
-            let seconds = self.begun.elapsed().as_secs_f64();
+            let last_gap = end.saturating_duration_since(state.last);
+            let longest_gap = state.longest_gap.max(last_gap);
+            let seconds = state.last.max(end).duration_since(self.begun).as_secs_f64();
             json!({
                 "completed": state.tally.latency.count(),
                 "errors": state.tally.errors_total(),
@@ -71,7 +73,7 @@ impl Progress {
                 "p99_us": state.tally.latency.quantile(0.99),
                 "max_us": state.tally.latency.max(),
                 "bytes_per_s": (state.bytes as f64 / seconds).round(),
-                "longest_gap_ms": state.longest_gap.as_millis() as u64,
+                "longest_gap_ms": longest_gap.as_millis() as u64,
             })
         })
     }
@@ -98,10 +100,19 @@ mod tests {
         let progress = Progress::new();
         std::thread::sleep(Duration::from_millis(30));
         progress.failed(&Failure::new("deadline", ""));
-        let report = progress.report();
+        let report = progress.report(Instant::now());
         assert!(report["longest_gap_ms"].as_u64().unwrap() >= 30, "{report}");
         assert_eq!(report["errors"], 1);
         assert_eq!(report["completed"], 0);
+    }
+
+    #[test]
+    fn what_comes_after_the_end_is_no_gap() {
+        let progress = Progress::new();
+        let end = Instant::now();
+        std::thread::sleep(Duration::from_millis(30));
+        let report = progress.report(end);
+        assert!(report["longest_gap_ms"].as_u64().unwrap() < 30, "{report}");
     }
 
     #[test]
@@ -111,9 +122,9 @@ mod tests {
             std::thread::sleep(Duration::from_millis(10));
             progress.moved(1000);
         }
-        let report = progress.report();
+        let report = progress.report(Instant::now());
         let gap = report["longest_gap_ms"].as_u64().unwrap();
-        assert!((10..60).contains(&gap), "{report}");
+        assert!((10..200).contains(&gap), "{report}");
         assert!(report["bytes_per_s"].as_f64().unwrap() > 0.0);
     }
 }
