@@ -1,0 +1,76 @@
+// Clients that nobody here wrote, from npm. Those of other languages: `npm run interop`.
+
+import { spawn } from 'node:child_process';
+import process from 'node:process';
+import { fileURLToPath } from 'node:url';
+import test from 'ava';
+import { locate } from './harness/spec-run.js';
+import type { CheckReport } from './interop/checks.js';
+import { startInteropServer } from './interop/server.js';
+
+const CLIENTS = [
+  { name: "Bun's fetch (lsquic)", runtime: 'bun', script: 'bun-client.js' },
+  { name: '@currentspace/http3 (quiche)', runtime: 'node26', script: 'quiche-client.js' },
+];
+const CHECKS = 7;
+const CLIENT_MS = 60_000;
+
+for (const { name, runtime, script } of CLIENTS) {
+  test.serial(name, async (t) => {
+    t.timeout(2 * CLIENT_MS);
+    const found = locate(runtime);
+    if ('missing' in found) {
+      t.log(`skipped: ${found.missing}`);
+      if (process.env['CI'] && process.platform === 'linux' && process.arch === 'x64') t.fail(found.missing);
+      else t.pass();
+      return;
+    }
+    const server = startInteropServer();
+    try {
+      const path = fileURLToPath(new URL(`interop/${script}`, import.meta.url));
+      const { reports, noise } = await runClient(found.command, [...found.args, path, server.url.href]);
+      for (const { check, ok, error } of reports) {
+        if (ok) t.pass(check);
+        else t.log(`✘ ${check}: ${error}`);
+      }
+      t.deepEqual(
+        reports.filter(({ ok }) => !ok).map(({ check }) => check),
+        [],
+      );
+      t.is(reports.length, CHECKS, noise);
+    } finally {
+      await server.stop(true);
+      server.close();
+    }
+  });
+}
+
+/** Runs a client to its end; one that does not end in time is killed, and what it printed until then counts. */
+async function runClient(
+  command: string,
+  args: readonly string[],
+): Promise<{ reports: CheckReport[]; noise: string }> {
+  const child = spawn(command, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: CLIENT_MS,
+    killSignal: 'SIGKILL',
+  });
+  let printed = '';
+  let noise = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    printed += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    noise += text;
+  });
+  await new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', resolve);
+  });
+  const reports: CheckReport[] = [];
+  for (const line of printed.split('\n')) {
+    if (line.startsWith('{"check":')) reports.push(JSON.parse(line) as CheckReport);
+    else noise += line;
+  }
+  return { reports, noise };
+}

@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import process from 'node:process';
+import { soon } from '../harness/deadline.js';
+
+/** What a foreign client got. */
+export interface ForeignAnswer {
+  readonly status: number;
+  header(name: string): string | null;
+  readonly body: Uint8Array;
+}
+
+/** A client that nobody of this project wrote. */
+export type ForeignClient = (method: string, path: string, body?: Uint8Array) => Promise<ForeignAnswer>;
+
+/** What a check came to: a line that every client of `interop/` prints for each of its checks. */
+export interface CheckReport {
+  readonly check: string;
+  readonly ok: boolean;
+  readonly ms: number;
+  readonly error?: string;
+}
+
+const MANY = 100;
+const CHECK_MS = 20_000;
+
+/** SHA-256 of `length` bytes of which that at offset n is n mod 251. */
+export function patternSha256(length: number): string {
+  return sha256(Uint8Array.from({ length }, (_, at) => at % 251));
+}
+
+const CHECKS: Readonly<Record<string, (request: ForeignClient) => Promise<void>>> = {
+  async GET(request) {
+    const answer = await request('GET', '/hello');
+    assert.equal(answer.status, 200);
+    assert.equal(text(answer), 'hello');
+    assert.match(answer.header('content-type') ?? '', /^text\/plain/);
+  },
+
+  async 'POST of 100 KB'(request) {
+    const body = Uint8Array.from({ length: 100_000 }, (_, at) => (at * 7) & 0xff);
+    const answer = await request('POST', '/echo', body);
+    assert.equal(answer.status, 200);
+    assert.equal(sha256(answer.body), sha256(body));
+  },
+
+  async 'download of 1 MiB'(request) {
+    const answer = await request('GET', '/download');
+    assert.equal(answer.body.byteLength, 1 << 20);
+    assert.equal(sha256(answer.body), patternSha256(1 << 20));
+  },
+
+  async HEAD(request) {
+    const answer = await request('HEAD', '/hello');
+    assert.equal(answer.status, 200);
+    assert.equal(answer.header('content-length'), '5');
+    assert.equal(answer.body.byteLength, 0);
+  },
+
+  async '404'(request) {
+    assert.equal((await request('GET', '/nowhere')).status, 404);
+  },
+
+  async [`${MANY} requests at once`](request) {
+    const answers = await Promise.all(Array.from({ length: MANY }, (_, n) => request('GET', `/number/${n}`)));
+    for (const [n, answer] of answers.entries()) assert.equal(text(answer), `${n}`);
+  },
+
+  async 'streamed answer'(request) {
+    assert.equal(
+      text(await request('GET', '/stream')),
+      Array.from({ length: 20 }, (_, n) => `${n}\n`).join(''),
+    );
+  },
+};
+
+/** Runs every check and prints a line for each. */
+export async function runChecks(client: ForeignClient): Promise<void> {
+  for (const [check, run] of Object.entries(CHECKS)) {
+    const started = performance.now();
+    let error: string | undefined;
+    try {
+      await soon(check, run(client), CHECK_MS);
+    } catch (thrown) {
+      error = String(thrown);
+    }
+    const ms = Math.round(performance.now() - started);
+    const report: CheckReport = {
+      check,
+      ok: error === undefined,
+      ms,
+      ...(error === undefined ? {} : { error }),
+    };
+    process.stdout.write(`${JSON.stringify(report)}\n`);
+  }
+}
+
+function text(answer: ForeignAnswer): string {
+  return new TextDecoder().decode(answer.body);
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}

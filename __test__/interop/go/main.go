@@ -1,0 +1,180 @@
+// quic-go: `go run . <url>` runs the checks of checks.ts.
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/quic-go/quic-go/http3"
+)
+
+const (
+	many      = 100
+	checkTime = 20 * time.Second
+)
+
+type answer struct {
+	status  int
+	headers http.Header
+	body    []byte
+}
+
+// client sends requests to one server and reads whole answers.
+type client struct {
+	base string
+	http *http.Client
+}
+
+func (c *client) request(ctx context.Context, method, path string, body []byte) (answer, error) {
+	request, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.base, "/")+path, bytes.NewReader(body))
+	if err != nil {
+		return answer{}, err
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return answer{}, err
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	return answer{response.StatusCode, response.Header, content}, err
+}
+
+type check struct {
+	name string
+	run  func(context.Context, *client) error
+}
+
+var checks = []check{
+	{"GET", get},
+	{"POST of 100 KB", post},
+	{"download of 1 MiB", download},
+	{"HEAD", head},
+	{"404", notFound},
+	{fmt.Sprintf("%d requests at once", many), requestsAtOnce},
+	{"streamed answer", streamed},
+}
+
+func get(ctx context.Context, c *client) error {
+	got, err := c.request(ctx, "GET", "/hello", nil)
+	if err != nil {
+		return err
+	}
+	typed := strings.HasPrefix(got.headers.Get("content-type"), "text/plain")
+	return errors.Join(expect("status", got.status, 200), expect("body", string(got.body), "hello"), expect("typed", typed, true))
+}
+
+func post(ctx context.Context, c *client) error {
+	body := make([]byte, 100_000)
+	for at := range body {
+		body[at] = byte(at * 7)
+	}
+	got, err := c.request(ctx, "POST", "/echo", body)
+	if err != nil {
+		return err
+	}
+	return errors.Join(expect("status", got.status, 200), expect("hash", sha256.Sum256(got.body), sha256.Sum256(body)))
+}
+
+func download(ctx context.Context, c *client) error {
+	expected := make([]byte, 1<<20)
+	for at := range expected {
+		expected[at] = byte(at % 251)
+	}
+	got, err := c.request(ctx, "GET", "/download", nil)
+	if err != nil {
+		return err
+	}
+	return expect("hash", sha256.Sum256(got.body), sha256.Sum256(expected))
+}
+
+func head(ctx context.Context, c *client) error {
+	got, err := c.request(ctx, "HEAD", "/hello", nil)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		expect("status", got.status, 200),
+		expect("content-length", got.headers.Get("content-length"), "5"),
+		expect("length", len(got.body), 0),
+	)
+}
+
+func notFound(ctx context.Context, c *client) error {
+	got, err := c.request(ctx, "GET", "/nowhere", nil)
+	if err != nil {
+		return err
+	}
+	return expect("status", got.status, 404)
+}
+
+func requestsAtOnce(ctx context.Context, c *client) error {
+	results := make(chan error, many)
+	for n := range many {
+		go func() {
+			got, err := c.request(ctx, "GET", fmt.Sprintf("/number/%d", n), nil)
+			if err == nil {
+				err = expect("body", string(got.body), fmt.Sprint(n))
+			}
+			results <- err
+		}()
+	}
+	var all error
+	for range many {
+		all = errors.Join(all, <-results)
+	}
+	return all
+}
+
+func streamed(ctx context.Context, c *client) error {
+	var expected strings.Builder
+	for n := range 20 {
+		fmt.Fprintf(&expected, "%d\n", n)
+	}
+	got, err := c.request(ctx, "GET", "/stream", nil)
+	if err != nil {
+		return err
+	}
+	return expect("body", string(got.body), expected.String())
+}
+
+func expect[T comparable](what string, actual, expected T) error {
+	if actual == expected {
+		return nil
+	}
+	return fmt.Errorf("%s is %v, expected %v", what, actual, expected)
+}
+
+// report is a line of output.
+type report struct {
+	Check string `json:"check"`
+	OK    bool   `json:"ok"`
+	Ms    int64  `json:"ms"`
+	Error string `json:"error,omitempty"`
+}
+
+func main() {
+	transport := &http3.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	defer transport.Close()
+	c := &client{base: os.Args[1], http: &http.Client{Transport: transport}}
+	for _, check := range checks {
+		ctx, cancel := context.WithTimeout(context.Background(), checkTime)
+		started := time.Now()
+		err := check.run(ctx, c)
+		cancel()
+		line := report{Check: check.name, OK: err == nil, Ms: time.Since(started).Milliseconds()}
+		if err != nil {
+			line.Error = err.Error()
+		}
+		json.NewEncoder(os.Stdout).Encode(line)
+	}
+}

@@ -1,0 +1,50 @@
+// The same facts on every runtime: each file of specs/ runs in a process of its own on each of them.
+
+import { readdirSync } from 'node:fs';
+import process from 'node:process';
+import test from 'ava';
+import { locate, RUNTIME_NAMES, runSpecFile } from './harness/spec-run.js';
+import { Turnstile } from './harness/turnstile.js';
+
+/** The longest first, so that none of them runs alone at the end. */
+const LONG = ['hostile', 'streams', 'responses', 'process', 'lifecycle', 'hammer'];
+const FILES = [...LONG, ...specFiles().filter((file) => !LONG.includes(file))];
+
+/** Processes at the same time: more would measure the machine, not the package. */
+const turnstile = new Turnstile(2);
+
+for (const file of FILES) {
+  for (const name of RUNTIME_NAMES) {
+    test(`${name} › ${file}`, async (t) => {
+      t.timeout(600_000);
+      const runtime = locate(name);
+      if ('missing' in runtime) {
+        t.log(`skipped: ${runtime.missing}`);
+        if (mustBeHere()) t.fail(runtime.missing);
+        else t.pass();
+        return;
+      }
+      const { specs, faults } = await turnstile.pass(() => runSpecFile(runtime, file));
+      for (const { ok, name: fact, ms, error } of specs) {
+        if (ok) t.pass(fact);
+        else t.log(`✘ ${fact} (${ms} ms)\n${error}`);
+      }
+      for (const fault of faults) t.log(`✘ the process ${fault}`);
+      const failed = specs.filter(({ ok }) => !ok).map(({ name: fact }) => fact);
+      t.deepEqual([...failed, ...faults], [], `${runtime.version}: ${specs.length} specs`);
+    });
+  }
+}
+
+/** The names of all files in specs/; `spec.ts` has none. */
+function specFiles(): string[] {
+  return readdirSync(new URL('specs/', import.meta.url))
+    .filter((file) => file.endsWith('.ts') && file !== 'spec.ts')
+    .map((file) => file.replace(/\.ts$/, ''))
+    .sort();
+}
+
+/** npm has every runtime for this platform, so that none may be missing where the results count. */
+function mustBeHere(): boolean {
+  return Boolean(process.env['CI']) && process.platform === 'linux' && process.arch === 'x64';
+}

@@ -1,0 +1,160 @@
+import assert from 'node:assert/strict';
+import process from 'node:process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { H3Limits, H3Request } from '../../index.js';
+import { until } from '../harness/deadline.js';
+import { runPeer } from '../harness/peer.js';
+import { collectGarbage } from '../harness/runtime.js';
+import { type Stage, withServer } from '../harness/stage.js';
+import type { Spec } from './spec.js';
+
+/** `H3_STRESS=1` runs the attacks at the peer's full size and holds the memory to strict bounds. */
+const STRESS = process.env['H3_STRESS'] === '1';
+
+/** RFC 9114 §8.1. */
+const H3_EXCESSIVE_LOAD = 0x107;
+
+const MIB = 1024 * 1024;
+/** What an attack may cost in resident memory: heaps grow by themselves while a neighbour is served. */
+const GROWTH_BYTES = (STRESS ? 64 : 128) * MIB;
+/** What may be left of it after a rest. */
+const LEFT_BYTES = 16 * MIB;
+const REST_MS = 5_000;
+
+/** An attack of the peer: how much of it in the short form, and what may become of its parts. */
+interface Attack {
+  readonly kind: string;
+  readonly name: string;
+  readonly short: Readonly<Record<string, number>>;
+  readonly outcomes: RegExp;
+  readonly limits?: H3Limits;
+}
+
+const ATTACKS: readonly Attack[] = [
+  {
+    kind: 'huge-headers',
+    name: 'a HEADERS frame of many megabytes',
+    short: { bytes: 8 * MIB },
+    outcomes: /^(answered:431|(writing )?(closed|reset|stopped):0x10[07])$/,
+  },
+  {
+    kind: 'many-fields',
+    name: 'a request with too many fields',
+    short: { count: 20, bytes: 20_000 },
+    outcomes: /^(answered:431|(writing )?(closed|reset|stopped):0x10[07])$/,
+  },
+  {
+    kind: 'trickle',
+    name: 'header blocks that arrive byte by byte',
+    short: { count: 50, 'interval-ms': 5 },
+    outcomes: /^(answered:(200|408)|writing stopped:0x100)$/,
+  },
+  {
+    kind: 'half-requests',
+    name: 'header blocks that stop half-way',
+    short: { count: 300, hold: 1 },
+    outcomes: /^(answered:408|no_credit|silence)$/,
+    limits: { headerTimeoutMs: 500 },
+  },
+  {
+    kind: 'garbage-streams',
+    name: 'random bytes on streams of both kinds',
+    short: { count: 300, hold: 1 },
+    outcomes: /^(answered:4\d\d|(closed|reset|stopped):0x(10[0-9a-e]|20[0-2])|silence|no_credit|finished)$/,
+  },
+  {
+    kind: 'open-reset',
+    name: 'streams that are opened and reset at once',
+    short: { count: 5_000, hold: 1 },
+    outcomes: /^(reset by us|closed:0x107|no_credit)$/,
+  },
+  {
+    kind: 'garbage-udp',
+    name: 'datagrams of noise',
+    short: { count: 5_000, hold: 1 },
+    outcomes: /^(broken initial|noise|reply|short header|unknown version)$/,
+  },
+  {
+    kind: 'connect-churn',
+    name: 'handshakes closed, given up and left in silence',
+    short: { count: 100, hold: 1 },
+    outcomes: /^(closed by us|given up|vanished)$/,
+    limits: { handshakeTimeoutMs: 1_000, idleTimeoutMs: 1_000 },
+  },
+  {
+    kind: 'vanish',
+    name: 'clients that vanish in the middle of their bodies',
+    short: { connections: 5, hold: 1 },
+    outcomes: /^left half-sent$/,
+    limits: { idleTimeoutMs: 1_000 },
+  },
+];
+
+export const specs: Spec[] = [
+  ...ATTACKS.map((attack) => ({
+    name: `${attack.name}: a neighbour is served all the time, and memory stays bounded`,
+    run() {
+      const limits = { idleTimeoutMs: 3_000, ...attack.limits };
+      return withServer({ fetch: () => new Response('served'), limits }, (stage) => endure(stage, attack));
+    },
+  })),
+  {
+    name: 'a client that abandons more requests than it may loses its connection, others keep theirs',
+    run() {
+      const fetch = ({ signal }: H3Request): Promise<Response> =>
+        new Promise((resolve) => signal.addEventListener('abort', () => resolve(new Response())));
+      const limits = { maxAbandonedStreamsPerSecond: 50 };
+      const routes = [{ method: 'GET', pattern: '/ping', fetch: () => new Response('pong') }];
+      return withServer({ fetch, routes, limits }, async ({ connection, connect, server }) => {
+        const rapid = await connect();
+        for (let round = 0; round < 40; round++) {
+          const open = await Promise.all(Array.from({ length: 10 }, () => rapid.open({ read: 'none' })));
+          // Once the connection is gone there is nothing left to cancel.
+          await Promise.allSettled(open.map((request) => request.cancel()));
+        }
+        assert.equal((await rapid.closed(3000)).code, H3_EXCESSIVE_LOAD);
+        assert.equal(server.getStats().protocolErrors, 1n);
+        assert.equal((await connection.get('/ping')).text, 'pong');
+      });
+    },
+  },
+];
+
+/** Runs the attack beside a neighbour with a steady beat of requests. */
+async function endure(
+  { server, connection, connect, log }: Stage,
+  { kind, short, outcomes }: Attack,
+): Promise<void> {
+  const size = STRESS ? {} : short;
+  const args = Object.entries(size).flatMap(([name, value]) => [`--${name}`, `${value}`]);
+  await connection.close();
+  collectGarbage();
+  const before = process.memoryUsage().rss;
+  let most = before;
+  const watching = setInterval(() => {
+    most = Math.max(most, process.memoryUsage().rss);
+  }, 20);
+  const [attack, probe] = await Promise.all([
+    runPeer(['attack', kind, server.url.href, ...args], 25_000),
+    runPeer(['probe', server.url.href, '--seconds', STRESS ? '3' : '1'], 25_000),
+  ]);
+  clearInterval(watching);
+  const told = JSON.stringify({ attack, probe });
+  assert.equal(attack['error'], null, told);
+  for (const outcome of Object.keys(attack['outcomes'] as object)) assert.match(outcome, outcomes, told);
+  assert.equal(probe['errors'], 0, told);
+  assert.ok((probe['requests'] as number) > 50, told);
+  assert.ok((probe['max_us'] as number) < 1_000_000, told);
+  assert.ok(most - before < GROWTH_BYTES, `${(most - before) / MIB} MiB more while ${told}`);
+  await until('the attacker to be forgotten', () => server.getStats().connectionsActive === 0);
+  assert.equal((await (await connect()).get()).text, 'served');
+  if (STRESS) await assertForgotten(before);
+  log.take();
+}
+
+async function assertForgotten(before: number): Promise<void> {
+  await sleep(REST_MS);
+  collectGarbage();
+  const left = process.memoryUsage().rss - before;
+  assert.ok(left < LEFT_BYTES, `${left / MIB} MiB are left after a rest`);
+}
