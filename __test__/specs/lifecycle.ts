@@ -264,6 +264,8 @@ export const specs: Spec[] = [
         fetch: async (request) => new Response(`${(await request.text()).length}`.padStart(10, ' ')),
       };
       await withServer(options, async ({ server, connection, connect }) => {
+        // The client's handshake is over a moment before the server's.
+        await until('the connection to be counted', () => server.getStats().connectionsTotal === 1n);
         const before = server.getStats();
         assert.deepEqual(
           [before.connectionsTotal, before.connectionsActive, before.requests, before.requestsActive],
