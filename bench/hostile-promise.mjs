@@ -18,11 +18,19 @@ export function broken(measured) {
     ...(alive ? [] : ['the server is gone or does not answer']),
     ...(attack.error ? [`the attack failed: ${attack.error.kind} ${attack.error.reason ?? ''}`] : []),
     ...(attack.classes ? starved(attack.classes) : memory(before, peak, after)),
-    ...(attack.classes
-      ? errors('other connection', elsewhere.attacked)
-      : slowed('other connection', elsewhere)),
-    ...(attack.neighbour?.attacked ? slowed('same connection', attack.neighbour) : []),
+    ...errors('other connection', elsewhere.attacked),
+    ...(attack.classes ? [] : slowed('other connection', idle, elsewhere.attacked)),
+    ...(attack.neighbour?.attacked ? impaired('same connection', idle, attack.neighbour.attacked) : []),
   ];
+}
+
+/** A disturbed second of idleness must not excuse a slow attacked one: both neighbours are held to the better of theirs. */
+function quieter(one, other) {
+  return other && other.requests > 0 && other.p99_us < one.p99_us ? other : one;
+}
+
+function impaired(where, idle, attacked) {
+  return [...errors(where, attacked), ...slowed(where, idle, attacked)];
 }
 
 function memory(before, peak, after) {
