@@ -1,5 +1,5 @@
 import type { NativeServer, NativeServerHooks } from '../binding.cjs';
-import { H3Error, usageError } from './errors.js';
+import { H3Error, isH3Error, usageError } from './errors.js';
 import { Exchange } from './exchange.js';
 import { incomingBody } from './incoming-body.js';
 import { lazyRequest } from './lazy-request.js';
@@ -202,7 +202,9 @@ export class Dispatcher {
     }
     const { error: onError } = this.#handlers;
     if (exchange.failed || onError === null) {
-      this.#log(exchange, error);
+      // What a client did is no error of the program: a hostile one must not fill the log.
+      if (isH3Error(error) && error.remote) this.#handlers.logger.debug('trilane: a client broke off:', error.message);
+      else this.#log(exchange, error);
       this.#send(exchange, PLAIN_500);
       return;
     }

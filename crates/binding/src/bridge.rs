@@ -1,9 +1,10 @@
 //! From the IO thread to JavaScript: what happened in a turn is gathered, then JavaScript is woken once.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use trilane_core::router::{ParamSpan, RouteId};
@@ -22,8 +23,12 @@ pub(crate) const REQUEST_WORDS: usize = 8;
 /// The most words a request takes: more parameters than this do not fit a path of the default header limit.
 const MAX_REQUEST_WORDS: usize = BATCH_WORDS / 2;
 
-/// Waiting events at which JavaScript is woken before the turn ends.
-const WAKE_AT: u32 = 64;
+/// Waiting requests at which JavaScript is woken before the turn ends.
+const WAKE_AT: usize = 64;
+
+/// A turn of the IO thread that lasts longer, under a flood, no longer holds anybody back: JavaScript is woken within it,
+/// at most this often.
+const LONG_TURN: Duration = Duration::from_micros(500);
 
 /// What may wait for JavaScript: beyond either, no stream is accepted until some was taken.
 const MAX_WAITING_REQUESTS: usize = 1024;
@@ -76,6 +81,7 @@ struct State {
     /// Connections that wait for room.
     held: Vec<Waker>,
     wake: Option<Arc<Wake>>,
+    last_wake: u64,
 }
 
 /// The queue from one server to its JavaScript thread.
@@ -86,6 +92,19 @@ pub(crate) struct Bridge {
 
 /// Every bridge of the process, for the end of a turn.
 static BRIDGES: Mutex<Vec<Weak<Bridge>>> = Mutex::new(Vec::new());
+
+/// When the IO thread's turn began, in microseconds since [`EPOCH`].
+static TURN_BEGAN: AtomicU64 = AtomicU64::new(0);
+static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+fn now() -> u64 {
+    EPOCH.elapsed().as_micros() as u64
+}
+
+/// The IO thread has been woken.
+pub(crate) fn begin_turn() {
+    TURN_BEGAN.store(now(), Relaxed);
+}
 
 /// The IO thread is about to sleep: JavaScript gets what the turn brought.
 pub(crate) fn end_turn() {
@@ -142,10 +161,22 @@ impl Bridge {
     }
 
     fn added(&self, state: MutexGuard<'_, State>) {
-        let full_turn = state.requests >= WAKE_AT as usize;
+        let full = state.requests >= WAKE_AT;
         drop(state);
         self.dirty.store(true, SeqCst);
-        if full_turn {
+        if full {
+            self.wake_if_dirty();
+        }
+    }
+
+    /// Wakes JavaScript in the middle of a turn that does not end.
+    fn wake_if_late(&self) {
+        if !self.dirty.load(SeqCst) {
+            return;
+        }
+        let now = now();
+        let since = TURN_BEGAN.load(Relaxed).max(self.lock().last_wake);
+        if Duration::from_micros(now.saturating_sub(since)) >= LONG_TURN {
             self.wake_if_dirty();
         }
     }
@@ -162,6 +193,7 @@ impl Bridge {
             if std::mem::replace(&mut state.woken, true) {
                 return;
             }
+            state.last_wake = now();
             wake
         };
         wake();
@@ -215,6 +247,10 @@ impl Handler for Bridge {
         state.requests += 1;
         state.bytes += bytes;
         self.added(state);
+    }
+
+    fn after_poll(&self) {
+        self.wake_if_late();
     }
 
     fn exchange_event(&self, id: ExchangeId, event: ExchangeEvent) {

@@ -52,6 +52,7 @@ unsafe impl AsyncRuntime for Backend {
                 .thread_name("trilane-io")
                 .enable_io()
                 .enable_time()
+                .on_thread_unpark(bridge::begin_turn)
                 .on_thread_park(bridge::end_turn)
                 .build();
             *runtime = Some(built.map_err(|error| {

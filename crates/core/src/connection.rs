@@ -64,6 +64,7 @@ pub(crate) async fn run(quic: quinn::Connection, server: Arc<ServerState>) {
         task.poll_streams(cx, &mut turn);
         task.poll_sweep(cx);
         task.poll_drain(cx);
+        server.table.handler().after_poll();
         if task.over {
             return Poll::Ready(());
         }

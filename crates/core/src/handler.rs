@@ -48,6 +48,10 @@ pub trait Handler: Send + Sync + 'static {
     /// stream with H3_INTERNAL_ERROR.
     fn request(&self, request: Request<'_>, exchange: Exchange);
 
+    /// Called after each poll of a connection: the moment to pass on what was gathered, if a flood keeps the thread from
+    /// ever pausing.
+    fn after_poll(&self) {}
+
     /// Hears what becomes of an exchange that was not answered at once.
     fn exchange_event(&self, id: ExchangeId, event: ExchangeEvent) {
         let _ = (id, event);

@@ -103,3 +103,16 @@ impl std::task::Wake for Signal {
         let _ = self.0.send(());
     }
 }
+
+#[test]
+fn a_turn_that_does_not_end_wakes_all_the_same() {
+    let bridge = Bridge::new();
+    let woken = woken_by(&bridge);
+    begin_turn();
+    bridge.exchange_event(event(1), ExchangeEvent::Drained);
+    bridge.after_poll();
+    assert!(woken.try_recv().is_err(), "woken at the beginning of a turn");
+    std::thread::sleep(2 * LONG_TURN);
+    bridge.after_poll();
+    assert!(woken.try_recv().is_ok());
+}
