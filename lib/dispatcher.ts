@@ -203,7 +203,8 @@ export class Dispatcher {
     const { error: onError } = this.#handlers;
     if (exchange.failed || onError === null) {
       // What a client did is no error of the program: a hostile one must not fill the log.
-      if (isH3Error(error) && error.remote) this.#handlers.logger.debug('trilane: a client broke off:', error.message);
+      if (isH3Error(error) && error.remote)
+        this.#handlers.logger.debug('trilane: a client broke off:', error.message);
       else this.#log(exchange, error);
       this.#send(exchange, PLAIN_500);
       return;
