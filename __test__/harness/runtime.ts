@@ -1,11 +1,21 @@
 import process from 'node:process';
 
 /**
- * What Deno has to grant, beyond what its tests of the package itself need (`locate.mjs` grants network, native code,
- * reading and the environment): starting the peer and child processes, certificates in temporary files, and the
- * resident memory that the specs of hostile loads look at.
+ * Deno's command line up to the script. The package itself needs native code, reading (its own files) and the
+ * environment; the specs also listen on sockets of their own, start the peer and children, and write certificates.
+ * With any one of these left out some spec fails; nothing else is granted.
  */
-export const DENO_GRANTS = ['--allow-run', '--allow-write', '--allow-sys'];
+export const DENO_ARGS = [
+  'run',
+  '--quiet',
+  '--no-prompt',
+  '--allow-ffi',
+  '--allow-read',
+  '--allow-env',
+  '--allow-net',
+  '--allow-run',
+  '--allow-write',
+];
 
 interface Bun {
   gc(force: boolean): void;
@@ -30,9 +40,7 @@ export function sameRuntime(options: { readonly exposeGc?: boolean } = {}): {
   const { exposeGc = false } = options;
   if (RUNTIME === 'bun') return { command, args: [] };
   if (RUNTIME === 'node') return { command, args: exposeGc ? ['--expose-gc'] : [] };
-  const grants = ['--allow-net', '--allow-ffi', '--allow-read', '--allow-env', ...DENO_GRANTS];
-  const flags = exposeGc ? ['--v8-flags=--expose-gc'] : [];
-  return { command, args: ['run', '--quiet', '--no-prompt', ...grants, ...flags] };
+  return { command, args: [...DENO_ARGS, ...(exposeGc ? ['--v8-flags=--expose-gc'] : [])] };
 }
 
 /** Collects garbage now, if the runtime lets a program ask for it. */

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { DENO_GRANTS } from './runtime.js';
+import { DENO_ARGS } from './runtime.js';
 import { DONE, type SpecReport } from './spec-report.js';
 
 /** Time for all specs of a file, in milliseconds. */
@@ -24,10 +24,10 @@ const locator = (await import(new URL('../runtimes/locate.mjs', import.meta.url)
 /** Every runtime that specs run on, in the order in which reports list them. */
 export const { RUNTIME_NAMES } = locator;
 
-/** Finds the runtime `name`, with all that Deno has to grant for specs. */
+/** Finds the runtime `name`, with the command line that specs need on Deno. */
 export function locate(name: string): Located {
   const found = locator.locate(name);
-  return 'command' in found && name === 'deno' ? { ...found, args: [...found.args, ...DENO_GRANTS] } : found;
+  return 'command' in found && name === 'deno' ? { ...found, args: DENO_ARGS } : found;
 }
 
 /** What became of a spec file. */
