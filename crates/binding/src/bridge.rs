@@ -140,6 +140,24 @@ impl Bridge {
         self.wake_if_dirty();
     }
 
+    /// What wakes JavaScript now.
+    pub(crate) fn wake(&self) -> Option<Arc<Wake>> {
+        self.lock().wake.clone()
+    }
+
+    /// Lets go of `wake`, unless a new start has already put another in its place.
+    pub(crate) fn drop_wake(&self, wake: Option<Arc<Wake>>) {
+        let mut state = self.lock();
+        let is_current = match (&state.wake, &wake) {
+            (Some(current), Some(wake)) => Arc::ptr_eq(current, wake),
+            _ => false,
+        };
+        if is_current {
+            state.wake = None;
+            state.woken = false;
+        }
+    }
+
     /// Everything that waits. Called on the JavaScript thread, once for each wake-up.
     pub(crate) fn take(&self) -> Waiting {
         let mut state = self.lock();

@@ -1,5 +1,6 @@
 //! The server class that `lib/server.ts` wraps.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +65,17 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Asks the server to stop; the future ends when it has, and then nothing of this start's JavaScript is held. It owns
+    /// what it needs: the object may be freed while it runs.
+    fn stop(&self, how: Stop) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let (bridge, wake) = (self.bridge.clone(), self.bridge.wake());
+        let stopped = self.server.stop(how);
+        async move {
+            stopped.await;
+            bridge.drop_wake(wake);
+        }
+    }
+
     /// Ends with its environment: no port stays bound, and nobody calls a thread that is gone.
     pub(crate) fn abandon(&self) {
         self.bridge.set_wake(None);
@@ -114,14 +126,9 @@ impl NativeServer {
             Some(ms) => Stop::Graceful(Duration::from_millis(u64::from(ms))),
             None => Stop::Now,
         };
-        // The future owns what it needs: `self` may be freed while it runs.
-        let shared = self.shared.clone();
-        let stopped = shared.server.stop(how);
+        let stopped = self.shared.stop(how);
         env.spawn_future(async move {
             stopped.await;
-            if !shared.server.is_running() {
-                shared.bridge.set_wake(None);
-            }
             Ok(())
         })
         .map_err(internal)
@@ -130,14 +137,11 @@ impl NativeServer {
     /// Drops every connection now, without waiting for anything; once that is done, nothing of JavaScript is held.
     #[napi]
     pub fn close(&self) {
-        let shared = self.shared.clone();
-        let stopped = shared.server.stop(Stop::Now);
         // Without a runtime the process is ending, and all of it goes.
         if let Ok(runtime) = runtime::handle() {
-            runtime.spawn(async move {
-                stopped.await;
-                shared.bridge.set_wake(None);
-            });
+            runtime.spawn(self.shared.stop(Stop::Now));
+        } else {
+            drop(self.shared.server.stop(Stop::Now));
         }
     }
 

@@ -116,3 +116,15 @@ fn a_turn_that_does_not_end_wakes_all_the_same() {
     bridge.after_poll();
     assert!(woken.try_recv().is_ok());
 }
+
+#[test]
+fn a_stop_that_ends_late_does_not_silence_the_next_start() {
+    let bridge = Bridge::new();
+    let _first = woken_by(&bridge);
+    let stopping = bridge.wake();
+    let second = woken_by(&bridge);
+    bridge.drop_wake(stopping);
+    bridge.exchange_event(event(1), ExchangeEvent::Drained);
+    bridge.wake_if_dirty();
+    assert!(second.try_recv().is_ok());
+}

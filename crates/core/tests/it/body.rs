@@ -136,10 +136,7 @@ async fn a_streaming_answer_arrives_piece_by_piece() {
     let (kept, handler) = keeping();
     let server = start(Setup::default(), handler.clone());
     let mut client = connect(&server).await;
-    let mut stream = client
-        .begin(http::Request::get("https://localhost/").body(()).unwrap())
-        .await;
-    stream.finish().await.unwrap();
+    let mut stream = client.begin_get().await;
     let (table, id) = (server.server.exchanges(), kept_id(&kept).await);
     assert!(table.start(id, 200, std::iter::empty()).unwrap());
     assert_eq!(
@@ -174,10 +171,7 @@ async fn an_answer_shorter_than_its_content_length_does_not_look_whole() {
     let (kept, handler) = keeping();
     let server = start(Setup::default(), handler);
     let mut client = connect(&server).await;
-    let mut stream = client
-        .begin(http::Request::get("https://localhost/").body(()).unwrap())
-        .await;
-    stream.finish().await.unwrap();
+    let mut stream = client.begin_get().await;
     let (table, id) = (server.server.exchanges(), kept_id(&kept).await);
     table
         .start(id, 200, [(&b"content-length"[..], &b"10"[..])].into_iter())
@@ -202,10 +196,7 @@ async fn a_writer_that_does_not_wait_is_refused() {
     let server = start(Setup::default(), handler);
     let mut client = connect(&server).await;
     // A client that never reads: the answer fills its flow control window, the send window and the queue.
-    let mut stream = client
-        .begin(http::Request::get("https://localhost/").body(()).unwrap())
-        .await;
-    stream.finish().await.unwrap();
+    let _stream = client.begin_get().await;
     let (table, id) = (server.server.exchanges(), kept_id(&kept).await);
     table.start(id, 200, std::iter::empty()).unwrap();
     let mut written = 0;
@@ -231,10 +222,7 @@ async fn a_client_that_stops_reading_before_the_answer_aborts_the_exchange() {
     let (kept, handler) = keeping();
     let server = start(Setup::default(), handler.clone());
     let mut client = connect(&server).await;
-    let mut stream = client
-        .begin(http::Request::get("https://localhost/").body(()).unwrap())
-        .await;
-    stream.finish().await.unwrap();
+    let mut stream = client.begin_get().await;
     let id = kept_id(&kept).await;
     stream.stop_sending(h3::error::Code::H3_REQUEST_CANCELLED);
     assert_eq!(handler.aborted().await, Some(0x10c));
@@ -250,10 +238,7 @@ async fn a_client_that_closes_its_connection_aborts_all_its_exchanges() {
     let (kept, handler) = keeping();
     let server = start(Setup::default(), handler.clone());
     let mut client = connect(&server).await;
-    let mut stream = client
-        .begin(http::Request::get("https://localhost/").body(()).unwrap())
-        .await;
-    stream.finish().await.unwrap();
+    let _stream = client.begin_get().await;
     kept_id(&kept).await;
     client.quic.close(0x100u32.into(), b"");
     assert_eq!(handler.aborted().await, None);
@@ -280,10 +265,7 @@ async fn a_client_that_vanishes_is_given_up_after_the_idle_timeout() {
         handler.clone(),
     );
     let mut client = connect(&server).await;
-    let mut stream = client
-        .begin(http::Request::get("https://localhost/").body(()).unwrap())
-        .await;
-    stream.finish().await.unwrap();
+    let _stream = client.begin_get().await;
     kept_id(&kept).await;
     let began = std::time::Instant::now();
     assert_eq!(handler.aborted().await, None);

@@ -62,6 +62,14 @@ impl Client {
             .unwrap()
     }
 
+    /// A GET of `/` that is sent whole and whose answer is still to be read.
+    pub(crate) async fn begin_get(&mut self) -> Stream {
+        let request = http::Request::get("https://localhost/").body(()).unwrap();
+        let mut stream = self.begin(request).await;
+        stream.finish().await.unwrap();
+        stream
+    }
+
     pub(crate) async fn send(&mut self, method: &str, path: &str, body: &[u8]) -> Answer {
         let request = http::Request::builder()
             .method(method)

@@ -18,10 +18,7 @@ async fn a_graceful_stop_lets_what_is_under_way_finish() {
         Script::new(move |_, exchange| kept.lock().unwrap().push(exchange)),
     );
     let mut client = connect(&server).await;
-    let mut stream = client
-        .begin(http::Request::get("https://localhost/").body(()).unwrap())
-        .await;
-    stream.finish().await.unwrap();
+    let mut stream = client.begin_get().await;
     while waiting.lock().unwrap().is_empty() {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
@@ -50,10 +47,7 @@ async fn a_graceful_stop_ends_at_its_deadline() {
         }),
     );
     let mut client = connect(&server).await;
-    let mut stream = client
-        .begin(http::Request::get("https://localhost/").body(()).unwrap())
-        .await;
-    stream.finish().await.unwrap();
+    let _stream = client.begin_get().await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     let began = Instant::now();
     soon(
@@ -84,10 +78,7 @@ async fn a_forced_stop_cuts_a_graceful_one_short() {
         }),
     );
     let mut client = connect(&server).await;
-    let mut stream = client
-        .begin(http::Request::get("https://localhost/").body(()).unwrap())
-        .await;
-    stream.finish().await.unwrap();
+    let _stream = client.begin_get().await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     let graceful = tokio::spawn(server.server.stop(Stop::Graceful(Duration::from_secs(60))));
     soon("the forced stop", server.server.stop(Stop::Now)).await;
@@ -120,10 +111,7 @@ async fn answers_just_given_are_not_cut_by_a_stop() {
         Script::new(|_, exchange| answer(exchange, Bytes::from(vec![7; 3_000_000]))),
     );
     let mut client = connect(&server).await;
-    let mut stream = client
-        .begin(http::Request::get("https://localhost/").body(()).unwrap())
-        .await;
-    stream.finish().await.unwrap();
+    let mut stream = client.begin_get().await;
     soon("the head", stream.recv_response()).await.unwrap();
     // All of it is written, most of it is not acknowledged yet.
     let stopped = tokio::spawn(server.server.stop(Stop::Graceful(Duration::from_secs(10))));
