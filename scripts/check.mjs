@@ -41,6 +41,10 @@ const CHECKS = [
     unless: () => !existsSync(join(ROOT, 'index.js')) && 'the package is not built (npm run build)',
     action: () => npm(['run', '--silent', 'check:docs']),
   },
+  {
+    title: 'rules of the standards',
+    action: () => run(process.execPath, ['scripts/standards.mjs', '--check']),
+  },
   { title: 'versions agree', action: () => run(process.execPath, ['scripts/versions.mjs']) },
   { title: 'file lengths', action: () => run(process.execPath, ['scripts/lengths.mjs']) },
   { title: 'lock files are complete', action: () => npm(['run', '--silent', 'lock', '--', '--check']) },
