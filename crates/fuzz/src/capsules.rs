@@ -71,12 +71,22 @@ fn read(chunks: Vec<Bytes>) -> Reading {
 /// draft-ietf-webtrans-http3-16 §5.6.
 fn limits_only_grow(capsules: &[Capsule]) {
     let mut limits = PeerFlowLimits::new(&Settings::default());
-    let all = |limits: &PeerFlowLimits| [limits.max_data(), limits.max_streams_bidi(), limits.max_streams_uni()];
+    let all = |limits: &PeerFlowLimits| {
+        [
+            limits.max_data(),
+            limits.max_streams_bidi(),
+            limits.max_streams_uni(),
+        ]
+    };
     for capsule in capsules {
         let before = all(&limits);
         let applied = limits.apply(capsule);
         for (before, after) in before.into_iter().zip(all(&limits)) {
-            assert!(if applied.is_ok() { before <= after } else { before == after });
+            assert!(if applied.is_ok() {
+                before <= after
+            } else {
+                before == after
+            });
         }
         assert!(limits.max_streams_bidi() <= 1 << 60 && limits.max_streams_uni() <= 1 << 60);
     }

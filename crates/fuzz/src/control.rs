@@ -19,7 +19,11 @@ pub(crate) fn control(input: &[u8]) {
         // A frame takes at least a type and a length.
         assert!(frames.len() * 2 <= wire.len());
         for (index, frame) in frames.iter().enumerate() {
-            assert_eq!(index == 0, matches!(frame, ControlFrame::Settings(_)), "SETTINGS first and once");
+            assert_eq!(
+                index == 0,
+                matches!(frame, ControlFrame::Settings(_)),
+                "SETTINGS first and once"
+            );
             if let ControlFrame::PriorityUpdate { stream, value } = frame {
                 assert!(stream.is_multiple_of(4) && value.len() <= MAX_PRIORITY_UPDATE);
             }

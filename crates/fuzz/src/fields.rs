@@ -40,7 +40,11 @@ pub(crate) fn section(input: &[u8]) {
     }
     if let Ok(trailers) = read_trailers(&frame) {
         assert!(is_bounded(&trailers, input));
-        assert!(trailers.iter().all(|(name, value)| check_field(name, value).is_ok()));
+        assert!(
+            trailers
+                .iter()
+                .all(|(name, value)| check_field(name, value).is_ok())
+        );
         let mut out = BytesMut::new();
         write_trailers(&mut out, borrowed(&trailers));
         assert_eq!(read_trailers(&out), Ok(trailers));
@@ -60,21 +64,28 @@ pub(crate) fn section(input: &[u8]) {
 /// refuses no reader takes (RFC 9114 §4.2).
 pub(crate) fn fields(input: &[u8]) {
     let fields = split(input);
-    let sendable = fields.iter().all(|(name, value)| check_field(name, value).is_ok());
+    let sendable = fields
+        .iter()
+        .all(|(name, value)| check_field(name, value).is_ok());
     let mut out = BytesMut::new();
     write_request_head(&mut out, b"GET", b"https", b"a", b"/", None, borrowed(&fields));
     let read = read_request(&out);
     if !sendable {
         // A pseudo-header is one more of the head; behind the fields of its own it is misplaced or a second one, unless it is
         // the one of an extended CONNECT, and this is none.
-        assert!(read.is_err(), "a receiver takes what must not be sent: {fields:?}");
+        assert!(
+            read.is_err(),
+            "a receiver takes what must not be sent: {fields:?}"
+        );
         return;
     }
     match read {
         Ok(head) => assert_eq!(owned(head.fields()), fields),
         // Two fields have a format of their own.
         Err(error) => assert!(
-            fields.iter().any(|(name, _)| matches!(&name[..], b"content-length" | b"host")),
+            fields
+                .iter()
+                .any(|(name, _)| matches!(&name[..], b"content-length" | b"host")),
             "{error:?} for {fields:?}"
         ),
     }

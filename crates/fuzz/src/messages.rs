@@ -79,10 +79,17 @@ pub(crate) fn response(input: &[u8]) {
 /// Nothing comes out that did not go in, and no more than the limits allow.
 fn check(reading: &Reading, wire: &[u8]) {
     assert!(reading.heads.len() * 4 + reading.content.len() <= wire.len());
-    let sections = reading.heads.iter().map(|(_, fields)| fields).chain(&reading.trailers);
+    let sections = reading
+        .heads
+        .iter()
+        .map(|(_, fields)| fields)
+        .chain(&reading.trailers);
     for fields in sections {
         assert!(fields.len() <= LIMITS.max_fields);
-        let size: usize = fields.iter().map(|(name, value)| name.len() + value.len() + 32).sum();
+        let size: usize = fields
+            .iter()
+            .map(|(name, value)| name.len() + value.len() + 32)
+            .sum();
         assert!(size <= LIMITS.max_bytes);
         assert!(fields.iter().all(|(name, _)| !name.starts_with(b":")));
     }
@@ -130,7 +137,15 @@ fn write(reading: &Reading) -> Bytes {
                 ..
             } => {
                 let protocol = protocol.as_deref();
-                write_request_head(&mut out, method, scheme, authority, path, protocol, borrowed(fields));
+                write_request_head(
+                    &mut out,
+                    method,
+                    scheme,
+                    authority,
+                    path,
+                    protocol,
+                    borrowed(fields),
+                );
             }
             Line::Response { status, .. } => write_response_head(&mut out, *status, borrowed(fields)),
         }
@@ -146,7 +161,9 @@ fn write(reading: &Reading) -> Bytes {
 }
 
 pub(crate) fn owned<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Fields {
-    fields.map(|(name, value)| (name.to_vec(), value.to_vec())).collect()
+    fields
+        .map(|(name, value)| (name.to_vec(), value.to_vec()))
+        .collect()
 }
 
 pub(crate) fn borrowed(fields: &Fields) -> impl Iterator<Item = (&[u8], &[u8])> {

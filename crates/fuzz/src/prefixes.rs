@@ -32,7 +32,10 @@ fn settled<T: Debug + PartialEq>(
     let whole = classify(input);
     for length in 0..input.len().min(ENOUGH) {
         let part = classify(&input[..length]);
-        assert!(part == Ok(None) || part == whole, "{length} bytes: {part:?}, all: {whole:?}");
+        assert!(
+            part == Ok(None) || part == whole,
+            "{length} bytes: {part:?}, all: {whole:?}"
+        );
     }
     if input.len() >= ENOUGH {
         assert_ne!(whole, Ok(None));

@@ -42,7 +42,10 @@ fn find(router: &Router, path: &[u8]) {
         matches!(refused, Match::MethodNotAllowed { .. })
     );
     let Match::Route(id) = found else { return };
-    assert_eq!(router.find(b"HEAD", None, path, &mut Vec::new()), Match::Route(id));
+    assert_eq!(
+        router.find(b"HEAD", None, path, &mut Vec::new()),
+        Match::Route(id)
+    );
     let names = router.param_names(id);
     assert_eq!(names.len(), params.len());
     let mut behind = 0;

@@ -14,13 +14,18 @@ const LONGEST: usize = 4096;
 const MOST_BYTES: usize = 300_000;
 
 fn corpus(target: &Target) -> Vec<(PathBuf, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target.name);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("corpus")
+        .join(target.name);
     let mut files: Vec<_> = std::fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
         .map(|entry| entry.unwrap().path())
         .collect();
     files.sort();
-    files.into_iter().map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
+    files
+        .into_iter()
+        .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+        .collect()
 }
 
 /// Runs `input`; a failure names where it came from and shows its bytes, ready to be kept as a file.
@@ -64,6 +69,10 @@ fn every_folder_of_the_corpus_has_a_target_and_all_of_them_stay_small() {
         let name = entry.unwrap().file_name();
         assert!(TARGETS.iter().any(|target| name == target.name), "{name:?}");
     }
-    let bytes: usize = TARGETS.iter().flat_map(corpus).map(|(_, input)| input.len()).sum();
+    let bytes: usize = TARGETS
+        .iter()
+        .flat_map(corpus)
+        .map(|(_, input)| input.len())
+        .sum();
     assert!(bytes < MOST_BYTES, "{bytes} bytes");
 }

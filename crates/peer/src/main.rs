@@ -8,6 +8,7 @@
 //! | `load URL` | load generator: requests per second, latency, errors by kind |
 //! | `probe URL` | one well-behaved neighbour with a steady beat of requests |
 //! | `attack KIND URL` | a bounded hostile load against a loopback address |
+//! | `fuzz URL` | valid conversations, changed at random from a seed, and an honest client between them |
 //! | `client` | scripted client: commands in, replies out, for test suites in any language |
 //! | `canned` | bare quinn with a canned reply: the floor of the benchmark |
 //! | `h3` | quinn + h3, hello world |
@@ -24,6 +25,7 @@ mod certificate;
 mod client;
 mod endpoint;
 mod failure;
+mod fuzz;
 mod latency;
 mod load;
 mod output;
@@ -38,8 +40,7 @@ mod wire;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const USAGE: &str =
-    "usage: peer load|probe|attack|client|canned|h3|core|certificate [options]; see crates/peer/README.md";
+const USAGE: &str = "usage: peer load|probe|attack|fuzz|client|canned|h3|core|certificate [options]; see crates/peer/README.md";
 
 /// What a subcommand ends with: a message for a person, on stderr, and exit code 2.
 type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
@@ -62,6 +63,7 @@ fn dispatch(mut parser: lexopt::Parser) -> Outcome {
         Some("load") => block_on(load::run(load::Options::parse(&mut parser)?)),
         Some("probe") => block_on(probe::run(probe::Options::parse(&mut parser)?)),
         Some("attack") => block_on(attack::run(attack::Options::parse(&mut parser)?)),
+        Some("fuzz") => block_on(fuzz::run(fuzz::Options::parse(&mut parser)?)),
         Some("client") => block_on(client::run()),
         Some("canned") => block_on(serve::canned::run(serve::Options::parse(&mut parser)?)),
         Some("h3") => block_on(serve::h3::run(serve::Options::parse(&mut parser)?)),
