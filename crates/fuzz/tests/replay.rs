@@ -19,12 +19,12 @@ fn corpus(target: &Target) -> Vec<(PathBuf, Vec<u8>)> {
         .join(target.name);
     let mut files: Vec<_> = std::fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
-        .map(|entry| entry.unwrap().path())
+        .map(|entry| entry.expect("a readable folder").path())
         .collect();
     files.sort();
     files
         .into_iter()
-        .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+        .map(|path| (path.clone(), std::fs::read(path).expect("a readable file")))
         .collect()
 }
 

@@ -7,7 +7,7 @@ use super::templates::{self, Kind, Template};
 
 /// Most streams beside the control stream.
 const MOST_STREAMS: usize = 8;
-/// Most changes of one conversation; a few have none.
+/// Most changes of one conversation.
 const MOST_MUTATIONS: usize = 8;
 
 /// Streams in the order they are opened, and datagrams.
@@ -15,31 +15,47 @@ const MOST_MUTATIONS: usize = 8;
 pub(super) struct Conversation {
     pub(super) streams: Vec<Template>,
     pub(super) datagrams: Vec<Vec<u8>>,
-    /// Changes made.
+    /// Changes made. A conversation without any is sound, and no server may close its connection.
     pub(super) mutations: u64,
 }
+
+/// One conversation of so many is sound: it shows that the others fail for what was changed.
+const SOUND_ONE_OF: u8 = 8;
 
 impl Conversation {
     /// The changed conversation that `random` leads to.
     pub(super) fn new(random: &mut Rng) -> Self {
-        let mut conversation = Self::valid(random);
-        for _ in 0..random.usize(0..=MOST_MUTATIONS) {
+        let mut conversation = Self::sound(random);
+        if random.u8(0..SOUND_ONE_OF) == 0 {
+            return conversation;
+        }
+        for _ in 0..random.usize(1..=MOST_MUTATIONS) {
             conversation.change(random);
             conversation.mutations += 1;
         }
         conversation
     }
 
-    fn valid(random: &mut Rng) -> Self {
+    fn sound(random: &mut Rng) -> Self {
         let mut streams = vec![templates::control(random)];
-        let count = random.usize(1..=MOST_STREAMS);
-        streams.extend((0..count).map(|_| templates::any(random)));
+        for _ in 0..random.usize(1..=MOST_STREAMS) {
+            let stream = templates::any(random);
+            let again = |other: &Template| other.kind == stream.kind && other.pieces[0] == stream.pieces[0];
+            if !(templates::is_single(&stream) && streams.iter().any(again)) {
+                streams.push(stream);
+            }
+        }
         let datagrams = random.usize(0..8).saturating_sub(5);
         Self {
             streams,
             datagrams: (0..datagrams).map(|_| templates::datagram(random)).collect(),
             mutations: 0,
         }
+    }
+
+    /// Whether a server must keep the connection.
+    pub(super) fn is_sound(&self) -> bool {
+        self.mutations == 0
     }
 
     /// One change to one stream, or to a datagram if there is one.

@@ -20,6 +20,8 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 const STEP_WITHIN: Duration = Duration::from_millis(200);
 /// How long answers are waited for when everything is sent.
 const ANSWERS_WITHIN: Duration = Duration::from_millis(150);
+/// From the close of a connection to the end of its conversation.
+const CLOSE_LEAVES: Duration = Duration::from_millis(2);
 /// As much of an answer as is looked at for its status.
 const LOOK_AT: usize = 64;
 /// As much of an answer as is read at all.
@@ -31,7 +33,7 @@ struct Opened {
     stop: Option<tokio::sync::oneshot::Sender<VarInt>>,
 }
 
-/// Plays conversation `number` of `seed`. Only what the server must always allow is a failure: a handshake.
+/// Plays conversation `number` of `seed`. Only what a server must always allow can fail: a handshake, and a sound conversation.
 pub(super) async fn play(target: &Target, seed: u64, number: u64) -> Result<Report, Failure> {
     let mut random = random_of(seed, number);
     let conversation = Conversation::new(&mut random);
@@ -82,6 +84,11 @@ pub(super) async fn play(target: &Target, seed: u64, number: u64) -> Result<Repo
         Some(reason) => Failure::from(reason).label(),
         None => "closed by us".to_owned(),
     };
+    if conversation.is_sound()
+        && let Some(reason) = quic.close_reason()
+    {
+        return Err(refused(number, reason.into()));
+    }
     match ending {
         // Streams are dropped with the connection: quinn closes it with code 0.
         0 => drop(quic),
@@ -89,8 +96,17 @@ pub(super) async fn play(target: &Target, seed: u64, number: u64) -> Result<Repo
         _ => quic.close(VarInt::from_u32(0x100), b""),
     }
     drop((streams, answers));
-    let _ = timeout(ANSWERS_WITHIN, endpoint.wait_idle()).await;
+    // Time for the close to leave; quinn goes on with what is left of the connection by itself.
+    tokio::time::sleep(CLOSE_LEAVES).await;
+    drop(endpoint);
     Ok(report)
+}
+
+fn refused(number: u64, found: Failure) -> Failure {
+    Failure::new(
+        "sound_refused",
+        format!("conversation {number}: {} {}", found.label(), found.reason),
+    )
 }
 
 async fn connect(target: &Target) -> Result<(Endpoint, Connection), Failure> {

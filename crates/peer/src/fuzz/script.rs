@@ -36,7 +36,7 @@ pub(super) fn steps(conversation: &Conversation, random: &mut Rng) -> Vec<Step> 
         .streams
         .iter()
         .enumerate()
-        .map(|(index, stream)| of_stream(index, stream, random))
+        .map(|(index, stream)| of_stream(index, stream, conversation.is_sound(), random))
         .collect();
     queues.push(
         conversation
@@ -68,13 +68,14 @@ fn next_queue(queues: &[Vec<Step>], interleave: bool, random: &mut Rng) -> Optio
     }
 }
 
-fn of_stream(index: usize, stream: &Template, random: &mut Rng) -> Vec<Step> {
+fn of_stream(index: usize, stream: &Template, is_sound: bool, random: &mut Rng) -> Vec<Step> {
     let bytes = stream.pieces.concat();
     let mut steps: Vec<_> = writes(&bytes, random)
         .into_iter()
         .map(|part| Step::Write(index, part))
         .collect();
     match random.u8(0..16) {
+        _ if is_sound => steps.extend(stream.ends.then_some(Step::Finish(index))),
         // At a random point, whatever was to follow.
         0 => {
             steps.truncate(random.usize(0..=steps.len()));

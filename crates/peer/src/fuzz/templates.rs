@@ -24,6 +24,10 @@ pub(super) struct Template {
 /// Longest piece of content, in bytes; an upload has up to 16.
 const LONGEST_CONTENT: usize = 8192;
 
+/// Stream types of QPACK (RFC 9204 §4.2): one of each to a connection.
+const ENCODER: u8 = 0x2;
+const DECODER: u8 = 0x3;
+
 const SETTINGS: u64 = 0x4;
 const GOAWAY: u64 = 0x7;
 const MAX_PUSH_ID: u64 = 0xd;
@@ -40,7 +44,7 @@ pub(super) fn control(random: &mut Rng) -> Template {
     for _ in 0..random.usize(0..4) {
         pieces.push(match random.u8(0..5) {
             0 => frame(GOAWAY, &integer(0)),
-            1 => frame(MAX_PUSH_ID, &integer(random.u64(0..100))),
+            1 => frame(MAX_PUSH_ID, &integer(8)),
             2 => frame(
                 PRIORITY_UPDATE,
                 &[&integer(4 * random.u64(0..8))[..], b"u=1, i"].concat(),
@@ -77,10 +81,15 @@ pub(super) fn any(random: &mut Rng) -> Template {
         9 => compressed_request(),
         10 => tunnel(random),
         11..=12 => session(random),
-        13 => uni(vec![integer(if random.bool() { 2 } else { 3 }), qpack(random)]),
+        13 => qpack(random),
         14 => webtransport_stream(random),
         _ => uni(vec![integer(grease(random)), content(random)]),
     }
+}
+
+/// Whether there may be only one such stream beside the control stream.
+pub(super) fn is_single(template: &Template) -> bool {
+    template.kind == Kind::Uni && matches!(template.pieces[0][..], [ENCODER] | [DECODER])
 }
 
 /// A QUIC datagram for some request stream (RFC 9297 §2.1).
@@ -173,9 +182,15 @@ fn webtransport_stream(random: &mut Rng) -> Template {
     }
 }
 
-/// What may be said on a QPACK stream without a dynamic table.
-fn qpack(random: &mut Rng) -> Vec<u8> {
-    [&b"\x20"[..], b"\x44", b"\x7f\x01", b""][random.usize(0..4)].to_vec()
+/// An encoder or decoder stream, and what may be said on it without a dynamic table (RFC 9204 §4.3 and §4.4).
+fn qpack(random: &mut Rng) -> Template {
+    let (kind, said): (u8, &[u8]) = match random.u8(0..4) {
+        0 => (ENCODER, b""),
+        1 => (ENCODER, b"\x20"),
+        2 => (DECODER, b"\x44"),
+        _ => (DECODER, b"\x7f\x01"),
+    };
+    uni(vec![vec![kind], said.to_vec()])
 }
 
 /// Known settings of browsers and an unknown one.
