@@ -108,3 +108,31 @@ fn an_attack_stays_on_this_machine() {
     let mut peer = Peer::start(&["attack", "open-reset", "https://192.0.2.1:443/"]);
     assert_eq!(peer.finish(), Some(2));
 }
+
+#[test]
+fn fuzzing_needs_a_server_that_gives_bytes_back_and_says_which_conversations_it_did_not() {
+    let (_server, port) = Peer::serve("canned");
+    let url = format!("https://127.0.0.1:{port}/");
+    for mode in ["streams", "packets"] {
+        let report = once(&["fuzz", &url, "--mode", mode, "--seed", "3", "--only", "5..6"]);
+        assert_eq!(report["seed"], 3);
+        assert_eq!(report["failure"]["error"]["kind"], "wrong_answer", "{report}");
+        let (first, last) = (&report["failure"]["first"], &report["failure"]["last"]);
+        assert!(first.as_u64() >= Some(5) && last.as_u64() <= Some(6), "{report}");
+    }
+}
+
+#[test]
+fn fuzzing_a_server_that_is_gone_fails_at_its_first_conversation() {
+    let (mut server, port) = Peer::serve("core");
+    assert_eq!(server.finish(), Some(0));
+    let report = once(&["fuzz", &format!("https://127.0.0.1:{port}/"), "--parallel", "1"]);
+    assert_eq!(report["failure"]["first"], 0, "{report}");
+    assert_eq!(report["honest"], 0);
+}
+
+#[test]
+fn fuzzing_stays_on_this_machine() {
+    let mut peer = Peer::start(&["fuzz", "https://192.0.2.1:443/"]);
+    assert_eq!(peer.finish(), Some(2));
+}

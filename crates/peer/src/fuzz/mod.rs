@@ -5,10 +5,10 @@
 //! its own bytes back: that is the judgement of this side. What becomes of the conversations themselves is counted, not judged;
 //! memory, panics and leftovers are for whoever started the server.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{collections::BTreeMap, ops::Range, time::Instant};
 
 use serde_json::json;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use self::options::Mode;
 pub(crate) use self::options::Options;
@@ -55,16 +55,17 @@ pub(crate) async fn run(options: Options) -> Outcome {
     while next < options.end && (begun.elapsed() < options.seconds || next == options.first) {
         let batch = next..options.end.min(next.saturating_add(options.batch));
         next = batch.end;
-        let ended = run_batch(&options, batch.clone(), &mut totals).await;
-        let judged = match ended {
-            Ok(()) => honest::check(&options.target, options.target.address, options.seed ^ next).await,
-            Err(failure) => Err(failure),
+        let judged = match run_batch(&options, batch.clone(), &mut totals).await {
+            Ok(()) => honest::check(&options.target, options.target.address, options.seed ^ next)
+                .await
+                .map_err(|failure| (batch, failure)),
+            Err((number, failure)) => Err((number..number + 1, failure)),
         };
         match judged {
             Ok(()) => totals.honest += 1,
-            Err(found) => {
-                failure =
-                    Some(json!({ "first": batch.start, "last": batch.end - 1, "error": found.to_json() }));
+            Err((numbers, error)) => {
+                let (first, last) = (numbers.start, numbers.end - 1);
+                failure = Some(json!({ "first": first, "last": last, "error": error.to_json() }));
                 break;
             }
         }
@@ -84,44 +85,51 @@ pub(crate) async fn run(options: Options) -> Outcome {
     Ok(())
 }
 
-/// The conversations of `numbers`, `options.parallel` at a time.
+/// The conversations of `numbers`, `options.parallel` at a time. A failure comes with the number of its conversation.
 async fn run_batch(
     options: &Options,
-    numbers: std::ops::Range<u64>,
+    numbers: Range<u64>,
     totals: &mut Totals,
-) -> Result<(), Failure> {
+) -> Result<(), (u64, Failure)> {
     let mut running = JoinSet::new();
-    for number in numbers {
-        if running.len() >= options.parallel {
-            note(totals, running.join_next().await)?;
+    for number in numbers.clone() {
+        if running.len() >= options.parallel
+            && let Some(ended) = running.join_next().await
+        {
+            totals.add(numbers.start, ended)?;
         }
-        let (target, seed) = (options.target.clone(), options.seed);
-        match options.mode {
-            Mode::Streams => running.spawn(async move { player::play(&target, seed, number).await }),
-            Mode::Packets => {
-                running.spawn(async move { relay::through_bad_path(&target, seed, number).await })
-            }
-        };
+        let (target, seed, mode) = (options.target.clone(), options.seed, options.mode);
+        running.spawn(async move {
+            let report = match mode {
+                Mode::Streams => player::play(&target, seed, number).await,
+                Mode::Packets => relay::through_bad_path(&target, seed, number).await,
+            };
+            report.map_err(|failure| (number, failure))
+        });
     }
     while let Some(ended) = running.join_next().await {
-        note(totals, Some(ended))?;
+        totals.add(numbers.start, ended)?;
     }
     Ok(())
 }
 
-type Joined = Option<Result<Result<Report, Failure>, tokio::task::JoinError>>;
-
-fn note(totals: &mut Totals, joined: Joined) -> Result<(), Failure> {
-    let Some(joined) = joined else { return Ok(()) };
-    let report = joined.map_err(|_| Failure::new("worker", "a worker panicked"))??;
-    totals.connections += 1;
-    totals.mutations += report.mutations;
-    totals.bytes += report.bytes;
-    *totals.endings.entry(report.ending).or_default() += 1;
-    for stream in report.streams {
-        *totals.streams.entry(stream).or_default() += 1;
+impl Totals {
+    /// Adds what a task reported; one that panicked is blamed on the first of its batch.
+    fn add(
+        &mut self,
+        first: u64,
+        ended: Result<Result<Report, (u64, Failure)>, JoinError>,
+    ) -> Result<(), (u64, Failure)> {
+        let report = ended.map_err(|_| (first, Failure::new("worker", "a worker panicked")))??;
+        self.connections += 1;
+        self.mutations += report.mutations;
+        self.bytes += report.bytes;
+        *self.endings.entry(report.ending).or_default() += 1;
+        for stream in report.streams {
+            *self.streams.entry(stream).or_default() += 1;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// The source of everything random in conversation `number`: close numbers have nothing in common.

@@ -56,7 +56,7 @@ impl Options {
             first: 0,
             end: u64::MAX,
             batch: 32,
-            parallel: 8,
+            parallel: 16,
         };
         while let Some(argument) = parser.next()? {
             match argument {

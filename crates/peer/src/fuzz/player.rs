@@ -33,7 +33,10 @@ struct Opened {
     stop: Option<tokio::sync::oneshot::Sender<VarInt>>,
 }
 
-/// Plays conversation `number` of `seed`. Only what a server must always allow can fail: a handshake, and a sound conversation.
+/// Plays conversation `number` of `seed`.
+///
+/// # Errors
+/// What a sound server never does: no handshake, the end of a sound conversation, or an end that names no broken rule.
 pub(super) async fn play(target: &Target, seed: u64, number: u64) -> Result<Report, Failure> {
     let mut random = random_of(seed, number);
     let conversation = Conversation::new(&mut random);
@@ -81,14 +84,9 @@ pub(super) async fn play(target: &Target, seed: u64, number: u64) -> Result<Repo
         report.streams.extend(silent);
     }
     report.ending = match quic.close_reason() {
-        Some(reason) => Failure::from(reason).label(),
+        Some(reason) => judge(&conversation, reason.into())?,
         None => "closed by us".to_owned(),
     };
-    if conversation.is_sound()
-        && let Some(reason) = quic.close_reason()
-    {
-        return Err(refused(number, reason.into()));
-    }
     match ending {
         // Streams are dropped with the connection: quinn closes it with code 0.
         0 => drop(quic),
@@ -102,11 +100,23 @@ pub(super) async fn play(target: &Target, seed: u64, number: u64) -> Result<Repo
     Ok(report)
 }
 
-fn refused(number: u64, found: Failure) -> Failure {
-    Failure::new(
-        "sound_refused",
-        format!("conversation {number}: {} {}", found.label(), found.reason),
-    )
+/// How the server ended the connection, if it may: not in a sound conversation, and only with the code of a broken rule (RFC
+/// 9114 §8.1, RFC 9204 §6, RFC 9297 §5.2). H3_NO_ERROR and H3_INTERNAL_ERROR name none.
+///
+/// A stateless reset is what remains of a close that quinn-proto 0.11 could not send because an answer had filled the congestion
+/// window; it comes when the closed connection is forgotten. Once quinn sends such a close, this allowance goes.
+fn judge(conversation: &Conversation, found: Failure) -> Result<String, Failure> {
+    let names_a_rule = matches!(found.code, Some(0x101 | 0x103..=0x110 | 0x200..=0x202 | 0x33));
+    let may_be = found.kind == "closed" && names_a_rule || found.kind == "stateless_reset";
+    if may_be && !conversation.is_sound() {
+        return Ok(found.label());
+    }
+    let kind = if conversation.is_sound() {
+        "sound_refused"
+    } else {
+        "unexpected_end"
+    };
+    Err(Failure::new(kind, format!("{} {}", found.label(), found.reason)))
 }
 
 async fn connect(target: &Target) -> Result<(Endpoint, Connection), Failure> {
