@@ -4,6 +4,7 @@
 
 mod body;
 mod client;
+mod full_window;
 mod hostile;
 mod requests;
 mod shutdown;
