@@ -57,7 +57,7 @@ export class LiveServer {
 
   /** Asks it to stop; what is wrong with how it ends, or undefined. A process that does not end is killed. */
   async end() {
-    this.#child.stdin.write('end\n');
+    this.#child.stdin.end('end\n');
     const how = await within(this.#ended, END_MS);
     if (how === undefined) this.#child.kill('SIGKILL');
     if (how === 'exit code 0') return undefined;

@@ -13,7 +13,8 @@ const MOST_LEFT_MIB = 16;
 const REST_MS = 5000;
 /** Within this the server has forgotten everybody: its idle timeout is 3 s. */
 const FORGOTTEN_MS = 10_000;
-const WARMUP_SECONDS = 3;
+/** For each mode. */
+const WARMUP_SECONDS = 5;
 const GRACE_MS = 60_000;
 
 /** Arguments with which a runtime lets a program ask for a garbage collection. */
@@ -42,7 +43,9 @@ export async function fuzzLive({ runtime, seed, seconds, modes, only }) {
 async function attack(server, url, { seed, seconds, modes, only }) {
   const runs = [];
   // What a runtime allocates once it is busy is not the attack's.
-  if (!only) runs.push(await runPeer(url, { mode: modes[0], seed: seed + 1, seconds: WARMUP_SECONDS }));
+  for (const mode of only === undefined ? modes : []) {
+    runs.push(await runPeer(url, { mode, seed: seed + 1, seconds: WARMUP_SECONDS }));
+  }
   const before = await memory(server);
   const watch = watchRss(server.pid);
   for (const mode of modes) {

@@ -67,13 +67,19 @@ function collectGarbage() {
   else globalThis.gc?.();
 }
 
+let ending = false;
+
+/** Gracefully, as a program ends that is told to. Standard input ends as well: nothing else keeps the process. */
+async function end() {
+  ending = true;
+  await server.stop();
+  server.close();
+}
+
 const lines = createInterface({ input: process.stdin });
 lines.on('line', async (line) => {
   if (line === 'end') {
-    lines.close();
-    await server.stop();
-    server.close();
-    process.stdin.destroy?.();
+    await end();
     return;
   }
   collectGarbage();
@@ -89,4 +95,6 @@ lines.on('line', async (line) => {
   );
 });
 // Whoever started it is gone: so is its purpose.
-lines.on('close', () => server.close());
+lines.on('close', () => {
+  if (!ending) server.close();
+});
