@@ -42,22 +42,25 @@ export async function fuzzLive({ runtime, seed, seconds, modes, only }) {
 
 async function attack(server, url, { seed, seconds, modes, only }) {
   const runs = [];
+  const run = async (mode, how) => {
+    // After a failure or a crash the first one is what matters.
+    if (runs.every(({ failure }) => failure === null) && server.alive) {
+      runs.push(await runPeer(url, { mode, ...how }));
+    }
+  };
   // What a runtime allocates once it is busy is not the attack's.
   for (const mode of only === undefined ? modes : []) {
-    runs.push(await runPeer(url, { mode, seed: seed + 1, seconds: WARMUP_SECONDS }));
+    await run(mode, { seed: seed + 1, seconds: WARMUP_SECONDS });
   }
   const before = await memory(server);
   const watch = watchRss(server.pid);
-  for (const mode of modes) {
-    if (runs.some((run) => run.failure) || !server.alive) break;
-    runs.push(await runPeer(url, { mode, seed, seconds: seconds / modes.length, only }));
-  }
+  for (const mode of modes) await run(mode, { seed, seconds: seconds / modes.length, only });
   const peak = watch.stop();
-  const left = server.alive ? await leftovers(server) : undefined;
-  const after = server.alive ? await memory(server) : undefined;
+  const left = await leftovers(server);
+  const after = await memory(server);
   const ended = await server.end();
   const broken = [
-    ...runs.filter((run) => run.failure).map(describe),
+    ...runs.filter(({ failure }) => failure !== null).map(describe),
     ...(left ? [left] : []),
     ...(ended ? [ended] : []),
     ...(server.panic ? [`a panic: ${server.panic}`] : []),
@@ -76,7 +79,7 @@ async function runPeer(url, { mode, seed, seconds, only }) {
 /** Waits until nothing is open any more; what still is, in words, if that does not come. */
 async function leftovers(server) {
   const deadline = performance.now() + FORGOTTEN_MS;
-  for (;;) {
+  while (server.alive) {
     const { connectionsActive, requestsActive } = await server.stats();
     if (connectionsActive === 0 && requestsActive === 0) return undefined;
     if (performance.now() > deadline) {
@@ -86,8 +89,9 @@ async function leftovers(server) {
   }
 }
 
-/** MiB after a rest and a garbage collection; undefined where it cannot be read. */
+/** MiB after a rest and a garbage collection; undefined where it cannot be read, or of a server that is gone. */
 async function memory(server) {
+  if (!server.alive) return undefined;
   await pause(REST_MS);
   await server.stats();
   return rssMiB(server.pid);

@@ -59,6 +59,8 @@ pub(crate) async fn run(options: Options) -> Outcome {
             Ok(()) => honest::check(&options.target, options.target.address, options.seed ^ next)
                 .await
                 .map_err(|failure| (batch, failure)),
+            // A server that is gone is noticed by whoever comes next: any of the batch may be to blame.
+            Err((_, failure)) if matches!(failure.kind, "timeout" | "deadline") => Err((batch, failure)),
             Err((number, failure)) => Err((number..number + 1, failure)),
         };
         match judged {
