@@ -119,6 +119,8 @@ pub(crate) fn configure(options: NativeServerOptions) -> Result<Configured> {
         router,
         modes,
         has_fallback: options.has_fallback,
+        datagrams: DatagramOptions::default(),
+        tell_connections: false,
     };
     Ok(Configured {
         config,

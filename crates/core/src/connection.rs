@@ -16,6 +16,7 @@ use trilane_http3::{Code, Error, RequestHead, Settings};
 use crate::body::{BodyReader, RequestBody};
 use crate::budget::BodyBudget;
 use crate::connection_state::{ConnectionState, StreamWork};
+use crate::datagrams::{Datagrams, Read};
 use crate::exchange::Exchange;
 use crate::handler::Request;
 use crate::inbound::{Admission, Received, Receiver, Refusal};
@@ -48,11 +49,11 @@ pub(crate) enum Outcome {
 }
 
 /// Runs `quic` until it is closed, by the peer, by the server's stop, or for an error.
-pub(crate) async fn run(quic: quinn::Connection, server: Arc<ServerState>) {
-    let state = Arc::new(ConnectionState::new(quic.clone()));
-    let registration = server.connections.register(state.clone());
+pub(crate) async fn run(state: Arc<ConnectionState>, server: Arc<ServerState>) {
+    let quic = state.quic.clone();
     let mut accept_bi = pin!(quic.accept_bi());
     let mut accept_uni = pin!(quic.accept_uni());
+    let mut read_datagram = pin!(quic.read_datagram());
     let mut task = Task::new(server.clone(), state);
     poll_fn(|cx| {
         task.state.register(cx.waker());
@@ -62,6 +63,7 @@ pub(crate) async fn run(quic: quinn::Connection, server: Arc<ServerState>) {
         task.poll_requests(cx, &quic, accept_bi.as_mut(), &mut turn);
         task.poll_peer_streams(cx, &quic, accept_uni.as_mut(), &mut turn);
         task.poll_streams(cx, &mut turn);
+        task.poll_datagrams(cx, &quic, read_datagram.as_mut(), &mut turn);
         task.poll_sweep(cx);
         task.poll_drain(cx);
         server.table.handler().after_poll();
@@ -74,7 +76,6 @@ pub(crate) async fn run(quic: quinn::Connection, server: Arc<ServerState>) {
         Poll::Pending
     })
     .await;
-    drop(registration);
 }
 
 #[derive(Default)]
@@ -94,6 +95,8 @@ struct Task {
     peers: FuturesUnordered<StreamWork>,
     adopted: Vec<StreamWork>,
     budget: Arc<BodyBudget>,
+    /// `None`: the server takes no datagrams, and QUIC refuses them.
+    datagrams: Option<Datagrams>,
     open: OpenExchanges,
     sweep: Pin<Box<Sleep>>,
     sweeping: bool,
@@ -120,6 +123,10 @@ impl Task {
             peers,
             adopted: Vec::new(),
             budget: BodyBudget::new(limits.max_unfinished_body_bytes),
+            datagrams: server
+                .datagrams
+                .any()
+                .then(|| Datagrams::new(server.clone(), state.clone())),
             open: OpenExchanges::new(server.table.clone(), state.clone()),
             sweep: Box::pin(sleep_until(Instant::now())),
             sweeping: false,
@@ -190,6 +197,27 @@ impl Task {
         self.poll_outcomes(cx, turn, |task| &mut task.peers);
     }
 
+    fn poll_datagrams<'q>(
+        &mut self,
+        cx: &mut Context<'_>,
+        quic: &'q quinn::Connection,
+        read: Pin<&mut quinn::ReadDatagram<'q>>,
+        turn: &mut Turn,
+    ) {
+        if self.over {
+            return;
+        }
+        let Some(datagrams) = &mut self.datagrams else {
+            return;
+        };
+        match datagrams.poll(cx, quic, read, self.next_stream) {
+            Read::Waiting => {}
+            Read::More => turn.more = true,
+            Read::Closed(error) => self.closed(&error),
+            Read::Fatal(error) => self.fail(&error),
+        }
+    }
+
     fn poll_streams(&mut self, cx: &mut Context<'_>, turn: &mut Turn) {
         self.poll_outcomes(cx, turn, |task| &mut task.streams);
     }
@@ -240,6 +268,9 @@ impl Task {
         match receiver.poll(cx, &gate, &mut self.head, &mut self.admission, None) {
             Poll::Ready(received) => self.conclude(receiver, send, received),
             Poll::Pending => {
+                if let Some(datagrams) = &mut self.datagrams {
+                    datagrams.arriving(id);
+                }
                 let head = if receiver.has_head() {
                     std::mem::take(&mut self.head)
                 } else {
@@ -262,6 +293,14 @@ impl Task {
 
     /// A request stream was read as far as it will be.
     fn conclude(&mut self, mut receiver: Receiver, mut send: SendStream, received: Received) {
+        let stream = u64::from(send.id());
+        let delivered = matches!(received, Received::Complete | Received::Streaming)
+            && self.server.datagrams.of_route(self.admission.route);
+        if let Some(datagrams) = &mut self.datagrams
+            && !delivered
+        {
+            datagrams.declined(stream);
+        }
         match received {
             Received::Complete => {
                 let body = receiver.take_body();
@@ -300,6 +339,7 @@ impl Task {
     /// Hands a request to the handler; `receiver` reads what is still to come of it.
     fn deliver(&mut self, send: SendStream, body: RequestBody, receiver: Option<Receiver>) {
         self.server.counters.requests.fetch_add(1, Relaxed);
+        let stream = u64::from(send.id());
         let table = &self.server.table;
         let id = table.open(self.state.clone(), Method::of(self.head.method()), send);
         self.open.add(id);
@@ -318,6 +358,11 @@ impl Task {
             },
             Exchange::new(self.server.table.clone(), id),
         );
+        if let Some(datagrams) = &mut self.datagrams
+            && self.server.datagrams.of_route(self.admission.route)
+        {
+            datagrams.opened(stream, id);
+        }
     }
 
     /// Answers a request that no handler sees, and politely leaves the rest of it unread (RFC 9114 §4.1).
@@ -379,6 +424,9 @@ impl Task {
         }
         while self.sweep.as_mut().poll(cx).is_ready() {
             self.open.sweep(&mut self.streams);
+            if let Some(datagrams) = &mut self.datagrams {
+                datagrams.sweep();
+            }
             if self.open.is_empty() && (self.state.finished_len() == 0) {
                 self.sweeping = false;
                 return;
@@ -427,6 +475,7 @@ fn our_settings(server: &ServerState) -> Settings {
     Settings {
         max_field_section_size: Some(server.limits.max_header_bytes as u64),
         enable_connect_protocol: true,
+        h3_datagram: server.datagrams.http(),
         ..Settings::default()
     }
 }

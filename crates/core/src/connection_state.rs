@@ -2,23 +2,42 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
 use futures_util::task::AtomicWaker;
 use quinn::SendStream;
 use trilane_http3::{PeerStreams, Role, Settings};
 
 use crate::connection::Outcome;
+use crate::connections::ConnectionName;
+use crate::datagram_counters::{DatagramCounters, DatagramLayer, DatagramStats};
+use crate::datagram_queue::{DatagramPolicy, DatagramQueue};
 use crate::peer_streams::Goaway;
+use crate::stats::Counters;
 use crate::sync::lock;
 
 /// Work of one stream that could not be done at once; polled inside the connection's task, each with a waker of
 /// its own, so that a slow stream holds nobody up.
 pub(crate) type StreamWork = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
+/// What names a connection to the outside.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Identity {
+    /// Random, our own: QUIC's ids change, and the one that the client chose is not unique.
+    pub(crate) id: [u8; 16],
+    /// What the client chose for its first packet (RFC 9000 §7.2).
+    pub(crate) original_destination: quinn::ConnectionId,
+}
+
 pub(crate) struct ConnectionState {
     pub(crate) quic: quinn::Connection,
+    pub(crate) identity: Identity,
+    name: ConnectionName,
+    /// Datagrams on their way out.
+    pub(crate) datagrams: DatagramQueue,
+    counters: DatagramCounters,
+    server_counters: Arc<Counters>,
     /// Exchanges that wait for an answer or whose streaming answer goes on.
     pub(crate) exchanges: AtomicUsize,
     /// Which critical streams the peer has opened (RFC 9114 §6.2).
@@ -35,9 +54,20 @@ pub(crate) struct ConnectionState {
 }
 
 impl ConnectionState {
-    pub(crate) fn new(quic: quinn::Connection) -> Self {
+    pub(crate) fn new(
+        quic: quinn::Connection,
+        identity: Identity,
+        name: ConnectionName,
+        policy: DatagramPolicy,
+        server_counters: Arc<Counters>,
+    ) -> Self {
         Self {
             quic,
+            identity,
+            name,
+            datagrams: DatagramQueue::new(policy),
+            counters: DatagramCounters::default(),
+            server_counters,
             exchanges: AtomicUsize::new(0),
             peer_streams: Mutex::new(PeerStreams::new(Role::Server)),
             peer_settings: Mutex::default(),
@@ -47,6 +77,48 @@ impl ConnectionState {
             adopted: Mutex::default(),
             finished: Mutex::default(),
         }
+    }
+
+    pub(crate) fn name(&self) -> ConnectionName {
+        self.name
+    }
+
+    /// Whether the peer's SETTINGS allow HTTP datagrams; ours do wherever this is asked (RFC 9297 §2.1.1).
+    pub(crate) fn agreed_on_datagrams(&self) -> bool {
+        lock(&self.peer_settings)
+            .as_ref()
+            .is_some_and(|settings| settings.h3_datagram)
+    }
+
+    /// A datagram was handed to the handler.
+    pub(crate) fn received(&self, layer: DatagramLayer) {
+        self.counters.received(layer);
+        self.server_counters.datagrams.received(layer);
+    }
+
+    /// A datagram was handed to QUIC.
+    pub(crate) fn sent(&self, layer: DatagramLayer) {
+        self.counters.sent(layer);
+        self.server_counters.datagrams.sent(layer);
+    }
+
+    /// Datagrams came and nobody got them.
+    pub(crate) fn dropped_incoming(&self, layer: DatagramLayer, count: u64) {
+        if count > 0 {
+            self.counters.dropped_incoming(layer, count);
+            self.server_counters.datagrams.dropped_incoming(layer, count);
+        }
+    }
+
+    /// A datagram will not be sent.
+    pub(crate) fn dropped_outgoing(&self, layer: DatagramLayer) {
+        self.counters.dropped_outgoing(layer);
+        self.server_counters.datagrams.dropped_outgoing(layer);
+    }
+
+    /// What became of this connection's datagrams.
+    pub(crate) fn datagram_stats(&self, layer: DatagramLayer) -> DatagramStats {
+        self.counters.snapshot(layer)
     }
 
     /// Has the connection's task poll `work` from now on.

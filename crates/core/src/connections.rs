@@ -20,9 +20,19 @@ pub(crate) struct Connections {
     empty: Notify,
 }
 
+/// Names one connection of a server. A slot is used again, its generation is not (it wraps after 2³² connections).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConnectionName {
+    /// Index in the server's table; small, used again.
+    pub slot: u32,
+    /// Tells the slot's users apart.
+    pub generation: u32,
+}
+
 #[derive(Default)]
 struct Table {
     open: Slab<Arc<ConnectionState>>,
+    next_generation: u32,
     /// Connections and handshakes by client address.
     by_ip: HashMap<IpAddr, usize>,
     total: usize,
@@ -78,14 +88,37 @@ impl Connections {
     }
 
     /// Makes a connection reachable until the registration is dropped.
-    pub(crate) fn register(self: &Arc<Self>, state: Arc<ConnectionState>) -> Registration {
+    pub(crate) fn register(
+        self: &Arc<Self>,
+        make: impl FnOnce(ConnectionName) -> ConnectionState,
+    ) -> (Arc<ConnectionState>, Registration) {
         self.counters.connections_total.fetch_add(1, Relaxed);
         self.counters.connections_active.fetch_add(1, Relaxed);
-        let key = lock(&self.table).open.insert(state);
-        Registration {
+        let mut table = lock(&self.table);
+        let generation = table.next_generation;
+        table.next_generation = generation.wrapping_add(1);
+        let entry = table.open.vacant_entry();
+        let slot = entry.key() as u32;
+        let state = Arc::new(make(ConnectionName { slot, generation }));
+        entry.insert(state.clone());
+        let registration = Registration {
             connections: self.clone(),
-            key,
-        }
+            name: state.name(),
+        };
+        (state, registration)
+    }
+
+    /// The connection of this name, if it is still open.
+    pub(crate) fn get(&self, name: ConnectionName) -> Option<Arc<ConnectionState>> {
+        let table = lock(&self.table);
+        let state = table.open.get(name.slot as usize)?;
+        (state.name() == name).then(|| state.clone())
+    }
+
+    /// Every open connection, in no order.
+    pub(crate) fn all(&self) -> Vec<Arc<ConnectionState>> {
+        let table = lock(&self.table);
+        table.open.iter().map(|(_, state)| state.clone()).collect()
     }
 
     /// Wakes the task of every connection: the server's state has changed.
@@ -143,12 +176,18 @@ impl Drop for Place {
 /// A connection that can be reached.
 pub(crate) struct Registration {
     connections: Arc<Connections>,
-    key: usize,
+    name: ConnectionName,
+}
+
+impl Registration {
+    pub(crate) fn name(&self) -> ConnectionName {
+        self.name
+    }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        lock(&self.connections.table).open.remove(self.key);
+        lock(&self.connections.table).open.remove(self.name.slot as usize);
         self.connections.counters.connections_active.fetch_sub(1, Relaxed);
     }
 }

@@ -5,27 +5,36 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use quinn::crypto::rustls::QuicServerConfig;
+use quinn::crypto::rustls::{HandshakeData, QuicServerConfig};
 use quinn::{Endpoint, EndpointConfig, IdleTimeout, Incoming, TokioRuntime, TransportConfig, VarInt};
+use ring::rand::{SecureRandom, SystemRandom};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::connection;
+use crate::connection_state::{ConnectionState, Identity};
 use crate::connections::{Place, Verdict};
+use crate::datagram_queue::DatagramPolicy;
+use crate::datagrams::DatagramOptions;
+use crate::handler::ConnectionEvent;
 use crate::limits::Limits;
+use crate::raw_connection;
 use crate::server::{BindError, ServerState};
 
 /// Socket buffers asked of the kernel, which gives what it allows: a burst from many clients must not be lost while
 /// the IO thread answers others.
 const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
+/// Datagrams that QUIC itself keeps for sending: a few packets' worth. The rest waits in our queue, which knows their age.
+const QUIC_DATAGRAM_BUFFER: usize = 64 * 1024;
+
 /// Binds `address`. Must be called inside the tokio runtime that is to drive the endpoint.
 pub(crate) fn bind(
     address: SocketAddr,
     tls: rustls::ServerConfig,
-    limits: &Limits,
+    server: &ServerState,
 ) -> Result<Endpoint, BindError> {
     let socket = bind_socket(address).map_err(|error| BindError::new(address, error))?;
-    let config = server_config(tls, limits)?;
+    let config = server_config(tls, &server.limits, &server.datagrams)?;
     Endpoint::new(
         EndpointConfig::default(),
         Some(config),
@@ -48,7 +57,11 @@ fn bind_socket(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
     Ok(socket.into())
 }
 
-fn server_config(tls: rustls::ServerConfig, limits: &Limits) -> Result<quinn::ServerConfig, BindError> {
+fn server_config(
+    tls: rustls::ServerConfig,
+    limits: &Limits,
+    datagrams: &DatagramOptions,
+) -> Result<quinn::ServerConfig, BindError> {
     let crypto = QuicServerConfig::try_from(tls).map_err(|_| BindError::NoInitialCipherSuite)?;
     let mut transport = TransportConfig::default();
     transport
@@ -57,7 +70,8 @@ fn server_config(tls: rustls::ServerConfig, limits: &Limits) -> Result<quinn::Se
         .stream_receive_window(VarInt::from_u32(limits.stream_receive_window))
         .receive_window(VarInt::from_u32(limits.connection_receive_window))
         .send_window(limits.send_window)
-        .datagram_receive_buffer_size(None)
+        .datagram_receive_buffer_size(datagrams.any().then_some(limits.datagram_receive_buffer))
+        .datagram_send_buffer_size(QUIC_DATAGRAM_BUFFER)
         .max_idle_timeout(IdleTimeout::try_from(limits.idle_timeout).ok());
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
     config.transport_config(Arc::new(transport));
@@ -91,13 +105,14 @@ pub(crate) async fn accept(endpoint: Endpoint, server: Arc<ServerState>) {
 }
 
 async fn handshake(incoming: Incoming, mut place: Place, server: Arc<ServerState>) {
+    let original_destination = incoming.orig_dst_cid();
     let connected = match incoming.accept() {
         Ok(connecting) => tokio::time::timeout(server.limits.handshake_timeout, connecting).await,
         Err(error) => Ok(Err(error)),
     };
     place.established();
     match connected {
-        Ok(Ok(quic)) => Box::pin(connection::run(quic, server)).await,
+        Ok(Ok(quic)) => Box::pin(run(quic, original_destination, server)).await,
         Ok(Err(error)) => {
             server.counters.handshakes_failed.fetch_add(1, Relaxed);
             tracing::debug!(%error, "handshake failed");
@@ -108,4 +123,49 @@ async fn handshake(incoming: Incoming, mut place: Place, server: Arc<ServerState
         }
     }
     drop(place);
+}
+
+/// Runs an established connection, in the way of its protocol.
+async fn run(quic: quinn::Connection, original_destination: quinn::ConnectionId, server: Arc<ServerState>) {
+    let mut identity = Identity {
+        id: [0; 16],
+        original_destination,
+    };
+    if SystemRandom::new().fill(&mut identity.id).is_err() {
+        // Without randomness there is no TLS either: this is never seen.
+        return;
+    }
+    let policy = DatagramPolicy {
+        max_bytes: server.limits.datagram_send_queue,
+        max_age: server.limits.datagram_max_age,
+    };
+    let is_http3 = alpn(&quic) == b"h3";
+    let counters = server.counters.clone();
+    let (state, registration) = server
+        .connections
+        .register(|name| ConnectionState::new(quic, identity, name, policy, counters));
+    let tell = |event| {
+        if server.tell_connections {
+            server
+                .table
+                .handler()
+                .connection_event(registration.name(), event);
+        }
+    };
+    tell(ConnectionEvent::Opened);
+    if is_http3 {
+        connection::run(state, server.clone()).await;
+    } else {
+        raw_connection::run(state, server.clone()).await;
+    }
+    tell(ConnectionEvent::Closed);
+    drop(registration);
+}
+
+/// The protocol that the handshake agreed on.
+pub(crate) fn alpn(quic: &quinn::Connection) -> Vec<u8> {
+    quic.handshake_data()
+        .and_then(|data| data.downcast::<HandshakeData>().ok())
+        .and_then(|data| data.protocol)
+        .unwrap_or_default()
 }

@@ -16,6 +16,8 @@ use trilane_http3::Code;
 use crate::body::BodyReader;
 use crate::connection::Outcome;
 use crate::connection_state::ConnectionState;
+use crate::datagram_counters::DatagramLayer;
+use crate::datagram_queue::{self, DatagramError};
 use crate::exchange::{ExchangeError, ExchangeId, Notify};
 use crate::handler::{ExchangeEvent, Handler};
 use crate::inbound::Refusal;
@@ -42,6 +44,8 @@ struct Slots {
 struct Slot {
     generation: u32,
     method: Method,
+    /// The id of its stream.
+    stream: u64,
     connection: Arc<ConnectionState>,
     answer: Answer,
     /// A streaming body that nobody has asked for yet; left so, it is declined with the end of the exchange.
@@ -102,10 +106,12 @@ impl ExchangeTable {
         let mut slots = lock(&self.slots);
         let generation = slots.next_generation;
         slots.next_generation = generation.wrapping_add(1);
+        let stream = u64::from(send.id());
         let answer = Answer::Awaited(send);
         let slot = slots.slab.insert(Slot {
             generation,
             method,
+            stream,
             connection,
             answer,
             body: None,
@@ -125,6 +131,35 @@ impl ExchangeTable {
     /// The reader of a streaming body: once, while the exchange is open.
     pub fn take_body(&self, id: ExchangeId) -> Option<BodyReader> {
         lock(&self.slots).get(id).ok()?.body.take()
+    }
+
+    /// Sends an HTTP datagram of an open exchange, or lets it wait while the path is slower; the queue drops the oldest.
+    pub fn send_datagram(&self, id: ExchangeId, payload: &[u8]) -> Result<(), DatagramError> {
+        let (connection, stream) = {
+            let mut slots = lock(&self.slots);
+            let slot = slots.get(id).map_err(|_| DatagramError::Gone)?;
+            (slot.connection.clone(), slot.stream)
+        };
+        if !connection.agreed_on_datagrams() {
+            return Err(DatagramError::NotSupported);
+        }
+        let data = trilane_http3::datagram::encode(stream, payload);
+        datagram_queue::send(&connection, DatagramLayer::Http, data)
+    }
+
+    /// The stream of an open exchange and the largest HTTP datagram it can send now, if any.
+    pub fn datagram_info(&self, id: ExchangeId) -> Option<(u64, Option<usize>)> {
+        let (connection, stream) = {
+            let mut slots = lock(&self.slots);
+            let slot = slots.get(id).ok()?;
+            (slot.connection.clone(), slot.stream)
+        };
+        let most = connection
+            .agreed_on_datagrams()
+            .then(|| connection.quic.max_datagram_size())
+            .flatten();
+        let overhead = trilane_http3::datagram::overhead(stream);
+        Some((stream, most.map(|most| most.saturating_sub(overhead))))
     }
 
     pub(crate) fn count_received(&self, bytes: usize) {

@@ -4,7 +4,10 @@ use std::task::{Context, Poll};
 
 use trilane_http3::RequestHead;
 
+use bytes::Bytes;
+
 use crate::body::RequestBody;
+use crate::connections::ConnectionName;
 use crate::exchange::{Exchange, ExchangeId};
 use crate::router::{ParamSpan, RouteId};
 
@@ -35,6 +38,15 @@ pub enum ExchangeEvent {
     Drained,
 }
 
+/// What happens to a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionEvent {
+    /// Its handshake is complete.
+    Opened,
+    /// It is over; its name is not used again soon.
+    Closed,
+}
+
 /// Answers requests. Called on the IO thread: an implementation must not block.
 pub trait Handler: Send + Sync + 'static {
     /// Whether there is room for another request. Pending stops the accepting of streams on every connection
@@ -51,6 +63,21 @@ pub trait Handler: Send + Sync + 'static {
     /// Called after each poll of a connection: the moment to pass on what was gathered, if a flood keeps the thread from
     /// ever pausing.
     fn after_poll(&self) {}
+
+    /// Takes a raw QUIC datagram. Called only if [`DatagramOptions::raw`](crate::DatagramOptions::raw) is set.
+    fn quic_datagram(&self, connection: ConnectionName, payload: Bytes) {
+        let _ = (connection, payload);
+    }
+
+    /// Takes an HTTP datagram of an open exchange whose route takes them.
+    fn h3_datagram(&self, id: ExchangeId, payload: Bytes) {
+        let _ = (id, payload);
+    }
+
+    /// Hears of connections. Called only if [`ServerConfig::tell_connections`](crate::ServerConfig::tell_connections) is set.
+    fn connection_event(&self, connection: ConnectionName, event: ConnectionEvent) {
+        let _ = (connection, event);
+    }
 
     /// Hears what becomes of an exchange that was not answered at once.
     fn exchange_event(&self, id: ExchangeId, event: ExchangeEvent) {

@@ -46,6 +46,12 @@ pub struct Limits {
     /// cut short; twice as many in one burst. Above it the connection ends with H3_EXCESSIVE_LOAD (RFC 9114 §10.5). One
     /// given up before it is a request costs about 2 µs. Default 10,000.
     pub max_abandoned_streams_per_second: u32,
+    /// Bytes of datagrams of one connection that wait to be read; the oldest go first. Default 1 MiB.
+    pub datagram_receive_buffer: usize,
+    /// Bytes of datagrams of one connection that wait to be sent; the oldest go first. Default 1 MiB.
+    pub datagram_send_queue: usize,
+    /// How long a datagram waits to be sent before it is dropped; `None`: as long as it takes. Default `None`.
+    pub datagram_max_age: Option<Duration>,
 }
 
 impl Default for Limits {
@@ -68,6 +74,9 @@ impl Default for Limits {
             connection_receive_window: 4 * 1024 * 1024,
             send_window: 4 * 1024 * 1024,
             max_abandoned_streams_per_second: 10_000,
+            datagram_receive_buffer: 1024 * 1024,
+            datagram_send_queue: 1024 * 1024,
+            datagram_max_age: None,
         }
     }
 }

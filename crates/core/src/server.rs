@@ -11,7 +11,11 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use trilane_http3::Code;
 
-use crate::connections::Connections;
+use crate::connection_state::ConnectionState;
+use crate::connections::{ConnectionName, Connections};
+use crate::datagram_counters::{DatagramLayer, DatagramStats};
+use crate::datagram_queue::{self, DatagramError};
+use crate::datagrams::DatagramOptions;
 use crate::endpoint;
 use crate::exchange_table::ExchangeTable;
 use crate::handler::Handler;
@@ -40,6 +44,10 @@ pub struct ServerConfig {
     pub modes: Modes,
     /// Whether the handler takes requests that no route matches. If not, they are answered 404, 405 or 501.
     pub has_fallback: bool,
+    /// Who takes datagrams.
+    pub datagrams: DatagramOptions,
+    /// Whether the handler hears of connections.
+    pub tell_connections: bool,
 }
 
 /// Why a server could not start.
@@ -95,6 +103,8 @@ pub(crate) struct ServerState {
     pub(crate) router: Router,
     pub(crate) modes: Modes,
     pub(crate) has_fallback: bool,
+    pub(crate) datagrams: DatagramOptions,
+    pub(crate) tell_connections: bool,
     pub(crate) table: Arc<ExchangeTable>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) connections: Arc<Connections>,
@@ -140,6 +150,8 @@ impl Server {
             router: config.router,
             modes: config.modes,
             has_fallback: config.has_fallback,
+            datagrams: config.datagrams,
+            tell_connections: config.tell_connections,
             table: Arc::new(ExchangeTable::new(counters.clone(), handler)),
             connections: Connections::new(counters.clone()),
             counters,
@@ -161,7 +173,7 @@ impl Server {
             return Err(BindError::Running);
         }
         let _inside = self.runtime.enter();
-        let endpoint = endpoint::bind(self.address, self.tls.clone(), &self.state.limits)?;
+        let endpoint = endpoint::bind(self.address, self.tls.clone(), &self.state)?;
         let local_address = endpoint
             .local_addr()
             .map_err(|error| BindError::new(self.address, error))?;
@@ -222,9 +234,89 @@ impl Server {
         &self.state.table
     }
 
+    /// Sends a raw QUIC datagram, or lets it wait while the path is slower; the queue drops the oldest.
+    pub fn send_quic_datagram(
+        &self,
+        connection: ConnectionName,
+        data: bytes::Bytes,
+    ) -> Result<(), DatagramError> {
+        let state = self
+            .state
+            .connections
+            .get(connection)
+            .ok_or(DatagramError::Gone)?;
+        datagram_queue::send(&state, DatagramLayer::Quic, data)
+    }
+
+    /// What is known of an open connection.
+    pub fn connection(&self, name: ConnectionName) -> Option<ConnectionInfo> {
+        Some(ConnectionInfo::of(&*self.state.connections.get(name)?))
+    }
+
+    /// Every open connection.
+    pub fn connections(&self) -> Vec<ConnectionInfo> {
+        let all = self.state.connections.all();
+        all.iter().map(|state| ConnectionInfo::of(state)).collect()
+    }
+
     /// The counters now.
     pub fn stats(&self) -> Stats {
         self.state.counters.snapshot()
+    }
+}
+
+/// One connection at one moment.
+#[derive(Clone, Debug)]
+pub struct ConnectionInfo {
+    /// Its name in this server.
+    pub name: ConnectionName,
+    /// 16 random bytes, the same for its whole life.
+    pub id: [u8; 16],
+    /// The connection id that the client chose for its first packet (RFC 9000 §7.2); not unique.
+    pub original_destination_connection_id: Vec<u8>,
+    /// Where the client is now; connections migrate (RFC 9000 §9).
+    pub remote_address: SocketAddr,
+    /// The protocol that both sides agreed on (ALPN).
+    pub alpn: Vec<u8>,
+    /// Estimated round-trip time.
+    pub round_trip: Duration,
+    /// Congestion window, in bytes.
+    pub congestion_window: u64,
+    /// Largest packet that the path carries, in bytes.
+    pub mtu: u16,
+    /// Packets sent that were lost.
+    pub lost_packets: u64,
+    /// Bytes of UDP payload received and sent.
+    pub bytes_received: u64,
+    /// See `bytes_received`.
+    pub bytes_sent: u64,
+    /// The largest datagram that can be sent now; `None`: the peer takes none.
+    pub max_datagram_size: Option<usize>,
+    /// Its raw datagrams.
+    pub quic_datagrams: DatagramStats,
+    /// Its HTTP datagrams.
+    pub h3_datagrams: DatagramStats,
+}
+
+impl ConnectionInfo {
+    fn of(state: &ConnectionState) -> Self {
+        let stats = state.quic.stats();
+        Self {
+            name: state.name(),
+            id: state.identity.id,
+            original_destination_connection_id: state.identity.original_destination.to_vec(),
+            remote_address: state.quic.remote_address(),
+            alpn: endpoint::alpn(&state.quic),
+            round_trip: stats.path.rtt,
+            congestion_window: stats.path.cwnd,
+            mtu: stats.path.current_mtu,
+            lost_packets: stats.path.lost_packets,
+            bytes_received: stats.udp_rx.bytes,
+            bytes_sent: stats.udp_tx.bytes,
+            max_datagram_size: state.quic.max_datagram_size(),
+            quic_datagrams: state.datagram_stats(DatagramLayer::Quic),
+            h3_datagrams: state.datagram_stats(DatagramLayer::Http),
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use crate::datagram_counters::{DatagramCounters, DatagramLayer, DatagramStats};
+
 /// Live counters. Each is exact; a snapshot reads them one after the other, so sums may lag by what is under way.
 #[derive(Debug)]
 pub(crate) struct Counters {
@@ -18,6 +20,7 @@ pub(crate) struct Counters {
     pub(crate) protocol_errors: AtomicU64,
     pub(crate) body_bytes_received: AtomicU64,
     pub(crate) body_bytes_sent: AtomicU64,
+    pub(crate) datagrams: DatagramCounters,
 }
 
 impl Counters {
@@ -35,6 +38,7 @@ impl Counters {
             protocol_errors: AtomicU64::new(0),
             body_bytes_received: AtomicU64::new(0),
             body_bytes_sent: AtomicU64::new(0),
+            datagrams: DatagramCounters::default(),
         }
     }
 
@@ -51,6 +55,8 @@ impl Counters {
             protocol_errors: self.protocol_errors.load(Relaxed),
             body_bytes_received: self.body_bytes_received.load(Relaxed),
             body_bytes_sent: self.body_bytes_sent.load(Relaxed),
+            quic_datagrams: self.datagrams.snapshot(DatagramLayer::Quic),
+            h3_datagrams: self.datagrams.snapshot(DatagramLayer::Http),
             uptime: self.started.elapsed(),
         }
     }
@@ -81,6 +87,10 @@ pub struct Stats {
     pub body_bytes_received: u64,
     /// Bytes of answer bodies accepted by QUIC.
     pub body_bytes_sent: u64,
+    /// Raw QUIC datagrams.
+    pub quic_datagrams: DatagramStats,
+    /// HTTP datagrams of requests.
+    pub h3_datagrams: DatagramStats,
     /// Time since the server was made.
     pub uptime: Duration,
 }

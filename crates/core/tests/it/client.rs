@@ -26,6 +26,11 @@ pub(crate) struct Answer {
 
 /// A bare QUIC connection, for bytes that no HTTP/3 library sends.
 pub(crate) async fn quic(server: &TestServer) -> (quinn::Connection, quinn::Endpoint) {
+    quic_as(server, b"h3").await
+}
+
+/// A bare QUIC connection that speaks `alpn`.
+pub(crate) async fn quic_as(server: &TestServer, alpn: &[u8]) -> (quinn::Connection, quinn::Endpoint) {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(server.certificate.clone().into()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -34,7 +39,7 @@ pub(crate) async fn quic(server: &TestServer) -> (quinn::Connection, quinn::Endp
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    tls.alpn_protocols = vec![b"h3".to_vec()];
+    tls.alpn_protocols = vec![alpn.to_vec()];
     let mut endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
     let config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
     endpoint.set_default_client_config(config);

@@ -4,6 +4,7 @@
 
 mod body;
 mod client;
+mod datagrams;
 mod full_window;
 mod hostile;
 mod requests;

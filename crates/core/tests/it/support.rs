@@ -11,8 +11,8 @@ use trilane_core::certificate::DevCertificate;
 use trilane_core::router::{Methods, Pattern, Route, Router};
 use trilane_core::tls::{CertificateStore, Identity, TlsOptions, server_config};
 use trilane_core::{
-    BodyMode, Exchange, ExchangeEvent, ExchangeId, Handler, Limits, Modes, Request, RequestBody, Server,
-    ServerConfig,
+    BodyMode, ConnectionEvent, ConnectionName, DatagramOptions, Exchange, ExchangeEvent, ExchangeId, Handler,
+    Limits, Modes, Request, RequestBody, Server, ServerConfig,
 };
 
 /// What a test waits for at most.
@@ -28,10 +28,26 @@ pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 
 type OnRequest = dyn Fn(&Request<'_>, Exchange) + Send + Sync;
 
+/// Waits until `look` finds something.
+pub(crate) async fn found<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    soon(what, async {
+        loop {
+            if let Some(found) = look() {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await
+}
+
 /// A handler made of a closure; remembers the events of its exchanges.
 pub(crate) struct Script {
     on_request: Box<OnRequest>,
     pub(crate) events: Mutex<Vec<(ExchangeId, ExchangeEvent)>>,
+    pub(crate) raw_datagrams: Mutex<Vec<(ConnectionName, Bytes)>>,
+    pub(crate) http_datagrams: Mutex<Vec<(ExchangeId, Bytes)>>,
+    pub(crate) connections: Mutex<Vec<(ConnectionName, ConnectionEvent)>>,
 }
 
 impl Script {
@@ -39,6 +55,9 @@ impl Script {
         Arc::new(Self {
             on_request: Box::new(on_request),
             events: Mutex::default(),
+            raw_datagrams: Mutex::default(),
+            http_datagrams: Mutex::default(),
+            connections: Mutex::default(),
         })
     }
 
@@ -67,6 +86,18 @@ impl Handler for Script {
     fn exchange_event(&self, id: ExchangeId, event: ExchangeEvent) {
         self.events.lock().unwrap().push((id, event));
     }
+
+    fn quic_datagram(&self, connection: ConnectionName, payload: Bytes) {
+        self.raw_datagrams.lock().unwrap().push((connection, payload));
+    }
+
+    fn h3_datagram(&self, id: ExchangeId, payload: Bytes) {
+        self.http_datagrams.lock().unwrap().push((id, payload));
+    }
+
+    fn connection_event(&self, connection: ConnectionName, event: ConnectionEvent) {
+        self.connections.lock().unwrap().push((connection, event));
+    }
 }
 
 /// A server with one route, `POST /only`, and a fallback.
@@ -81,6 +112,9 @@ pub(crate) struct Setup {
     pub(crate) has_fallback: bool,
     /// How the fallback takes bodies.
     pub(crate) mode: BodyMode,
+    pub(crate) datagrams: DatagramOptions,
+    /// Offered besides h3.
+    pub(crate) alpn: Option<&'static [u8]>,
 }
 
 impl Default for Setup {
@@ -89,6 +123,8 @@ impl Default for Setup {
             limits: Limits::default(),
             has_fallback: true,
             mode: BodyMode::Buffered,
+            datagrams: DatagramOptions::default(),
+            alpn: None,
         }
     }
 }
@@ -97,21 +133,22 @@ pub(crate) fn start(setup: Setup, handler: Arc<dyn Handler>) -> TestServer {
     let made = DevCertificate::generate(&[]).unwrap();
     let identity = Identity::from_pem_or_der(&made.cert_der, &made.key_der).unwrap();
     let store = Arc::new(CertificateStore::new(identity, []).unwrap());
+    let alpn = [b"h3".to_vec()]
+        .into_iter()
+        .chain(setup.alpn.map(<[u8]>::to_vec))
+        .collect();
     let config = ServerConfig {
         address: (Ipv4Addr::LOCALHOST, 0).into(),
-        tls: server_config(store, vec![b"h3".to_vec()], TlsOptions::default()).unwrap(),
+        tls: server_config(store, alpn, TlsOptions::default()).unwrap(),
         limits: setup.limits,
-        router: Router::new(vec![Route {
-            methods: Methods::parse(&["POST"]).unwrap(),
-            pattern: Pattern::parse("/only/:name").unwrap(),
-            protocol: None,
-        }])
-        .unwrap(),
+        router: Router::new(vec![route("POST", "/only/:name"), route("POST", "/datagrams")]).unwrap(),
         modes: Modes {
-            routes: vec![],
+            routes: vec![BodyMode::Buffered, BodyMode::Streaming],
             fallback: setup.mode,
         },
         has_fallback: setup.has_fallback,
+        datagrams: setup.datagrams,
+        tell_connections: true,
     };
     let server = Server::new(config, handler, Handle::current());
     let address = server.start().unwrap();
@@ -119,6 +156,14 @@ pub(crate) fn start(setup: Setup, handler: Arc<dyn Handler>) -> TestServer {
         server,
         address,
         certificate: made.cert_der,
+    }
+}
+
+fn route(method: &str, pattern: &str) -> Route {
+    Route {
+        methods: Methods::parse(&[method]).unwrap(),
+        pattern: Pattern::parse(pattern).unwrap(),
+        protocol: None,
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use trilane_core::certificate::DevCertificate;
 use trilane_core::router::Router;
 use trilane_core::tls::{CertificateStore, Identity, TlsOptions, server_config};
-use trilane_core::{Exchange, Handler, Limits, Modes, Request, Server, ServerConfig, Stop};
+use trilane_core::{DatagramOptions, Exchange, Handler, Limits, Modes, Request, Server, ServerConfig, Stop};
 
 use super::Options;
 use crate::{Outcome, output};
@@ -46,6 +46,8 @@ pub(crate) async fn run(options: Options) -> Outcome {
         router: Router::new(vec![])?,
         modes: Modes::default(),
         has_fallback: true,
+        datagrams: DatagramOptions::default(),
+        tell_connections: false,
     };
     let server = Server::new(config, Arc::new(Hello), Handle::current());
     let address = server.start()?;

@@ -1,0 +1,166 @@
+//! Datagrams on their way out: a queue with a bound and an age, in front of QUIC's own.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use quinn::SendDatagramError;
+
+use crate::connection::Outcome;
+use crate::connection_state::ConnectionState;
+use crate::datagram_counters::DatagramLayer;
+use crate::sync::lock;
+
+/// What a waiting datagram takes besides its payload.
+const OVERHEAD: usize = 64;
+
+/// Why a datagram was not queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DatagramError {
+    /// It fits no packet of the path.
+    #[error("the datagram is longer than a packet of the path can carry: see maxDatagramSize")]
+    TooLarge,
+    /// The peer takes no datagrams of this kind.
+    #[error("the peer takes no datagrams")]
+    NotSupported,
+    /// The connection, the request or the session is over.
+    #[error("nobody is there to take the datagram: the connection, the request or the session is over")]
+    Gone,
+}
+
+/// How long datagrams wait, and how many.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DatagramPolicy {
+    pub(crate) max_bytes: usize,
+    pub(crate) max_age: Option<Duration>,
+}
+
+/// What waits while the path is slower than the sender. When it is full, the oldest goes.
+pub(crate) struct DatagramQueue {
+    policy: DatagramPolicy,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    queue: VecDeque<Datagram>,
+    bytes: usize,
+    /// The connection's task is emptying the queue.
+    emptying: bool,
+}
+
+struct Datagram {
+    layer: DatagramLayer,
+    since: Instant,
+    data: Bytes,
+}
+
+impl DatagramQueue {
+    pub(crate) fn new(policy: DatagramPolicy) -> Self {
+        Self {
+            policy,
+            waiting: Mutex::default(),
+        }
+    }
+
+    /// The next one that is not too old; `None`, and no longer emptying, if there is none.
+    fn next(&self, connection: &ConnectionState) -> Option<Datagram> {
+        let mut waiting = lock(&self.waiting);
+        while let Some(datagram) = waiting.queue.pop_front() {
+            waiting.bytes -= datagram.data.len() + OVERHEAD;
+            if self.left(&datagram).is_none_or(|left| left > Duration::ZERO) {
+                return Some(datagram);
+            }
+            connection.dropped_outgoing(datagram.layer);
+        }
+        waiting.emptying = false;
+        None
+    }
+
+    /// How much longer it may wait.
+    fn left(&self, datagram: &Datagram) -> Option<Duration> {
+        self.policy
+            .max_age
+            .map(|age| age.saturating_sub(datagram.since.elapsed()))
+    }
+}
+
+/// Sends `data` now if QUIC has room, else lets it wait. It counts as sent once QUIC has it.
+pub(crate) fn send(
+    connection: &Arc<ConnectionState>,
+    layer: DatagramLayer,
+    data: Bytes,
+) -> Result<(), DatagramError> {
+    let most = connection
+        .quic
+        .max_datagram_size()
+        .ok_or(DatagramError::NotSupported)?;
+    if data.len() > most {
+        connection.dropped_outgoing(layer);
+        return Err(DatagramError::TooLarge);
+    }
+    let queue = &connection.datagrams;
+    let mut waiting = lock(&queue.waiting);
+    if waiting.queue.is_empty() && connection.quic.datagram_send_buffer_space() >= data.len() {
+        drop(waiting);
+        return count(connection, layer, connection.quic.send_datagram(data));
+    }
+    waiting.bytes += data.len() + OVERHEAD;
+    let since = Instant::now();
+    waiting.queue.push_back(Datagram { layer, since, data });
+    while waiting.bytes > queue.policy.max_bytes
+        && let Some(oldest) = waiting.queue.pop_front()
+    {
+        waiting.bytes -= oldest.data.len() + OVERHEAD;
+        connection.dropped_outgoing(oldest.layer);
+    }
+    if !std::mem::replace(&mut waiting.emptying, true) {
+        drop(waiting);
+        connection.adopt(empty(connection.clone()));
+    }
+    Ok(())
+}
+
+/// Hands what waits to QUIC as room appears. Part of the connection's task.
+async fn empty(connection: Arc<ConnectionState>) -> Outcome {
+    while let Some(datagram) = connection.datagrams.next(&connection) {
+        let left = connection.datagrams.left(&datagram);
+        let sent = connection.quic.send_datagram_wait(datagram.data);
+        let result = match left {
+            Some(left) => match tokio::time::timeout(left, sent).await {
+                Ok(result) => result,
+                Err(_) => {
+                    connection.dropped_outgoing(datagram.layer);
+                    continue;
+                }
+            },
+            None => sent.await,
+        };
+        let _ = count(&connection, datagram.layer, result);
+    }
+    Outcome::Done
+}
+
+fn count(
+    connection: &ConnectionState,
+    layer: DatagramLayer,
+    result: Result<(), SendDatagramError>,
+) -> Result<(), DatagramError> {
+    match result {
+        Ok(()) => {
+            connection.sent(layer);
+            Ok(())
+        }
+        Err(error) => {
+            connection.dropped_outgoing(layer);
+            Err(match error {
+                SendDatagramError::TooLarge => DatagramError::TooLarge,
+                SendDatagramError::UnsupportedByPeer | SendDatagramError::Disabled => {
+                    DatagramError::NotSupported
+                }
+                SendDatagramError::ConnectionLost(_) => DatagramError::Gone,
+            })
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! The datagrams of one connection: read in its task, sorted, and handed to whom they are for.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use quinn::{ConnectionError, ReadDatagram};
+use tokio::time::{Sleep, sleep_until};
+use trilane_http3::Error;
+
+use crate::connection_state::ConnectionState;
+use crate::datagram_counters::DatagramLayer;
+use crate::datagram_router::{Agreement, DatagramRouter, Delivery, UnknownDatagrams};
+use crate::exchange::ExchangeId;
+use crate::server::ServerState;
+use crate::sync::lock;
+
+/// Datagrams taken before the other parts of the connection get their turn.
+const DATAGRAMS_PER_TURN: usize = 256;
+
+/// What a server does with datagrams. The default is nothing: it does not even tell clients that it could.
+#[derive(Clone, Debug)]
+pub struct DatagramOptions {
+    /// Whether the handler takes raw QUIC datagrams.
+    pub raw: bool,
+    /// Whether the requests of each route take HTTP datagrams, by route id.
+    pub routes: Vec<bool>,
+    /// What becomes of datagrams whose request is not there.
+    pub unknown: UnknownDatagrams,
+}
+
+impl Default for DatagramOptions {
+    fn default() -> Self {
+        Self {
+            raw: false,
+            routes: Vec::new(),
+            unknown: UnknownDatagrams::Drop,
+        }
+    }
+}
+
+impl DatagramOptions {
+    /// Whether HTTP datagrams are offered to clients (RFC 9297 §2.1.1).
+    pub(crate) fn http(&self) -> bool {
+        self.routes.contains(&true)
+    }
+
+    /// Whether any are read.
+    pub(crate) fn any(&self) -> bool {
+        self.raw || self.http()
+    }
+
+    pub(crate) fn of_route(&self, route: Option<crate::router::RouteId>) -> bool {
+        route.is_some_and(|route| self.routes.get(route.0 as usize).copied().unwrap_or(false))
+    }
+}
+
+/// Reads and sorts datagrams; part of the connection's task.
+pub(crate) struct Datagrams {
+    server: Arc<ServerState>,
+    state: Arc<ConnectionState>,
+    router: DatagramRouter,
+    hold: Option<Pin<Box<Sleep>>>,
+}
+
+/// What reading came to.
+pub(crate) enum Read {
+    /// Nothing more for now.
+    Waiting,
+    /// Perhaps more: come back after the others.
+    More,
+    /// The connection is over.
+    Closed(ConnectionError),
+    /// The connection must end.
+    Fatal(Error),
+}
+
+impl Datagrams {
+    pub(crate) fn new(server: Arc<ServerState>, state: Arc<ConnectionState>) -> Self {
+        let mut router = DatagramRouter::new(server.datagrams.unknown);
+        if !server.datagrams.http() {
+            drop(router.decide(Agreement::Raw));
+        }
+        Self {
+            server,
+            state,
+            router,
+            hold: None,
+        }
+    }
+
+    /// Takes what is there. `next_stream` is the id after the last request stream seen.
+    pub(crate) fn poll<'q>(
+        &mut self,
+        cx: &mut Context<'_>,
+        quic: &'q quinn::Connection,
+        mut read: Pin<&mut ReadDatagram<'q>>,
+        next_stream: u64,
+    ) -> Read {
+        if self.router.agreement() == Agreement::Open
+            && let Err(error) = self.decide(cx, next_stream)
+        {
+            return Read::Fatal(error);
+        }
+        for _ in 0..DATAGRAMS_PER_TURN {
+            match read.as_mut().poll(cx) {
+                Poll::Ready(Ok(data)) => {
+                    read.set(quic.read_datagram());
+                    if let Err(error) = self.sort(data, next_stream) {
+                        return Read::Fatal(error);
+                    }
+                }
+                Poll::Ready(Err(error)) => return Read::Closed(error),
+                Poll::Pending => {
+                    self.poll_hold(cx);
+                    return Read::Waiting;
+                }
+            }
+        }
+        Read::More
+    }
+
+    /// The peer's SETTINGS decide; without them, the end of the hold does.
+    fn decide(&mut self, cx: &mut Context<'_>, next_stream: u64) -> Result<(), Error> {
+        let agreed = lock(&self.state.peer_settings)
+            .as_ref()
+            .map(|settings| settings.h3_datagram);
+        match agreed {
+            Some(agreed) => {
+                self.hold = None;
+                let agreement = if agreed { Agreement::Http } else { Agreement::Raw };
+                for data in self.router.decide(agreement) {
+                    self.sort(data, next_stream)?;
+                }
+            }
+            // Raw until they come: what they say then holds for what comes then.
+            None => {
+                let over = self
+                    .hold
+                    .as_mut()
+                    .is_some_and(|hold| hold.as_mut().poll(cx).is_ready());
+                if over {
+                    self.hold = None;
+                    for data in self.router.take_held() {
+                        self.raw(data);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_hold(&mut self, cx: &mut Context<'_>) {
+        let Some(until) = self.router.held_until() else {
+            return;
+        };
+        let hold = self
+            .hold
+            .get_or_insert_with(|| Box::pin(sleep_until(until.into())));
+        if hold.as_mut().poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    fn sort(&mut self, data: Bytes, next_stream: u64) -> Result<(), Error> {
+        let max_streams = u64::from(self.server.limits.max_concurrent_streams);
+        let delivery = self.router.sort(data, next_stream, max_streams)?;
+        self.state
+            .dropped_incoming(DatagramLayer::Http, self.router.take_expired());
+        match delivery {
+            Delivery::Raw(data) => self.raw(data),
+            Delivery::Exchange(id, payload) => self.deliver(id, payload),
+            Delivery::Kept => {}
+            Delivery::Nobody => self.state.dropped_incoming(self.layer(), 1),
+        }
+        Ok(())
+    }
+
+    fn layer(&self) -> DatagramLayer {
+        match self.router.agreement() {
+            Agreement::Http => DatagramLayer::Http,
+            Agreement::Raw | Agreement::Open => DatagramLayer::Quic,
+        }
+    }
+
+    fn raw(&self, data: Bytes) {
+        if self.server.datagrams.raw {
+            self.state.received(DatagramLayer::Quic);
+            self.server.table.handler().quic_datagram(self.state.name(), data);
+        } else {
+            self.state.dropped_incoming(DatagramLayer::Quic, 1);
+        }
+    }
+
+    fn deliver(&self, id: ExchangeId, payload: Bytes) {
+        if self.server.table.is_open(id) {
+            self.state.received(DatagramLayer::Http);
+            self.server.table.handler().h3_datagram(id, payload);
+        } else {
+            self.state.dropped_incoming(DatagramLayer::Http, 1);
+        }
+    }
+
+    /// The head of this request is not complete yet.
+    pub(crate) fn arriving(&mut self, stream: u64) {
+        self.router.arriving(stream);
+    }
+
+    /// The request was given up before it was one, or takes no datagrams.
+    pub(crate) fn declined(&mut self, stream: u64) {
+        let dropped = self.router.known(stream, None).len() as u64;
+        self.state.dropped_incoming(DatagramLayer::Http, dropped);
+    }
+
+    /// The request was delivered and takes datagrams; those that came before it are delivered now.
+    pub(crate) fn opened(&mut self, stream: u64, id: ExchangeId) {
+        for payload in self.router.known(stream, Some(id)) {
+            self.deliver(id, payload);
+        }
+    }
+
+    /// Forgets requests that are over.
+    pub(crate) fn sweep(&mut self) {
+        let table = &self.server.table;
+        self.router.sweep(|id| table.is_open(id));
+    }
+}
