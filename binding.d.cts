@@ -58,6 +58,17 @@ export declare class NativeServer {
    */
   answer(count: number, text: string, bytesUsed: number, bodies: Array<Uint8Array>): void
   /**
+   * Sends `count` datagrams, raw ones or those of exchanges: slot, generation and length of each in `words`, their bytes
+   * one behind the other. All are copied before this returns.
+   */
+  sendDatagrams(layer: 'quic' | 'h3', count: number, words: Uint32Array, bytes: Uint8Array): void
+  /** What is known of an open connection; `null` once it is over. */
+  connection(slot: number, generation: number): NativeConnection | null
+  /** Every open connection. */
+  get connections(): Array<NativeConnection>
+  /** The stream of an open exchange, and the largest HTTP datagram it can send now (0: none); `null` once it is over. */
+  exchangeStream(slot: number, generation: number): [bigint, number] | null
+  /**
    * Writes a piece of a streaming answer's body; copied before this returns. With `notify`, the exchange hook
    * hears "drained" once all that was written is sent.
    */
@@ -77,6 +88,39 @@ export interface NativeAddress {
   address: string
   port: number
   family: 'IPv4' | 'IPv6'
+}
+
+/** One connection at one moment. */
+export interface NativeConnection {
+  slot: number
+  generation: number
+  /** 16 random bytes, the same for its whole life. */
+  id: Uint8Array
+  originalDestinationConnectionId: Uint8Array
+  remoteAddress: NativeAddress
+  alpn: string
+  roundTripMs: number
+  congestionWindowBytes: number
+  mtuBytes: number
+  lostPackets: bigint
+  bytesReceived: bigint
+  bytesSent: bigint
+  /** 0: the client takes no datagrams. */
+  maxDatagramSize: number
+  quicDatagrams: NativeDatagramStats
+  h3Datagrams: NativeDatagramStats
+}
+
+/** What became of datagrams: none is sent twice, and dropped ones were never sent, or never handed over. */
+export interface NativeDatagramStats {
+  /** Handed to a handler. */
+  received: bigint
+  /** Handed to QUIC; the path may lose them. */
+  sent: bigint
+  /** Received, and dropped before a handler saw them: nobody waits for them, or too many waited. */
+  droppedIncoming: bigint
+  /** Never sent: too old, too large for the path, or older ones of a full queue. */
+  droppedOutgoing: bigint
 }
 
 /** Why a body ended before its end. */
@@ -117,6 +161,9 @@ export interface NativeLimits {
   connectionReceiveWindowBytes?: number
   sendWindowBytes?: number
   maxAbandonedStreamsPerSecond?: number
+  datagramReceiveBufferBytes?: number
+  datagramSendQueueBytes?: number
+  datagramMaxAgeMs?: number
 }
 
 /** One route; its number in the list is its id. */
@@ -128,6 +175,8 @@ export interface NativeRoute {
   protocol?: string
   /** Whether bodies come in pieces. */
   streaming: boolean
+  /** Whether its requests take HTTP datagrams. */
+  datagrams: boolean
 }
 
 /**
@@ -145,16 +194,17 @@ export interface NativeServerHooks {
   /** The answer that was given may not be sent, for this reason; the exchange awaits another. */
   refused: (slot: number, generation: number, reason: string) => void
   /**
-   * Takes the raw QUIC datagrams of a turn; the numbers name the connection of each by slot and generation. The
-   * server does not read datagrams yet and refuses the option that asks for them: the place is made, nothing calls.
+   * Takes raw QUIC datagrams: how many, and their bytes one behind the other; the numbers in `inbox` are slot and
+   * generation of the connection, and the length.
    */
-  quicDatagram?: (count: number, payloads: Uint8Array[]) => void
-  /**
-   * Takes the HTTP datagrams of a turn (RFC 9297); the numbers name the exchange of each by slot and generation. As
-   * with `quicDatagram`, nothing calls yet.
-   */
-  h3Datagram?: (count: number, payloads: Uint8Array[]) => void
-  /** Hears of one WebTransport session, named by its exchange. As with `quicDatagram`, nothing calls yet. */
+  quicDatagrams?: (count: number, bytes: Uint8Array) => void
+  /** Takes HTTP datagrams (RFC 9297) in the same way; slot and generation name the exchange. */
+  h3Datagrams?: (count: number, bytes: Uint8Array) => void
+  /** Hears of a connection whose handshake is complete. */
+  connected?: (connection: NativeConnection) => void
+  /** Hears that a connection is over: by the client, with this code if it sent one, or by this side. */
+  disconnected?: (slot: number, generation: number, remote: boolean, code: number | null) => void
+  /** Hears of one WebTransport session, named by its exchange. The place is made: nothing calls yet. */
   session?: (slot: number, generation: number, event: 'stream' | 'unidirectionalStream' | 'draining' | 'closed', code: number | null) => void
   /** Receives the numbers of a batch. 16,384 words, shared: read it before the hook returns. */
   inbox: Uint32Array
@@ -173,6 +223,14 @@ export interface NativeServerOptions {
   /** Whether bodies of such requests come in pieces. */
   streamingFallback: boolean
   limits?: NativeLimits
+  /** Whether raw QUIC datagrams are taken. */
+  quicDatagrams: boolean
+  /** Whether datagrams whose request is not there are raw ones. */
+  quicDatagramFallback: boolean
+  /** Protocols besides h3 (ALPN), whose connections have raw datagrams only. */
+  quicAlpn: Array<string>
+  /** Whether JavaScript hears of connections. */
+  tellConnections: boolean
   /** A file for the secrets of connections (NSS key log format). */
   keyLog?: string
 }
@@ -190,5 +248,7 @@ export interface NativeStats {
   protocolErrors: bigint
   bodyBytesReceived: bigint
   bodyBytesSent: bigint
+  quicDatagrams: NativeDatagramStats
+  h3Datagrams: NativeDatagramStats
   uptimeMs: number
 }

@@ -1,3 +1,4 @@
+export type { H3Connection, H3DatagramContext, QUICDatagramContext, RemoteAddress } from './lib/datagrams.js';
 export {
   ERROR_CODES,
   type ErrorRow,
@@ -9,7 +10,7 @@ export {
   type UsageErrorCode,
 } from './lib/errors.js';
 export type { IdentityOptions } from './lib/identity.js';
-export type { ErrorHandler, H3Limits, H3ServeOptions, Logger } from './lib/options.js';
+export type { ConnectionCloseCause, ErrorHandler, H3Limits, H3ServeOptions, Logger } from './lib/options.js';
 export type { H3Request } from './lib/request.js';
 export { Response } from './lib/response.js';
 export {
@@ -19,4 +20,4 @@ export {
   type RouteParams,
   route,
 } from './lib/routes.js';
-export { createH3Server, H3Server, type H3ServerStats, type RemoteAddress } from './lib/server.js';
+export { createH3Server, type H3ConnectionStats, H3Server, type H3ServerStats } from './lib/server.js';

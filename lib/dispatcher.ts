@@ -1,9 +1,11 @@
 import type { NativeServer, NativeServerHooks } from '../binding.cjs';
+import { Connections } from './connections.js';
+import { DatagramOutbox, ExchangeDatagrams, eachDatagram } from './datagrams.js';
 import { H3Error, isH3Error, usageError } from './errors.js';
 import { Exchange } from './exchange.js';
 import { incomingBody } from './incoming-body.js';
 import { lazyRequest } from './lazy-request.js';
-import type { Logger } from './options.js';
+import type { ConnectionHooks, Logger } from './options.js';
 import { Outbox } from './outbox.js';
 import { ownRequest } from './own-request.js';
 import type { H3Request } from './request.js';
@@ -46,12 +48,15 @@ export interface Handlers {
   readonly error: ((error: unknown, server: H3Server) => unknown) | null;
   readonly request: 'own' | 'lazy';
   readonly logger: Logger;
+  readonly connections: ConnectionHooks;
 }
 
 /** Takes requests from the native part, runs their handlers, and gives their answers back. */
 export class Dispatcher {
   readonly outbox = new Outbox();
   readonly hooks: NativeServerHooks;
+  readonly connections: Connections;
+  readonly #datagrams = new DatagramOutbox('h3');
   readonly #inbox = new Uint32Array(INBOX_WORDS);
   readonly #handlers: Handlers;
   readonly #makeRequest: (exchange: Exchange) => H3Request;
@@ -63,11 +68,20 @@ export class Dispatcher {
   constructor(handlers: Handlers) {
     this.#handlers = handlers;
     this.#makeRequest = handlers.request === 'lazy' ? lazyRequest : ownRequest;
+    this.connections = new Connections(handlers.connections, handlers.logger, this.#inbox);
     this.hooks = {
       request: (count, text, bodies) => this.outbox.turn(() => this.#takeRequests(count, text, bodies)),
       exchange: (_slot, generation, event, code) => this.#hear(generation, event, code),
       refused: (slot, generation, reason) => this.#refused(slot, generation, reason),
       inbox: this.#inbox,
+      ...(handlers.routes.some(({ h3Datagram }) => h3Datagram !== null) && {
+        h3Datagrams: (count, bytes) => this.outbox.turn(() => this.#takeDatagrams(count, bytes)),
+      }),
+      ...(Connections.wanted(handlers.connections) && {
+        quicDatagrams: (count, bytes) => this.connections.take(count, bytes),
+        connected: (info) => this.connections.opened(info),
+        disconnected: (_slot, generation, remote, code) => this.connections.closed(generation, remote, code),
+      }),
     };
   }
 
@@ -76,6 +90,8 @@ export class Dispatcher {
     this.#native = native;
     this.#server = server;
     this.outbox.connect(native);
+    this.#datagrams.connect(native);
+    this.connections.connect(native, server);
   }
 
   #takeRequests(count: number, text: string, bodies: Uint8Array[]): void {
@@ -125,6 +141,15 @@ export class Dispatcher {
     let result: unknown;
     try {
       const handler = exchange.route === null ? this.#handlers.fallback : exchange.route.fetch;
+      if (exchange.route !== null && exchange.route.h3Datagram !== null) {
+        this.#open.set(exchange.generation, exchange);
+        const native = this.#native as NativeServer;
+        exchange.datagrams = new ExchangeDatagrams(native, this.#datagrams, exchange, request);
+        if (handler === null) {
+          this.#settle(exchange, untilClientEnds(request));
+          return;
+        }
+      }
       if (handler === null) throw new Error(`no handler for ${exchange.method} ${exchange.url}`);
       result = handler(request, this.#server as H3Server);
     } catch (error) {
@@ -202,10 +227,7 @@ export class Dispatcher {
     }
     const { error: onError } = this.#handlers;
     if (exchange.failed || onError === null) {
-      // What a client did is no error of the program: a hostile one must not fill the log.
-      if (isH3Error(error) && error.remote)
-        this.#handlers.logger.debug('trilane: a client broke off:', error.message);
-      else this.#log(exchange, error);
+      this.#log(exchange, error);
       this.#send(exchange, PLAIN_500);
       return;
     }
@@ -222,6 +244,22 @@ export class Dispatcher {
       return;
     }
     this.#settle(exchange, result);
+  }
+
+  /** Hands the datagrams of a turn to the routes of their exchanges. */
+  #takeDatagrams(count: number, bytes: Uint8Array): void {
+    eachDatagram(count, this.#inbox, bytes, (_slot, generation, payload) => {
+      const exchange = this.#open.get(generation);
+      const handler = exchange?.route?.h3Datagram;
+      if (exchange === undefined || !handler || exchange.datagrams === null) return;
+      try {
+        const result = handler(payload, exchange.datagrams);
+        if (isThenable(result)) result.then(undefined, (error: unknown) => this.#log(exchange, error));
+      } catch (error) {
+        this.#log(exchange, error);
+      }
+    });
+    this.#datagrams.flush();
   }
 
   #hear(generation: number, event: 'aborted' | 'drained', code: number | null): void {
@@ -245,13 +283,17 @@ export class Dispatcher {
   }
 
   #close(exchange: Exchange): void {
+    exchange.over = true;
     if (this.#open.get(exchange.generation) === exchange) this.#open.delete(exchange.generation);
   }
 
   #log(exchange: Exchange, error: unknown): void {
     const where = exchange.method === '' ? 'an answer' : `${exchange.method} ${exchange.url}`;
     try {
-      this.#handlers.logger.error(`trilane: ${where} failed:`, error);
+      // What a client did is no error of the program: a hostile one must not fill the log.
+      if (isH3Error(error) && error.remote)
+        this.#handlers.logger.debug('trilane: a client broke off:', error.message);
+      else this.#handlers.logger.error(`trilane: ${where} failed:`, error);
     } catch {
       // A logger that throws must not take the answer with it.
     }
@@ -260,6 +302,19 @@ export class Dispatcher {
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+}
+
+/** 200 at once, without content, open until the client ends its side. */
+function untilClientEnds(request: H3Request): Response {
+  const { body } = request;
+  const content = new ReadableStream<Uint8Array>({
+    async start(controller) {
+      const reader = body?.getReader();
+      while (reader !== undefined && !(await reader.read()).done);
+      controller.close();
+    },
+  });
+  return new Response(content);
 }
 
 /** RFC 9110 §6.4.1; what is dropped here is dropped again, and counted, in the core. */

@@ -63,7 +63,7 @@ export const ERROR_CODES = {
     kind: 'TypeError',
     layer: 'routes',
     doc: 'A route has no handler, or a handler that is no function.',
-    hint: 'Give the route a `fetch` function.',
+    hint: 'Give the route a `fetch` or an `h3Datagram` function.',
   },
   ERR_H3_ROUTE_DUPLICATE: {
     kind: 'TypeError',
@@ -106,6 +106,12 @@ export const ERROR_CODES = {
     layer: 'body',
     doc: 'The body of a Request was read a second time.',
     hint: 'Read it once and keep the result, or read a clone().',
+  },
+  ERR_H3_DATAGRAM: {
+    kind: 'TypeError',
+    layer: 'quic',
+    doc: 'What was given to send as a datagram is no bytes.',
+    hint: 'Pass a Uint8Array, such as new TextEncoder().encode(text).',
   },
   ERR_H3_ADDRESS_IN_USE: {
     kind: 'H3Error',

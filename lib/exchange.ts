@@ -1,3 +1,4 @@
+import type { ExchangeDatagrams } from './datagrams.js';
 import { H3Error } from './errors.js';
 import type { IncomingParts } from './request.js';
 import type { Route } from './routes.js';
@@ -23,6 +24,10 @@ export class Exchange implements IncomingParts {
   #onGone: ((reason: H3Error) => void) | null = null;
   /** The answer under way comes from the error handler. */
   failed = false;
+  /** It was answered whole, or ended in another way: nothing more can be sent. */
+  over = false;
+  /** Its datagrams, if its route takes them. */
+  datagrams: ExchangeDatagrams | null = null;
 
   constructor(
     slot: number,

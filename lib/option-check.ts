@@ -39,6 +39,12 @@ export function checkText(value: unknown, name: string, expected: string): strin
   throw usageError('ERR_H3_OPTION_TYPE', `option "${name}" is ${given}; expected ${expected}`);
 }
 
+/** `value` as true or false. Throws a TypeError if it is neither. */
+export function checkBoolean(value: unknown, name: string): boolean {
+  if (typeof value === 'boolean') return value;
+  throw usageError('ERR_H3_OPTION_TYPE', `option "${name}" is ${describe(value)}; expected true or false`);
+}
+
 /** `value` as a function. Throws a TypeError if it is none. */
 export function checkFunction<Callback>(value: unknown, name: string): Callback {
   if (typeof value === 'function') return value as Callback;

@@ -1,4 +1,4 @@
-import type { QUICDatagramContext } from './datagrams.js';
+import type { H3Connection, QUICDatagramContext } from './datagrams.js';
 import { describe, usageError } from './errors.js';
 import {
   type HostIdentity,
@@ -8,12 +8,12 @@ import {
   readIdentity,
 } from './identity.js';
 import {
+  checkBoolean,
   checkFunction,
   checkInteger,
   checkKeys,
   checkObject,
   checkText,
-  notAvailable,
 } from './option-check.js';
 import type { H3Request } from './request.js';
 import {
@@ -72,6 +72,12 @@ export interface H3Limits {
   sendWindowBytes?: number | undefined;
   /** Requests a second that a client may open and give up before its connection ends; twice as many in one burst. Default 10,000. */
   maxAbandonedStreamsPerSecond?: number | undefined;
+  /** Bytes of datagrams of one connection that wait to be read; the oldest are dropped. Default 1 MiB. */
+  datagramReceiveBufferBytes?: number | undefined;
+  /** Bytes of datagrams of one connection that wait to be sent; the oldest are dropped. Default 1 MiB. */
+  datagramSendQueueBytes?: number | undefined;
+  /** Time that a datagram may wait to be sent, in milliseconds; then it is dropped. Default none. */
+  datagramMaxAgeMs?: number | undefined;
 }
 
 /** Who answers: what `reload()` can replace. */
@@ -111,8 +117,39 @@ export interface H3ServeOptions<Patterns extends readonly string[] = readonly st
   drainTimeoutMs?: number | undefined;
   /** File to which the secrets of connections are appended (NSS key log format): for debugging only. Default: none. */
   keyLog?: string | undefined;
-  /** Takes raw QUIC datagrams. Not available in this version. */
+  /**
+   * Takes raw QUIC datagrams (RFC 9221): all of connections with a protocol of `quicAlpn`, and those of h3 connections on
+   * which HTTP datagrams were not agreed. What it throws goes to the logger. Default: none are taken.
+   */
   quicDatagram?(payload: Uint8Array, context: QUICDatagramContext): void | Promise<void>;
+  /** Protocols besides h3 that clients may ask for (ALPN); such connections have raw datagrams only. Default none. */
+  quicAlpn?: readonly string[] | undefined;
+  /**
+   * Hands datagrams whose request is not there to `quicDatagram`, though HTTP datagrams were agreed. Their first bytes may
+   * happen to name a request: then they are that request's. Default false.
+   */
+  quicDatagramFallback?: boolean | undefined;
+  /** Hears of each connection when its handshake is complete. */
+  onConnection?(connection: H3Connection, server: H3Server): void;
+  /** Hears how each connection ended. */
+  onConnectionClose?(connection: H3Connection, cause: ConnectionCloseCause, server: H3Server): void;
+}
+
+/** How a connection ended. */
+export interface ConnectionCloseCause {
+  /** Whether the client ended it. */
+  readonly remote: boolean;
+  /** The HTTP/3 or QUIC error code that the client sent; null if it sent none or this side ended it. */
+  readonly code: number | null;
+}
+
+/** Whom a server tells of its connections. */
+export interface ConnectionHooks {
+  readonly quicDatagram: ((payload: Uint8Array, context: QUICDatagramContext) => unknown) | null;
+  readonly onConnection: ((connection: H3Connection, server: H3Server) => unknown) | null;
+  readonly onConnectionClose:
+    | ((connection: H3Connection, cause: ConnectionCloseCause, server: H3Server) => unknown)
+    | null;
 }
 
 /** The handlers after validation. */
@@ -124,7 +161,9 @@ export interface ValidatedHandlers {
 }
 
 /** The options after validation: files are read, defaults of this side are filled in, types can be trusted. */
-export interface ValidatedOptions extends ValidatedHandlers {
+export interface ValidatedOptions extends ValidatedHandlers, ConnectionHooks {
+  readonly quicAlpn: readonly string[];
+  readonly quicDatagramFallback: boolean;
   readonly hostname: string | undefined;
   readonly port: number;
   /** Undefined: a development certificate is made. */
@@ -162,6 +201,9 @@ const LIMIT_RANGES = {
   connectionReceiveWindowBytes: [KIBIBYTE, GIBIBYTE],
   sendWindowBytes: [KIBIBYTE, GIBIBYTE],
   maxAbandonedStreamsPerSecond: [1, 1_000_000],
+  datagramReceiveBufferBytes: [2048, GIBIBYTE],
+  datagramSendQueueBytes: [2048, GIBIBYTE],
+  datagramMaxAgeMs: [1, DAY_MS],
 } as const satisfies Record<keyof H3Limits, Range>;
 
 /** The numbers that go to the core. */
@@ -187,6 +229,10 @@ const OPTION_KEYS = Object.keys({
   drainTimeoutMs: 0,
   keyLog: 0,
   quicDatagram: 0,
+  quicAlpn: 0,
+  quicDatagramFallback: 0,
+  onConnection: 0,
+  onConnectionClose: 0,
 } satisfies Record<keyof H3ServeOptions, 0>);
 
 /**
@@ -196,7 +242,6 @@ const OPTION_KEYS = Object.keys({
 export function validateOptions(options: unknown): ValidatedOptions {
   const given = checkObject(options, 'the argument of createH3Server');
   checkKeys(given, OPTION_KEYS, 'the options object');
-  if (given['quicDatagram'] !== undefined) throw notAvailable('option "quicDatagram"');
   const mode = given['mode'] === undefined ? 'buffered' : checkMode(given['mode'], 'option "mode"');
   return {
     ...readHandlers(given, mode),
@@ -213,6 +258,11 @@ export function validateOptions(options: unknown): ValidatedOptions {
     drainTimeoutMs:
       optional(given['drainTimeoutMs'], (value) => checkInteger(value, 'drainTimeoutMs', 0, DAY_MS)) ??
       10_000,
+    ...readConnectionHooks(given),
+    quicAlpn: optional(given['quicAlpn'], checkAlpn) ?? [],
+    quicDatagramFallback:
+      optional(given['quicDatagramFallback'], (value) => checkBoolean(value, 'quicDatagramFallback')) ??
+      false,
     keyLog: optional(given['keyLog'], (value) => checkText(value, 'keyLog', 'the path of a file')),
   };
 }
@@ -230,6 +280,41 @@ function readHandlers(given: Readonly<Record<string, unknown>>, mode: BodyMode):
     fetch: optional(given['fetch'], (value) => checkFunction<Handler>(value, 'fetch')) ?? null,
     error: optional(given['error'], (value) => checkFunction<ErrorHandler>(value, 'error')) ?? null,
   };
+}
+
+function readConnectionHooks(given: Readonly<Record<string, unknown>>): ConnectionHooks {
+  const hook = <Hook>(name: keyof ConnectionHooks): Hook | null =>
+    optional(given[name], (value) => checkFunction<Hook>(value, name)) ?? null;
+  return {
+    quicDatagram: hook('quicDatagram'),
+    onConnection: hook('onConnection'),
+    onConnectionClose: hook('onConnectionClose'),
+  };
+}
+
+/** Names as TLS has them: 1 to 255 bytes each (RFC 7301 §3.1). */
+function checkAlpn(value: unknown): string[] {
+  if (!Array.isArray(value)) {
+    throw usageError(
+      'ERR_H3_OPTION_TYPE',
+      `option "quicAlpn" is ${describe(value)}; expected an array of strings`,
+    );
+  }
+  for (const name of value as unknown[]) {
+    if (name === 'h3') {
+      throw usageError(
+        'ERR_H3_OPTION_TYPE',
+        'option "quicAlpn" has "h3", which is always offered: remove it',
+      );
+    }
+    if (typeof name === 'string' && /^[\x21-\x7e]{1,255}$/.test(name)) continue;
+    const wrong = typeof name === 'string' ? JSON.stringify(name) : describe(name);
+    throw usageError(
+      'ERR_H3_OPTION_TYPE',
+      `option "quicAlpn" has ${wrong}; expected 1 to 255 ASCII characters without spaces`,
+    );
+  }
+  return [...new Set(value as string[])];
 }
 
 function optional<Value>(value: unknown, check: (value: unknown) => Value): Value | undefined {

@@ -39,7 +39,11 @@ export interface RouteDefinition<Pattern extends string = string> {
   mode?: BodyMode | undefined;
   /** Answers requests; `request.params` has the type of the pattern. */
   fetch?(request: H3Request<RouteParams<Pattern>>, server: H3Server): Response | Promise<Response>;
-  /** Takes HTTP datagrams (RFC 9297). */
+  /**
+   * Takes the HTTP datagrams of each request (RFC 9297), in the order in which they arrive, while the request is open. The
+   * body then comes as a stream. Without `fetch`, the request is answered 200 at once and stays open until the client ends
+   * its side. What it throws goes to the logger.
+   */
   h3Datagram?(payload: Uint8Array, context: H3DatagramContext<RouteParams<Pattern>>): void | Promise<void>;
   /** The `:protocol` of an extended CONNECT (RFC 9220); needs method CONNECT. */
   protocol?: string | undefined;
@@ -62,7 +66,11 @@ export interface Route {
   readonly protocol: string | undefined;
   readonly mode: BodyMode;
   readonly fetch: Handler | null;
+  readonly h3Datagram: H3DatagramHandler | null;
 }
+
+/** Takes an HTTP datagram. */
+export type H3DatagramHandler = (payload: Uint8Array, context: H3DatagramContext) => unknown;
 
 /** Returns `definition` as it is: types the parameters of a route that is written apart from `createH3Server`. */
 export function route<const Pattern extends string>(
@@ -73,7 +81,7 @@ export function route<const Pattern extends string>(
 
 const ROUTE_KEYS = ['method', 'pattern', 'mode', 'fetch', 'h3Datagram', 'protocol', 'webtransport'] as const;
 /** Parts of a route that this version checks but does not serve yet. */
-const UNAVAILABLE_KEYS = ['h3Datagram', 'webtransport'] as const;
+const UNAVAILABLE_KEYS = ['webtransport'] as const;
 const HANDLER_KEYS = ['fetch', 'h3Datagram', 'webtransport'] as const;
 /** Methods that fetch upper-cases; users write them in any case. */
 const KNOWN_METHODS: ReadonlySet<string> = new Set([
@@ -118,9 +126,21 @@ function normaliseRoute(definition: unknown, where: string, defaultMode: BodyMod
     pattern,
     paramNames: paramNames(pattern),
     protocol,
-    mode: route['mode'] === undefined ? defaultMode : checkMode(route['mode'], `${named}: "mode"`),
+    mode: bodyMode(route, defaultMode, named),
     fetch: (route['fetch'] as Handler | undefined) ?? null,
+    h3Datagram: (route['h3Datagram'] as H3DatagramHandler | undefined) ?? null,
   };
+}
+
+/** Datagrams belong to a request that is open: such a route does not wait for the body. */
+function bodyMode(route: Readonly<Record<string, unknown>>, defaultMode: BodyMode, where: string): BodyMode {
+  const given = route['mode'] === undefined ? undefined : checkMode(route['mode'], `${where}: "mode"`);
+  if (route['h3Datagram'] === undefined) return given ?? defaultMode;
+  if (given !== 'buffered') return 'streaming';
+  throw usageError(
+    'ERR_H3_ROUTE_HANDLER',
+    `${where}: a route with "h3Datagram" has mode "streaming": remove "mode"`,
+  );
 }
 
 /** `value` as a body mode; `what` names it in errors. */
@@ -170,7 +190,10 @@ function checkHandlers(route: Readonly<Record<string, unknown>>, where: string):
     );
   }
   if (given.length === 0) {
-    throw usageError('ERR_H3_ROUTE_HANDLER', `${where} has no handler: give it a "fetch" function`);
+    throw usageError(
+      'ERR_H3_ROUTE_HANDLER',
+      `${where} has no handler: give it a "fetch" or an "h3Datagram" function`,
+    );
   }
   if (route['webtransport'] !== undefined && given.length > 1) {
     throw usageError('ERR_H3_ROUTE_HANDLER', `${where}: a route with "webtransport" takes no other handler`);

@@ -1,4 +1,6 @@
-import { NativeServer, type NativeStats } from '../binding.cjs';
+import { type NativeConnection, NativeServer, type NativeStats } from '../binding.cjs';
+import { Connections } from './connections.js';
+import { type H3Connection, hexOf, type RemoteAddress } from './datagrams.js';
 import { Dispatcher } from './dispatcher.js';
 import { fromNative, H3Error } from './errors.js';
 import { Exchange } from './exchange.js';
@@ -6,15 +8,18 @@ import { type H3ServeOptions, type ValidatedOptions, validateOptions } from './o
 import { partsOf } from './request.js';
 import { KeepAlive } from './runtime.js';
 
-/** An IP address and a UDP port. */
-export interface RemoteAddress {
-  readonly address: string;
-  readonly port: number;
-  readonly family: 'IPv4' | 'IPv6';
-}
-
 /** Counters of a server since it was made, through all its starts and stops. */
 export type H3ServerStats = Readonly<NativeStats>;
+
+/** One connection at one moment. */
+export interface H3ConnectionStats extends H3Connection, Omit<Readonly<NativeConnection>, NamesInside> {}
+type NamesInside =
+  | 'slot'
+  | 'generation'
+  | 'id'
+  | 'originalDestinationConnectionId'
+  | 'remoteAddress'
+  | 'alpn';
 
 /** Names that mean every address of the machine: no client asks for them. */
 const UNSPECIFIED: ReadonlySet<string> = new Set(['::', '0.0.0.0', '[::]']);
@@ -43,6 +48,7 @@ export class H3Server {
       error: options.error,
       request: options.request,
       logger: options.logger,
+      connections: options,
     });
     const { words, bytes } = this.#dispatcher.outbox;
     this.#native = native(() => new NativeServer(nativeOptions(options), words, bytes));
@@ -131,6 +137,24 @@ export class H3Server {
     return this.#native.stats;
   }
 
+  /** Every open connection, with its path and its datagrams. */
+  connections(): H3ConnectionStats[] {
+    return this.#native.connections.map(({ slot, generation, id, ...rest }) => ({
+      ...rest,
+      connectionId: id,
+      connectionIdHex: hexOf(id),
+      remoteAddress: rest.remoteAddress as RemoteAddress,
+    }));
+  }
+
+  /**
+   * Queues a raw QUIC datagram for the connection with this id, given as its bytes or their hexadecimal; false if it was
+   * not, because it is too large, the client takes none, or the connection is over. Needs option `quicDatagram`.
+   */
+  sendQuicDatagram(connectionId: Uint8Array | string, data: Uint8Array): boolean {
+    return this.#dispatcher.connections.send(connectionId, data);
+  }
+
   /** Where the client of a request is, or null once the request is over or if it is none of this server. */
   requestIP(request: Request): RemoteAddress | null {
     const exchange = partsOf(request);
@@ -162,14 +186,19 @@ function nativeOptions(options: ValidatedOptions): ConstructorParameters<typeof 
     port: options.port,
     ...(identity !== undefined && { identity }),
     sni: options.sni.map(({ host, identity }) => ({ host, identity })),
-    routes: options.routes.map(({ methods, pattern, protocol, mode }) => ({
+    routes: options.routes.map(({ methods, pattern, protocol, mode, h3Datagram }) => ({
       methods: [...methods],
       pattern,
       streaming: mode === 'streaming',
+      datagrams: h3Datagram !== null,
       ...(protocol !== undefined && { protocol }),
     })),
     hasFallback: options.fetch !== null,
     streamingFallback: options.mode === 'streaming',
+    quicDatagrams: options.quicDatagram !== null,
+    quicDatagramFallback: options.quicDatagramFallback,
+    quicAlpn: [...options.quicAlpn],
+    tellConnections: Connections.wanted(options),
     limits: options.limits,
     ...(keyLog !== undefined && { keyLog }),
   };

@@ -15,6 +15,8 @@ export interface ConnectOptions {
   readonly idleTimeoutMs?: number;
   /** Body bytes that the server may send before they are read: small values show back-pressure soon. */
   readonly streamReceiveWindow?: number;
+  /** First bytes of the control stream of a bare connection, hexadecimal; empty: the stream is not opened. */
+  readonly controlHex?: string;
   readonly patienceMs?: number;
 }
 
@@ -93,7 +95,7 @@ export class Connection {
 
   /** Opens a bare QUIC connection whose control stream begins with empty SETTINGS (RFC 9114 §6.2.1). */
   static openRaw(url: URL | string, options: ConnectOptions = {}): Promise<Connection> {
-    return Connection.#dial('raw_connect', url, options, { control_hex: '000400' });
+    return Connection.#dial('raw_connect', url, options, { control_hex: options.controlHex ?? '000400' });
   }
 
   static async #dial(
@@ -152,6 +154,25 @@ export class Connection {
     return new RawStream(async (verb, more, patienceMs) =>
       checked(verb, await this.#command(verb, { ...more, stream: name }, patienceMs)),
     );
+  }
+
+  /** Sends QUIC datagrams of these bytes; with a quarter stream id, HTTP datagrams (RFC 9297 §2.1). */
+  async sendDatagram(
+    bytes: Uint8Array | string,
+    { quarterStreamId, count }: { quarterStreamId?: number; count?: number } = {},
+  ): Promise<void> {
+    const hex = Buffer.from(bytes as string).toString('hex');
+    const fields = { hex, quarter_stream_id: quarterStreamId, count };
+    checked('raw_datagram', await this.#command('raw_datagram', fields));
+  }
+
+  /** The next `count` QUIC datagrams; fewer if they do not come in time. */
+  async readDatagrams(count = 1, patienceMs?: number): Promise<Buffer[]> {
+    const reply = checked(
+      'raw_read_datagram',
+      await this.#command('raw_read_datagram', { count }, patienceMs),
+    );
+    return (reply['datagrams'] as string[]).map((hex) => Buffer.from(hex, 'hex'));
   }
 
   /** The id in the last GOAWAY, or null if none comes within `patienceMs`. */

@@ -7,10 +7,11 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
-use trilane_core::{ExchangeError, ExchangeId, ExchangeTable, Notify};
+use trilane_core::{DatagramSender, ExchangeError, ExchangeId, ExchangeTable, Notify};
 use trilane_http3::Code;
 
 use crate::bridge::Bridge;
+use crate::datagrams::{self, OutgoingDatagrams};
 
 /// Words of one answer: slot, generation, status, kind and body, length of the fields, length of the body if it is text
 /// or shared.
@@ -48,6 +49,7 @@ pub(crate) enum Command {
     },
     Finish(ExchangeId),
     Reset(ExchangeId, Code),
+    Datagrams(OutgoingDatagrams),
 }
 
 /// The queue from JavaScript to the IO thread. Its length is bounded by what is open: one answer an exchange, and
@@ -82,7 +84,12 @@ impl Commands {
 }
 
 /// Carries out commands until they are closed.
-pub(crate) async fn carry_out(commands: Arc<Commands>, table: Arc<ExchangeTable>, bridge: Arc<Bridge>) {
+pub(crate) async fn carry_out(
+    commands: Arc<Commands>,
+    table: Arc<ExchangeTable>,
+    sender: DatagramSender,
+    bridge: Arc<Bridge>,
+) {
     loop {
         let taken = poll_fn(|cx| {
             commands.waker.register(cx.waker());
@@ -111,6 +118,7 @@ pub(crate) async fn carry_out(commands: Arc<Commands>, table: Arc<ExchangeTable>
                 }
                 Command::Finish(id) => drop(table.finish(id)),
                 Command::Reset(id, code) => drop(table.reset(id, code)),
+                Command::Datagrams(batch) => datagrams::send(&batch, &sender),
             }
         }
     }

@@ -8,8 +8,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use trilane_core::router::{ParamSpan, RouteId};
-use trilane_core::{Exchange, ExchangeEvent, ExchangeId, Handler, Request, RequestBody};
+use trilane_core::{
+    ConnectionEvent, ConnectionName, Exchange, ExchangeEvent, ExchangeId, Handler, Request, RequestBody,
+};
 use trilane_http3::RequestHead;
+
+use crate::datagrams::DatagramInbox;
 
 /// Wakes the JavaScript thread; called from any thread, at most once until [`Bridge::take`].
 pub(crate) type Wake = dyn Fn() + Send + Sync;
@@ -62,6 +66,7 @@ pub(crate) enum Happened {
     Event(ExchangeId, ExchangeEvent),
     /// The answer that JavaScript gave may not be sent; another one is awaited.
     Refused(ExchangeId, String),
+    Connection(ConnectionName, ConnectionEvent),
 }
 
 /// All that waits for JavaScript.
@@ -69,6 +74,8 @@ pub(crate) enum Happened {
 pub(crate) struct Waiting {
     pub(crate) requests: VecDeque<RequestBatch>,
     pub(crate) happened: Vec<Happened>,
+    pub(crate) quic_datagrams: DatagramInbox,
+    pub(crate) h3_datagrams: DatagramInbox,
 }
 
 #[derive(Default)]
@@ -88,6 +95,14 @@ struct State {
 pub(crate) struct Bridge {
     state: Mutex<State>,
     dirty: AtomicBool,
+    /// Datagrams that waited for JavaScript in vain, by layer.
+    pub(crate) dropped: DroppedDatagrams,
+}
+
+#[derive(Default)]
+pub(crate) struct DroppedDatagrams {
+    pub(crate) quic: AtomicU64,
+    pub(crate) h3: AtomicU64,
 }
 
 /// Every bridge of the process, for the end of a turn.
@@ -123,6 +138,7 @@ impl Bridge {
         let bridge = Arc::new(Self {
             state: Mutex::default(),
             dirty: AtomicBool::new(false),
+            dropped: DroppedDatagrams::default(),
         });
         BRIDGES
             .lock()
@@ -179,7 +195,8 @@ impl Bridge {
     }
 
     fn added(&self, state: MutexGuard<'_, State>) {
-        let full = state.requests >= WAKE_AT;
+        let waiting = &state.waiting;
+        let full = state.requests + waiting.quic_datagrams.len() + waiting.h3_datagrams.len() >= WAKE_AT;
         drop(state);
         self.dirty.store(true, SeqCst);
         if full {
@@ -269,6 +286,30 @@ impl Handler for Bridge {
 
     fn after_poll(&self) {
         self.wake_if_late();
+    }
+
+    fn quic_datagram(&self, connection: ConnectionName, payload: Bytes) {
+        let mut state = self.lock();
+        let inbox = &mut state.waiting.quic_datagrams;
+        let dropped = inbox.push(connection.slot, connection.generation, payload);
+        self.dropped.quic.fetch_add(dropped, Relaxed);
+        self.added(state);
+    }
+
+    fn h3_datagram(&self, id: ExchangeId, payload: Bytes) {
+        let mut state = self.lock();
+        let dropped = state.waiting.h3_datagrams.push(id.slot, id.generation, payload);
+        self.dropped.h3.fetch_add(dropped, Relaxed);
+        self.added(state);
+    }
+
+    fn connection_event(&self, connection: ConnectionName, event: ConnectionEvent) {
+        let mut state = self.lock();
+        state
+            .waiting
+            .happened
+            .push(Happened::Connection(connection, event));
+        self.added(state);
     }
 
     fn exchange_event(&self, id: ExchangeId, event: ExchangeEvent) {

@@ -12,6 +12,8 @@
 mod answers;
 mod body;
 mod bridge;
+mod connection;
+mod datagrams;
 mod environment;
 mod error;
 mod options;

@@ -9,7 +9,7 @@ use napi_derive::napi;
 use trilane_core::certificate::DevCertificate;
 use trilane_core::router::{Methods, Pattern, Route, Router};
 use trilane_core::tls::{CertificateStore, Identity, KeyLogTarget, TlsOptions, server_config};
-use trilane_core::{BodyMode, Limits, Modes, ServerConfig};
+use trilane_core::{BodyMode, DatagramOptions, Limits, Modes, ServerConfig, UnknownDatagrams};
 
 use crate::error::{ErrorCode, Result, error};
 
@@ -37,6 +37,8 @@ pub struct NativeRoute {
     pub protocol: Option<String>,
     /// Whether bodies come in pieces.
     pub streaming: bool,
+    /// Whether its requests take HTTP datagrams.
+    pub datagrams: bool,
 }
 
 /// Bounds; an absent one has the core's default.
@@ -59,6 +61,9 @@ pub struct NativeLimits {
     pub connection_receive_window_bytes: Option<u32>,
     pub send_window_bytes: Option<u32>,
     pub max_abandoned_streams_per_second: Option<u32>,
+    pub datagram_receive_buffer_bytes: Option<u32>,
+    pub datagram_send_queue_bytes: Option<u32>,
+    pub datagram_max_age_ms: Option<u32>,
 }
 
 /// Everything a server is made from.
@@ -75,6 +80,14 @@ pub struct NativeServerOptions {
     /// Whether bodies of such requests come in pieces.
     pub streaming_fallback: bool,
     pub limits: Option<NativeLimits>,
+    /// Whether raw QUIC datagrams are taken.
+    pub quic_datagrams: bool,
+    /// Whether datagrams whose request is not there are raw ones.
+    pub quic_datagram_fallback: bool,
+    /// Protocols besides h3 (ALPN), whose connections have raw datagrams only.
+    pub quic_alpn: Vec<String>,
+    /// Whether JavaScript hears of connections.
+    pub tell_connections: bool,
     /// A file for the secrets of connections (NSS key log format).
     pub key_log: Option<String>,
 }
@@ -105,8 +118,10 @@ pub(crate) fn configure(options: NativeServerOptions) -> Result<Configured> {
             .map_or(KeyLogTarget::None, |path| KeyLogTarget::File(path.into())),
         ..TlsOptions::default()
     };
-    let tls = server_config(Arc::new(store), vec![b"h3".to_vec()], tls_options)
-        .map_err(|e| error(ErrorCode::Certificate, e))?;
+    let others = options.quic_alpn.iter().map(|name| name.as_bytes().to_vec());
+    let alpn = std::iter::once(b"h3".to_vec()).chain(others).collect();
+    let tls =
+        server_config(Arc::new(store), alpn, tls_options).map_err(|e| error(ErrorCode::Certificate, e))?;
     let limits = limits(&options.limits.unwrap_or_default());
     let modes = Modes {
         routes: options.routes.iter().map(|route| mode(route.streaming)).collect(),
@@ -119,8 +134,16 @@ pub(crate) fn configure(options: NativeServerOptions) -> Result<Configured> {
         router,
         modes,
         has_fallback: options.has_fallback,
-        datagrams: DatagramOptions::default(),
-        tell_connections: false,
+        datagrams: DatagramOptions {
+            raw: options.quic_datagrams,
+            routes: options.routes.iter().map(|route| route.datagrams).collect(),
+            unknown: if options.quic_datagram_fallback {
+                UnknownDatagrams::Raw
+            } else {
+                UnknownDatagrams::Drop
+            },
+        },
+        tell_connections: options.tell_connections,
     };
     Ok(Configured {
         config,
@@ -212,6 +235,14 @@ fn limits(given: &NativeLimits) -> Limits {
         &mut limits.max_unfinished_body_bytes,
         given.max_unfinished_body_bytes,
     );
+    set(
+        &mut limits.datagram_receive_buffer,
+        given.datagram_receive_buffer_bytes,
+    );
+    set(&mut limits.datagram_send_queue, given.datagram_send_queue_bytes);
+    limits.datagram_max_age = given
+        .datagram_max_age_ms
+        .map(|ms| Duration::from_millis(u64::from(ms)));
     let set = |target: &mut u32, value: Option<u32>| *target = value.unwrap_or(*target);
     set(&mut limits.max_concurrent_streams, given.max_concurrent_streams);
     set(

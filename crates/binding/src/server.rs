@@ -2,18 +2,21 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
 use napi::Env;
 use napi::bindgen_prelude::{BigInt, PromiseRaw, Uint8Array, Uint32Array};
 use napi_derive::napi;
-use trilane_core::{BindError, ExchangeId, Server, Stop};
+use trilane_core::{BindError, ConnectionName, DatagramLayer, DatagramStats, ExchangeId, Server, Stop};
 use trilane_http3::Code;
 
 use crate::answers::{ANSWER_WORDS, AnswerBatch, Command, Commands, carry_out};
 use crate::body::NativeBody;
 use crate::bridge::Bridge;
+use crate::connection::{NativeConnection, NativeDatagramStats};
+use crate::datagrams::{DATAGRAM_WORDS, OutgoingDatagrams};
 use crate::environment;
 use crate::error::{ErrorCode, Result, error, internal};
 use crate::options::{NativeServerOptions, configure};
@@ -44,6 +47,8 @@ pub struct NativeStats {
     pub protocol_errors: BigInt,
     pub body_bytes_received: BigInt,
     pub body_bytes_sent: BigInt,
+    pub quic_datagrams: NativeDatagramStats,
+    pub h3_datagrams: NativeDatagramStats,
     pub uptime_ms: f64,
 }
 
@@ -97,6 +102,7 @@ impl NativeServer {
         runtime.spawn(carry_out(
             commands.clone(),
             server.exchanges().clone(),
+            server.datagrams(),
             bridge.clone(),
         ));
         let shared = Arc::new(Shared { server, bridge });
@@ -160,7 +166,10 @@ impl NativeServer {
     /// The counters now.
     #[napi(getter)]
     pub fn stats(&self) -> NativeStats {
-        let stats = self.shared.server.stats();
+        let mut stats = self.shared.server.stats();
+        let dropped = &self.shared.bridge.dropped;
+        take_back(&mut stats.quic_datagrams, dropped.quic.load(Relaxed));
+        take_back(&mut stats.h3_datagrams, dropped.h3.load(Relaxed));
         NativeStats {
             connections_total: stats.connections_total.into(),
             connections_active: stats.connections_active as u32,
@@ -173,6 +182,8 @@ impl NativeServer {
             protocol_errors: stats.protocol_errors.into(),
             body_bytes_received: stats.body_bytes_received.into(),
             body_bytes_sent: stats.body_bytes_sent.into(),
+            quic_datagrams: stats.quic_datagrams.into(),
+            h3_datagrams: stats.h3_datagrams.into(),
             uptime_ms: stats.uptime.as_secs_f64() * 1000.0,
         }
     }
@@ -209,6 +220,56 @@ impl NativeServer {
             bodies,
         }));
         Ok(())
+    }
+
+    /// Sends `count` datagrams, raw ones or those of exchanges: slot, generation and length of each in `words`, their bytes
+    /// one behind the other. All are copied before this returns.
+    #[napi]
+    pub fn send_datagrams(
+        &self,
+        #[napi(ts_arg_type = "'quic' | 'h3'")] layer: String,
+        count: u32,
+        words: &[u32],
+        bytes: &[u8],
+    ) -> Result<()> {
+        let words = words.get(..count as usize * DATAGRAM_WORDS).ok_or_else(|| {
+            error(
+                ErrorCode::Internal,
+                format!("{count} datagrams are more than the numbers say"),
+            )
+        })?;
+        self.commands.push(Command::Datagrams(OutgoingDatagrams {
+            layer: if layer == "quic" {
+                DatagramLayer::Quic
+            } else {
+                DatagramLayer::Http
+            },
+            words: words.to_vec(),
+            bytes: Bytes::copy_from_slice(bytes),
+        }));
+        Ok(())
+    }
+
+    /// What is known of an open connection; `null` once it is over.
+    #[napi]
+    pub fn connection(&self, slot: u32, generation: u32) -> Option<NativeConnection> {
+        let name = ConnectionName { slot, generation };
+        self.shared.server.connection(name).map(NativeConnection::from)
+    }
+
+    /// Every open connection.
+    #[napi(getter)]
+    pub fn connections(&self) -> Vec<NativeConnection> {
+        let all = self.shared.server.connections();
+        all.into_iter().map(NativeConnection::from).collect()
+    }
+
+    /// The stream of an open exchange, and the largest HTTP datagram it can send now (0: none); `null` once it is over.
+    #[napi(ts_return_type = "[bigint, number] | null")]
+    pub fn exchange_stream(&self, slot: u32, generation: u32) -> Option<(BigInt, u32)> {
+        let id = ExchangeId { slot, generation };
+        let (stream, most) = self.shared.server.exchanges().datagram_info(id)?;
+        Some((stream.into(), most.unwrap_or(0) as u32))
     }
 
     /// Writes a piece of a streaming answer's body; copied before this returns. With `notify`, the exchange hook
@@ -261,7 +322,13 @@ impl Drop for NativeServer {
     }
 }
 
-fn native_address(address: std::net::SocketAddr) -> NativeAddress {
+/// Datagrams that the bridge dropped were handed over by the core, but no handler saw them.
+fn take_back(stats: &mut DatagramStats, dropped: u64) {
+    stats.received = stats.received.saturating_sub(dropped);
+    stats.dropped_incoming += dropped;
+}
+
+pub(crate) fn native_address(address: std::net::SocketAddr) -> NativeAddress {
     let ip = address.ip().to_canonical();
     NativeAddress {
         address: ip.to_string(),

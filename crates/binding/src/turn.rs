@@ -7,9 +7,11 @@ use napi::bindgen_prelude::{FnArgs, FunctionRef, Uint32Array};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Env, Status};
 use napi_derive::napi;
-use trilane_core::ExchangeEvent;
+use trilane_core::{ConnectionEvent, DatagramLayer, ExchangeEvent};
 
 use crate::bridge::{BATCH_WORDS, Bridge, Happened, RequestBatch};
+use crate::connection::NativeConnection;
+use crate::datagrams::{DATAGRAM_WORDS, DatagramBatch};
 use crate::error::{Result, internal};
 use crate::values::{Copied, Latin1};
 
@@ -19,7 +21,9 @@ type WakeFunction = ThreadsafeFunction<(), (), (), Status, false, true>;
 type RequestHook = FunctionRef<FnArgs<(u32, Latin1, Vec<Copied>)>, ()>;
 type EventHook = FunctionRef<FnArgs<(u32, u32, &'static str, Option<f64>)>, ()>;
 type RefusedHook = FunctionRef<FnArgs<(u32, u32, String)>, ()>;
-type DatagramHook = FunctionRef<FnArgs<(u32, Vec<Copied>)>, ()>;
+type DatagramHook = FunctionRef<FnArgs<(u32, Copied)>, ()>;
+type ConnectedHook = FunctionRef<FnArgs<(NativeConnection,)>, ()>;
+type DisconnectedHook = FunctionRef<FnArgs<(u32, u32, bool, Option<f64>)>, ()>;
 type SessionHook = FunctionRef<FnArgs<(u32, u32, &'static str, Option<f64>)>, ()>;
 
 /// Whom to call. Each runs on the JavaScript thread, at most once a turn for each batch; what it throws is an
@@ -38,15 +42,20 @@ pub struct NativeServerHooks {
     /// The answer that was given may not be sent, for this reason; the exchange awaits another.
     #[napi(ts_type = "(slot: number, generation: number, reason: string) => void")]
     pub refused: RefusedHook,
-    /// Takes the raw QUIC datagrams of a turn; the numbers name the connection of each by slot and generation. The
-    /// server does not read datagrams yet and refuses the option that asks for them: the place is made, nothing calls.
-    #[napi(ts_type = "(count: number, payloads: Uint8Array[]) => void")]
-    pub quic_datagram: Option<DatagramHook>,
-    /// Takes the HTTP datagrams of a turn (RFC 9297); the numbers name the exchange of each by slot and generation. As
-    /// with `quicDatagram`, nothing calls yet.
-    #[napi(ts_type = "(count: number, payloads: Uint8Array[]) => void")]
-    pub h3_datagram: Option<DatagramHook>,
-    /// Hears of one WebTransport session, named by its exchange. As with `quicDatagram`, nothing calls yet.
+    /// Takes raw QUIC datagrams: how many, and their bytes one behind the other; the numbers in `inbox` are slot and
+    /// generation of the connection, and the length.
+    #[napi(ts_type = "(count: number, bytes: Uint8Array) => void")]
+    pub quic_datagrams: Option<DatagramHook>,
+    /// Takes HTTP datagrams (RFC 9297) in the same way; slot and generation name the exchange.
+    #[napi(ts_type = "(count: number, bytes: Uint8Array) => void")]
+    pub h3_datagrams: Option<DatagramHook>,
+    /// Hears of a connection whose handshake is complete.
+    #[napi(ts_type = "(connection: NativeConnection) => void")]
+    pub connected: Option<ConnectedHook>,
+    /// Hears that a connection is over: by the client, with this code if it sent one, or by this side.
+    #[napi(ts_type = "(slot: number, generation: number, remote: boolean, code: number | null) => void")]
+    pub disconnected: Option<DisconnectedHook>,
+    /// Hears of one WebTransport session, named by its exchange. The place is made: nothing calls yet.
     #[napi(
         ts_type = "(slot: number, generation: number, event: 'stream' | 'unidirectionalStream' | 'draining' | 'closed', code: number | null) => void"
     )]
@@ -96,23 +105,56 @@ pub(crate) fn wake_function(
 impl Turn {
     /// Delivers everything, even if a hook throws: what it throws is thrown on at the end.
     fn run(&mut self, env: &Env) -> napi::Result<()> {
-        let waiting = self.bridge.take();
+        let mut waiting = self.bridge.take();
         let mut result = Ok(());
+        // Connections before what comes on them, and what comes on them before their end.
+        let (opened, happened): (Vec<_>, Vec<_>) = waiting
+            .happened
+            .into_iter()
+            .partition(|one| matches!(one, Happened::Connection(_, ConnectionEvent::Opened(_))));
+        for one in opened {
+            result = result.and(self.tell(env, one));
+        }
         // Requests first: an event may be about one of them.
         for batch in waiting.requests {
             result = result.and(self.deliver(env, batch));
         }
-        for happened in waiting.happened {
-            result = result.and(self.tell(env, happened));
+        let most = BATCH_WORDS / DATAGRAM_WORDS;
+        while let Some(batch) = waiting.quic_datagrams.take(most) {
+            result = result.and(self.hand_over(env, batch, DatagramLayer::Quic));
+        }
+        while let Some(batch) = waiting.h3_datagrams.take(most) {
+            result = result.and(self.hand_over(env, batch, DatagramLayer::Http));
+        }
+        for one in happened {
+            result = result.and(self.tell(env, one));
         }
         result
     }
 
-    fn deliver(&mut self, env: &Env, batch: RequestBatch) -> napi::Result<()> {
+    fn hand_over(&mut self, env: &Env, batch: DatagramBatch, layer: DatagramLayer) -> napi::Result<()> {
+        self.write_inbox(&batch.words);
+        let hook = match layer {
+            DatagramLayer::Quic => &self.hooks.quic_datagrams,
+            _ => &self.hooks.h3_datagrams,
+        };
+        match hook {
+            Some(hook) => hook
+                .borrow_back(env)?
+                .call((batch.count, Copied(batch.bytes)).into()),
+            None => Ok(()),
+        }
+    }
+
+    fn write_inbox(&mut self, words: &[u32]) {
         // SAFETY: the array belongs to this thread and is used by nobody else while this function runs; it is never
         // transferred, being private to the library.
         let inbox = unsafe { self.hooks.inbox.as_mut() };
-        inbox[..batch.words.len()].copy_from_slice(&batch.words);
+        inbox[..words.len()].copy_from_slice(words);
+    }
+
+    fn deliver(&mut self, env: &Env, batch: RequestBatch) -> napi::Result<()> {
+        self.write_inbox(&batch.words);
         let bodies = batch.bodies.into_iter().map(Copied).collect();
         self.hooks
             .request
@@ -130,6 +172,20 @@ impl Turn {
                 let hook = self.hooks.exchange.borrow_back(env)?;
                 hook.call((id.slot, id.generation, event, code).into())
             }
+            Happened::Connection(_, ConnectionEvent::Opened(info)) => match &self.hooks.connected {
+                Some(hook) => hook
+                    .borrow_back(env)?
+                    .call((NativeConnection::from(*info),).into()),
+                None => Ok(()),
+            },
+            Happened::Connection(name, ConnectionEvent::Closed(cause)) => match &self.hooks.disconnected {
+                Some(hook) => {
+                    let code = cause.code.map(|code| code as f64);
+                    hook.borrow_back(env)?
+                        .call((name.slot, name.generation, cause.remote, code).into())
+                }
+                None => Ok(()),
+            },
             Happened::Refused(id, reason) => self
                 .hooks
                 .refused

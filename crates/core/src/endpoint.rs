@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use quinn::crypto::rustls::{HandshakeData, QuicServerConfig};
-use quinn::{Endpoint, EndpointConfig, IdleTimeout, Incoming, TokioRuntime, TransportConfig, VarInt};
+use quinn::{
+    ConnectionError, Endpoint, EndpointConfig, IdleTimeout, Incoming, TokioRuntime, TransportConfig, VarInt,
+};
 use ring::rand::{SecureRandom, SystemRandom};
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -15,10 +17,10 @@ use crate::connection_state::{ConnectionState, Identity};
 use crate::connections::{Place, Verdict};
 use crate::datagram_queue::DatagramPolicy;
 use crate::datagrams::DatagramOptions;
-use crate::handler::ConnectionEvent;
+use crate::handler::{CloseCause, ConnectionEvent};
 use crate::limits::Limits;
 use crate::raw_connection;
-use crate::server::{BindError, ServerState};
+use crate::server::{BindError, ConnectionInfo, ServerState};
 
 /// Socket buffers asked of the kernel, which gives what it allows: a burst from many clients must not be lost while
 /// the IO thread answers others.
@@ -152,13 +154,16 @@ async fn run(quic: quinn::Connection, original_destination: quinn::ConnectionId,
                 .connection_event(registration.name(), event);
         }
     };
-    tell(ConnectionEvent::Opened);
+    if server.tell_connections {
+        tell(ConnectionEvent::Opened(Box::new(ConnectionInfo::of(&state))));
+    }
+    let quic = state.quic.clone();
     if is_http3 {
         connection::run(state, server.clone()).await;
     } else {
         raw_connection::run(state, server.clone()).await;
     }
-    tell(ConnectionEvent::Closed);
+    tell(ConnectionEvent::Closed(close_cause(quic.close_reason())));
     drop(registration);
 }
 
@@ -168,4 +173,14 @@ pub(crate) fn alpn(quic: &quinn::Connection) -> Vec<u8> {
         .and_then(|data| data.downcast::<HandshakeData>().ok())
         .and_then(|data| data.protocol)
         .unwrap_or_default()
+}
+
+fn close_cause(reason: Option<ConnectionError>) -> CloseCause {
+    let (remote, code) = match reason {
+        Some(ConnectionError::ApplicationClosed(close)) => (true, Some(close.error_code.into_inner())),
+        Some(ConnectionError::ConnectionClosed(close)) => (true, Some(u64::from(close.error_code))),
+        Some(ConnectionError::Reset) => (true, None),
+        _ => (false, None),
+    };
+    CloseCause { remote, code }
 }

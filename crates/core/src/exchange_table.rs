@@ -134,7 +134,7 @@ impl ExchangeTable {
     }
 
     /// Sends an HTTP datagram of an open exchange, or lets it wait while the path is slower; the queue drops the oldest.
-    pub fn send_datagram(&self, id: ExchangeId, payload: &[u8]) -> Result<(), DatagramError> {
+    pub(crate) fn send_datagram(&self, id: ExchangeId, payload: &[u8]) -> Result<(), DatagramError> {
         let (connection, stream) = {
             let mut slots = lock(&self.slots);
             let slot = slots.get(id).map_err(|_| DatagramError::Gone)?;

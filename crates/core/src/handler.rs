@@ -10,6 +10,7 @@ use crate::body::RequestBody;
 use crate::connections::ConnectionName;
 use crate::exchange::{Exchange, ExchangeId};
 use crate::router::{ParamSpan, RouteId};
+use crate::server::ConnectionInfo;
 
 /// One request, borrowed for the time of the call.
 #[derive(Debug)]
@@ -39,12 +40,21 @@ pub enum ExchangeEvent {
 }
 
 /// What happens to a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum ConnectionEvent {
     /// Its handshake is complete.
-    Opened,
+    Opened(Box<ConnectionInfo>),
     /// It is over; its name is not used again soon.
-    Closed,
+    Closed(CloseCause),
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CloseCause {
+    /// Whether the client ended it.
+    pub remote: bool,
+    /// The application error code that it sent, or the transport's (RFC 9000 §20), if it sent one.
+    pub code: Option<u64>,
 }
 
 /// Answers requests. Called on the IO thread: an implementation must not block.

@@ -92,10 +92,12 @@ impl Drop for OpenExchanges {
         for id in ids {
             self.table.abort(*id, None);
         }
-        // Harmless if it is closed already; needed if the task was torn down by a panic or with the runtime.
-        self.connection
-            .quic
-            .close(wire_code(Code::H3_INTERNAL_ERROR), b"");
+        // Needed if the task was torn down by a panic or with the runtime; otherwise it is closed, and keeps its reason.
+        if self.connection.quic.close_reason().is_none() {
+            self.connection
+                .quic
+                .close(wire_code(Code::H3_INTERNAL_ERROR), b"");
+        }
     }
 }
 

@@ -30,8 +30,11 @@ pub(crate) async fn run(state: Arc<ConnectionState>, server: Arc<ServerState>) {
         state.take_adopted(&mut adopted);
         work.extend(adopted.drain(..));
         while let Poll::Ready(Some(_)) = futures_util::StreamExt::poll_next_unpin(&mut work, cx) {}
-        if server.is_draining() || streams.as_mut().poll(cx).is_ready() {
+        if server.is_draining() {
             quic.close(NO_ERROR, b"");
+            return Poll::Ready(());
+        }
+        if streams.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
         for _ in 0..DATAGRAMS_PER_TURN {

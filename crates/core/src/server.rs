@@ -14,7 +14,7 @@ use trilane_http3::Code;
 use crate::connection_state::ConnectionState;
 use crate::connections::{ConnectionName, Connections};
 use crate::datagram_counters::{DatagramLayer, DatagramStats};
-use crate::datagram_queue::{self, DatagramError};
+use crate::datagram_sender::DatagramSender;
 use crate::datagrams::DatagramOptions;
 use crate::endpoint;
 use crate::exchange_table::ExchangeTable;
@@ -234,18 +234,9 @@ impl Server {
         &self.state.table
     }
 
-    /// Sends a raw QUIC datagram, or lets it wait while the path is slower; the queue drops the oldest.
-    pub fn send_quic_datagram(
-        &self,
-        connection: ConnectionName,
-        data: bytes::Bytes,
-    ) -> Result<(), DatagramError> {
-        let state = self
-            .state
-            .connections
-            .get(connection)
-            .ok_or(DatagramError::Gone)?;
-        datagram_queue::send(&state, DatagramLayer::Quic, data)
+    /// The way out for datagrams.
+    pub fn datagrams(&self) -> DatagramSender {
+        DatagramSender::new(self.state.connections.clone(), self.state.table.clone())
     }
 
     /// What is known of an open connection.
@@ -299,7 +290,7 @@ pub struct ConnectionInfo {
 }
 
 impl ConnectionInfo {
-    fn of(state: &ConnectionState) -> Self {
+    pub(crate) fn of(state: &ConnectionState) -> Self {
         let stats = state.quic.stats();
         Self {
             name: state.name(),

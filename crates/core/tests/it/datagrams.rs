@@ -81,7 +81,8 @@ async fn datagrams_of_another_alpn_are_raw_both_ways() {
     assert_eq!(payload, "\x00hello");
     server
         .server
-        .send_quic_datagram(name, Bytes::from_static(b"back"))
+        .datagrams()
+        .send_quic(name, Bytes::from_static(b"back"))
         .unwrap();
     assert_eq!(soon("a datagram", client.read_datagram()).await.unwrap(), "back");
     let info = server.server.connection(name).unwrap();
@@ -108,12 +109,16 @@ async fn a_connection_of_another_alpn_is_told_of_and_ends_with_the_server() {
     soon("the stop", stop).await;
     assert_eq!(closed_with(&client).await, 0);
     let events = script.connections.lock().unwrap().clone();
-    assert_eq!(
-        events.iter().map(|(_, event)| *event).collect::<Vec<_>>(),
-        [ConnectionEvent::Opened, ConnectionEvent::Closed]
-    );
+    let [
+        (first, ConnectionEvent::Opened(info)),
+        (second, ConnectionEvent::Closed(cause)),
+    ] = &events[..]
+    else {
+        panic!("{events:?}");
+    };
+    assert_eq!((first, &info.name), (second, first));
+    assert_eq!((cause.remote, cause.code), (false, None));
 }
-
 #[tokio::test]
 async fn datagrams_of_an_h3_connection_that_did_not_agree_are_raw() {
     for http in [false, true] {
@@ -168,7 +173,7 @@ async fn datagrams_reach_the_exchange_of_their_stream_and_go_back_to_it() {
         ]
     );
     let table = server.server.exchanges();
-    table.send_datagram(ids[2], b"back").unwrap();
+    server.server.datagrams().send_http(ids[2], b"back").unwrap();
     assert_eq!(
         soon("a datagram", client.read_datagram()).await.unwrap(),
         "\x02back"
@@ -197,7 +202,7 @@ async fn datagrams_before_their_request_wait_for_it_and_after_its_end_are_droppe
     })
     .await;
     assert_eq!(payloads(&script), ["before"]);
-    assert!(table.send_datagram(id, b"late").is_err());
+    assert!(server.server.datagrams().send_http(id, b"late").is_err());
 }
 
 #[tokio::test]
@@ -269,7 +274,7 @@ async fn a_full_queue_drops_the_oldest_and_counts_them() {
     const COUNT: u32 = 5_000;
     for number in 0..COUNT {
         let payload = [&number.to_be_bytes()[..], &[0; 900]].concat();
-        server.server.send_quic_datagram(name, payload.into()).unwrap();
+        server.server.datagrams().send_quic(name, payload.into()).unwrap();
     }
     let read = async {
         let mut last = 0;
@@ -294,6 +299,6 @@ async fn a_datagram_too_large_for_the_path_is_refused() {
         script.raw_datagrams.lock().unwrap().first().cloned()
     })
     .await;
-    let refused = server.server.send_quic_datagram(name, vec![0; 70_000].into());
+    let refused = server.server.datagrams().send_quic(name, vec![0; 70_000].into());
     assert_eq!(refused, Err(trilane_core::DatagramError::TooLarge));
 }

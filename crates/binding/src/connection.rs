@@ -1,0 +1,77 @@
+//! What JavaScript may know of a connection.
+
+use napi::bindgen_prelude::{BigInt, Uint8Array};
+use napi_derive::napi;
+use trilane_core::{ConnectionInfo, DatagramStats};
+
+use crate::server::{NativeAddress, native_address};
+
+/// What became of datagrams: none is sent twice, and dropped ones were never sent, or never handed over.
+#[napi(object)]
+pub struct NativeDatagramStats {
+    /// Handed to a handler.
+    pub received: BigInt,
+    /// Handed to QUIC; the path may lose them.
+    pub sent: BigInt,
+    /// Received, and dropped before a handler saw them: nobody waits for them, or too many waited.
+    pub dropped_incoming: BigInt,
+    /// Never sent: too old, too large for the path, or older ones of a full queue.
+    pub dropped_outgoing: BigInt,
+}
+
+/// One connection at one moment.
+#[napi(object)]
+pub struct NativeConnection {
+    pub slot: u32,
+    pub generation: u32,
+    /// 16 random bytes, the same for its whole life.
+    pub id: Uint8Array,
+    pub original_destination_connection_id: Uint8Array,
+    pub remote_address: NativeAddress,
+    pub alpn: String,
+    pub round_trip_ms: f64,
+    pub congestion_window_bytes: f64,
+    pub mtu_bytes: u32,
+    pub lost_packets: BigInt,
+    pub bytes_received: BigInt,
+    pub bytes_sent: BigInt,
+    /// 0: the client takes no datagrams.
+    pub max_datagram_size: u32,
+    pub quic_datagrams: NativeDatagramStats,
+    pub h3_datagrams: NativeDatagramStats,
+}
+
+impl From<ConnectionInfo> for NativeConnection {
+    fn from(info: ConnectionInfo) -> Self {
+        Self {
+            slot: info.name.slot,
+            generation: info.name.generation,
+            id: Uint8Array::with_data_copied(info.id),
+            original_destination_connection_id: Uint8Array::with_data_copied(
+                info.original_destination_connection_id,
+            ),
+            remote_address: native_address(info.remote_address),
+            alpn: String::from_utf8_lossy(&info.alpn).into_owned(),
+            round_trip_ms: info.round_trip.as_secs_f64() * 1000.0,
+            congestion_window_bytes: info.congestion_window as f64,
+            mtu_bytes: u32::from(info.mtu),
+            lost_packets: info.lost_packets.into(),
+            bytes_received: info.bytes_received.into(),
+            bytes_sent: info.bytes_sent.into(),
+            max_datagram_size: info.max_datagram_size.unwrap_or(0) as u32,
+            quic_datagrams: info.quic_datagrams.into(),
+            h3_datagrams: info.h3_datagrams.into(),
+        }
+    }
+}
+
+impl From<DatagramStats> for NativeDatagramStats {
+    fn from(stats: DatagramStats) -> Self {
+        Self {
+            received: stats.received.into(),
+            sent: stats.sent.into(),
+            dropped_incoming: stats.dropped_incoming.into(),
+            dropped_outgoing: stats.dropped_outgoing.into(),
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The way out for datagrams, for whoever answers by name.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::connections::{ConnectionName, Connections};
+use crate::datagram_counters::DatagramLayer;
+use crate::datagram_queue::{self, DatagramError};
+use crate::exchange::ExchangeId;
+use crate::exchange_table::ExchangeTable;
+
+/// Sends datagrams of a server. Each goes out at once if QUIC has room; else it waits, and of a full queue the oldest is
+/// dropped (`Limits::datagram_send_queue`, `Limits::datagram_max_age`). Nothing tells whether one arrived (RFC 9221 §5).
+#[derive(Clone)]
+pub struct DatagramSender {
+    connections: Arc<Connections>,
+    exchanges: Arc<ExchangeTable>,
+}
+
+impl DatagramSender {
+    pub(crate) fn new(connections: Arc<Connections>, exchanges: Arc<ExchangeTable>) -> Self {
+        Self {
+            connections,
+            exchanges,
+        }
+    }
+
+    /// Sends a raw QUIC datagram.
+    pub fn send_quic(&self, connection: ConnectionName, data: Bytes) -> Result<(), DatagramError> {
+        let state = self.connections.get(connection).ok_or(DatagramError::Gone)?;
+        datagram_queue::send(&state, DatagramLayer::Quic, data)
+    }
+
+    /// Sends an HTTP datagram of an open exchange (RFC 9297 §2.1).
+    pub fn send_http(&self, exchange: ExchangeId, payload: &[u8]) -> Result<(), DatagramError> {
+        self.exchanges.send_datagram(exchange, payload)
+    }
+}
+
+impl std::fmt::Debug for DatagramSender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DatagramSender").finish_non_exhaustive()
+    }
+}
