@@ -143,6 +143,7 @@ pub(crate) fn configure(options: NativeServerOptions) -> Result<Configured> {
                 UnknownDatagrams::Drop
             },
         },
+        sessions: trilane_core::SessionRoutes::default(),
         tell_connections: options.tell_connections,
     };
     Ok(Configured {

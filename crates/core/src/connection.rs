@@ -11,13 +11,14 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use quinn::{ConnectionError, RecvStream, SendStream};
 use tokio::time::{Instant, Sleep, sleep_until};
-use trilane_http3::{Code, Error, RequestHead, Settings};
+use trilane_http3::{Code, Error, RequestHead, Settings, WebTransportSettings};
 
 use crate::body::{BodyReader, RequestBody};
 use crate::budget::BodyBudget;
 use crate::connection_state::{ConnectionState, StreamWork};
 use crate::datagrams::{Datagrams, Read};
-use crate::exchange::Exchange;
+use crate::early_streams::EarlyStreams;
+use crate::exchange::{Exchange, ExchangeId};
 use crate::handler::Request;
 use crate::inbound::{Admission, Received, Receiver, Refusal};
 use crate::open_exchanges::OpenExchanges;
@@ -25,8 +26,10 @@ use crate::peer_streams;
 use crate::rate::Bucket;
 use crate::response::Method;
 use crate::server::ServerState;
+use crate::session::{Arrived, Session};
 use crate::shutdown::{Drain, Phase};
 use crate::slow_request;
+use crate::sync::lock;
 use crate::wire::{code, wire_code};
 
 /// Streams accepted, and slow streams served, before the other parts of the connection get their turn.
@@ -44,6 +47,8 @@ pub(crate) enum Outcome {
     Request(Box<slow_request::Slow>),
     /// The peer opened a stream and gave it up.
     Abandoned,
+    /// A stream of this WebTransport session, its prefix read.
+    Arrived(u64, Box<Arrived>),
     /// The connection must end.
     Fatal(Error),
 }
@@ -95,6 +100,7 @@ struct Task {
     peers: FuturesUnordered<StreamWork>,
     adopted: Vec<StreamWork>,
     budget: Arc<BodyBudget>,
+    early: EarlyStreams,
     /// `None`: the server takes no datagrams, and QUIC refuses them.
     datagrams: Option<Datagrams>,
     open: OpenExchanges,
@@ -123,6 +129,7 @@ impl Task {
             peers,
             adopted: Vec::new(),
             budget: BodyBudget::new(limits.max_unfinished_body_bytes),
+            early: EarlyStreams::default(),
             datagrams: server
                 .datagrams
                 .any()
@@ -184,12 +191,8 @@ impl Task {
                 Poll::Ready(Ok(stream)) => {
                     accept.set(quic.accept_uni());
                     let (state, timeout) = (self.state.clone(), self.server.limits.header_timeout);
-                    self.peers.push(Box::pin(async move {
-                        match peer_streams::read(stream, state, timeout).await {
-                            Some(error) => Outcome::Fatal(error),
-                            None => Outcome::Abandoned,
-                        }
-                    }));
+                    self.peers
+                        .push(Box::pin(peer_streams::read(stream, state, timeout)));
                 }
                 Poll::Ready(Err(error)) => return self.closed(&error),
             }
@@ -245,6 +248,7 @@ impl Task {
             Outcome::Done => {}
             Outcome::Abandoned => self.count_abandoned(),
             Outcome::Fatal(error) => self.fail(&error),
+            Outcome::Arrived(session, arrived) => self.stream_arrived(session, *arrived),
             Outcome::Request(mut slow) => {
                 let (send, received) = (slow.send, slow.received);
                 std::mem::swap(&mut self.head, &mut slow.head);
@@ -294,8 +298,10 @@ impl Task {
     /// A request stream was read as far as it will be.
     fn conclude(&mut self, mut receiver: Receiver, mut send: SendStream, received: Received) {
         let stream = u64::from(send.id());
-        let delivered = matches!(received, Received::Complete | Received::Streaming)
-            && self.server.datagrams.of_route(self.admission.route);
+        let delivered = matches!(
+            received,
+            Received::Complete | Received::Streaming | Received::Session
+        ) && self.server.datagrams.of_route(self.admission.route);
         if let Some(datagrams) = &mut self.datagrams
             && !delivered
         {
@@ -321,18 +327,118 @@ impl Task {
                 let _ = receiver.recv().stop(wire_code(error.code));
                 self.fail(&error);
             }
-            Received::WebTransport { .. } => {
-                // No session can exist yet: the stream is refused, the connection lives.
-                let refused = code(trilane_http3::code::WT_BUFFERED_STREAM_REJECTED);
-                let _ = send.reset(refused);
-                let _ = receiver.recv().stop(refused);
-                self.count_abandoned();
+            Received::Session => self.open_session(send, receiver),
+            Received::WebTransport { session } => {
+                let (recv, first) = receiver.into_stream();
+                let arrived = Arrived {
+                    send: Some(send),
+                    recv,
+                    first,
+                };
+                self.stream_arrived(session, arrived);
             }
             Received::Abandoned => {
                 let _ = send.reset(wire_code(Code::H3_REQUEST_CANCELLED));
                 let _ = receiver.recv().stop(wire_code(Code::H3_REQUEST_CANCELLED));
                 self.count_abandoned();
             }
+        }
+    }
+
+    /// A CONNECT for a WebTransport session: the handler decides. Not before the client's SETTINGS are here
+    /// (draft-ietf-webtrans-http3-16 §3.1).
+    fn open_session(&mut self, mut send: SendStream, mut receiver: Receiver) {
+        let stream = u64::from(send.id());
+        let agreed = lock(&self.state.peer_settings)
+            .as_ref()
+            .map(|settings| settings.h3_datagram);
+        let refusal = match agreed {
+            None => return self.await_settings(send, receiver),
+            Some(false) => code(trilane_http3::code::WT_REQUIREMENTS_NOT_MET),
+            Some(true)
+                if lock(&self.state.sessions).len() < self.server.limits.max_sessions_per_connection =>
+            {
+                self.server.counters.requests.fetch_add(1, Relaxed);
+                let table = &self.server.table;
+                let id = table.open(self.state.clone(), Method::Connect, send);
+                self.open.add(id);
+                let session = Session::new(id, stream, self.state.clone(), &self.server.sessions, receiver);
+                lock(&self.state.sessions).insert(stream, session.clone());
+                table.keep_session(id, session.clone());
+                for arrived in self.early.take(stream) {
+                    session.arrived(arrived);
+                }
+                self.hand_over(id, RequestBody::Streaming);
+                if let Some(datagrams) = &mut self.datagrams {
+                    datagrams.opened(stream, id);
+                }
+                return;
+            }
+            Some(true) => wire_code(Code::H3_REQUEST_REJECTED),
+        };
+        let _ = send.reset(refusal);
+        let _ = receiver.recv().stop(refusal);
+        self.early.refuse(stream);
+        self.count_abandoned();
+    }
+
+    /// Comes back to the request when the client's SETTINGS are here, or refuses it.
+    fn await_settings(&mut self, send: SendStream, receiver: Receiver) {
+        if let Some(datagrams) = &mut self.datagrams {
+            datagrams.arriving(send.id().into());
+        }
+        let mut slow = slow_request::Slow {
+            send,
+            receiver,
+            head: std::mem::take(&mut self.head),
+            admission: std::mem::take(&mut self.admission),
+            received: Received::Session,
+        };
+        let (state, timeout) = (self.state.clone(), self.server.limits.header_timeout);
+        self.streams.push(Box::pin(async move {
+            let came = async {
+                loop {
+                    let notified = state.settings_came.notified();
+                    if lock(&state.peer_settings).is_some() {
+                        return;
+                    }
+                    notified.await;
+                }
+            };
+            if tokio::time::timeout(timeout, came).await.is_err() {
+                slow.received = Received::Refused(Refusal::status(408));
+            }
+            Outcome::Request(Box::new(slow))
+        }));
+    }
+
+    /// Whether the head of this request is still on its way.
+    fn is_arriving(&self, stream: u64) -> bool {
+        self.datagrams
+            .as_ref()
+            .is_some_and(|datagrams| datagrams.is_arriving(stream))
+    }
+
+    /// A stream that names its session: it may come before it (draft-ietf-webtrans-http3-16 §4.6).
+    fn stream_arrived(&mut self, session: u64, arrived: Arrived) {
+        if let Some(session) = lock(&self.state.sessions).get(&session).cloned() {
+            return session.arrived(arrived);
+        }
+        if !self.server.session_routes.any() {
+            arrived.refuse(trilane_http3::code::WT_BUFFERED_STREAM_REJECTED);
+            return self.count_abandoned();
+        }
+        let may_come = session >= self.next_stream || self.is_arriving(session);
+        if !may_come {
+            arrived.refuse(trilane_http3::code::WT_SESSION_GONE);
+            return self.count_abandoned();
+        }
+        if self.early.keep(session, arrived) {
+            let early = self.early.clone();
+            self.streams.push(Box::pin(async move {
+                early.expire().await;
+                Outcome::Done
+            }));
         }
     }
 
@@ -349,7 +455,16 @@ impl Task {
                 BodyReader::new(receiver, table.clone(), self.state.clone(), id),
             );
         }
-        table.handler().request(
+        self.hand_over(id, body);
+        if let Some(datagrams) = &mut self.datagrams
+            && self.server.datagrams.of_route(self.admission.route)
+        {
+            datagrams.opened(stream, id);
+        }
+    }
+
+    fn hand_over(&self, id: ExchangeId, body: RequestBody) {
+        self.server.table.handler().request(
             Request {
                 head: &self.head,
                 route: self.admission.route,
@@ -358,11 +473,6 @@ impl Task {
             },
             Exchange::new(self.server.table.clone(), id),
         );
-        if let Some(datagrams) = &mut self.datagrams
-            && self.server.datagrams.of_route(self.admission.route)
-        {
-            datagrams.opened(stream, id);
-        }
     }
 
     /// Answers a request that no handler sees, and politely leaves the rest of it unread (RFC 9114 §4.1).
@@ -442,7 +552,13 @@ impl Task {
         }
         let round_trip = self.state.quic.rtt();
         match self.drain.poll(cx, round_trip) {
-            Phase::Announce => self.state.goaway.send(peer_streams::GOAWAY_ANNOUNCE),
+            Phase::Announce => {
+                self.state.goaway.send(peer_streams::GOAWAY_ANNOUNCE);
+                let sessions: Vec<_> = lock(&self.state.sessions).values().cloned().collect();
+                for session in sessions {
+                    self.server.sessions.drain(session.id);
+                }
+            }
             Phase::Decide => {
                 self.drain.decided(self.next_stream);
                 self.state.goaway.send(self.next_stream);
@@ -476,6 +592,22 @@ fn our_settings(server: &ServerState) -> Settings {
         max_field_section_size: Some(server.limits.max_header_bytes as u64),
         enable_connect_protocol: true,
         h3_datagram: server.datagrams.http(),
+        webtransport: webtransport_settings(server),
         ..Settings::default()
+    }
+}
+
+/// Every dialect that browsers and libraries ask for; a session limit above 1 would promise flow control of sessions.
+fn webtransport_settings(server: &ServerState) -> WebTransportSettings {
+    if !server.session_routes.any() {
+        return WebTransportSettings::default();
+    }
+    WebTransportSettings {
+        enabled: 1,
+        enabled_draft02: 1,
+        max_sessions_draft07: 1,
+        max_sessions_draft13: 1,
+        h3_datagram_draft04: 1,
+        ..WebTransportSettings::default()
     }
 }

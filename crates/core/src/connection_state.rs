@@ -1,5 +1,6 @@
 //! What the rest of the server may know of a connection while its task runs.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -14,6 +15,7 @@ use crate::connections::ConnectionName;
 use crate::datagram_counters::{DatagramCounters, DatagramLayer, DatagramStats};
 use crate::datagram_queue::{DatagramPolicy, DatagramQueue};
 use crate::peer_streams::Goaway;
+use crate::session::Session;
 use crate::stats::Counters;
 use crate::sync::lock;
 
@@ -36,6 +38,8 @@ pub(crate) struct ConnectionState {
     name: ConnectionName,
     /// Datagrams on their way out.
     pub(crate) datagrams: DatagramQueue,
+    /// Its WebTransport sessions, by the id of their CONNECT stream.
+    pub(crate) sessions: Mutex<HashMap<u64, Arc<Session>>>,
     counters: DatagramCounters,
     server_counters: Arc<Counters>,
     /// Exchanges that wait for an answer or whose streaming answer goes on.
@@ -44,6 +48,8 @@ pub(crate) struct ConnectionState {
     pub(crate) peer_streams: Mutex<PeerStreams>,
     /// The peer's SETTINGS, once they are here.
     pub(crate) peer_settings: Mutex<Option<Settings>>,
+    /// Tells those who wait for them.
+    pub(crate) settings_came: tokio::sync::Notify,
     pub(crate) goaway: Goaway,
     /// Complete requests that the client gave up, not yet counted by the task.
     cancelled: AtomicUsize,
@@ -66,11 +72,13 @@ impl ConnectionState {
             identity,
             name,
             datagrams: DatagramQueue::new(policy),
+            sessions: Mutex::default(),
             counters: DatagramCounters::default(),
             server_counters,
             exchanges: AtomicUsize::new(0),
             peer_streams: Mutex::new(PeerStreams::new(Role::Server)),
             peer_settings: Mutex::default(),
+            settings_came: tokio::sync::Notify::new(),
             goaway: Goaway::new(),
             cancelled: AtomicUsize::new(0),
             waker: AtomicWaker::new(),

@@ -196,6 +196,10 @@ impl DatagramRouter {
         self.arriving.insert(stream);
     }
 
+    pub(crate) fn is_arriving(&self, stream: u64) -> bool {
+        self.arriving.contains(&stream)
+    }
+
     /// The request is known, or was given up: `owner` takes its datagrams. Returns those that were here before it.
     pub(crate) fn known(&mut self, stream: u64, owner: Option<ExchangeId>) -> Vec<Bytes> {
         self.arriving.remove(&stream);

@@ -14,6 +14,7 @@ use crate::connection_state::ConnectionState;
 use crate::datagram_counters::DatagramLayer;
 use crate::datagram_router::{Agreement, DatagramRouter, Delivery, UnknownDatagrams};
 use crate::exchange::ExchangeId;
+use crate::inbound::SessionRoutes;
 use crate::server::ServerState;
 use crate::sync::lock;
 
@@ -50,6 +51,15 @@ impl DatagramOptions {
     /// Whether any are read.
     pub(crate) fn any(&self) -> bool {
         self.raw || self.http()
+    }
+
+    /// Sessions have datagrams.
+    pub(crate) fn add_sessions(&mut self, sessions: &SessionRoutes) {
+        let count = self.routes.len().max(sessions.0.len());
+        self.routes.resize(count, false);
+        for (route, is_session) in self.routes.iter_mut().zip(&sessions.0) {
+            *route |= *is_session;
+        }
     }
 
     pub(crate) fn of_route(&self, route: Option<crate::router::RouteId>) -> bool {
@@ -195,8 +205,8 @@ impl Datagrams {
     }
 
     fn deliver(&self, id: ExchangeId, payload: Bytes) {
-        if self.server.table.is_open(id) {
-            self.state.received(DatagramLayer::Http);
+        if let Some(layer) = self.server.table.datagram_layer(id) {
+            self.state.received(layer);
             self.server.table.handler().h3_datagram(id, payload);
         } else {
             self.state.dropped_incoming(DatagramLayer::Http, 1);
@@ -206,6 +216,10 @@ impl Datagrams {
     /// The head of this request is not complete yet.
     pub(crate) fn arriving(&mut self, stream: u64) {
         self.router.arriving(stream);
+    }
+
+    pub(crate) fn is_arriving(&self, stream: u64) -> bool {
+        self.router.is_arriving(stream)
     }
 
     /// The request was given up before it was one, or takes no datagrams.

@@ -23,6 +23,7 @@ use crate::handler::{ExchangeEvent, Handler};
 use crate::inbound::Refusal;
 use crate::outbound::{self, Outbound, WriteError};
 use crate::response::{BodyRule, Encoder, Method, body_rule};
+use crate::session::Session;
 use crate::stats::Counters;
 use crate::sync::lock;
 use crate::wire::wire_code;
@@ -50,6 +51,17 @@ struct Slot {
     answer: Answer,
     /// A streaming body that nobody has asked for yet; left so, it is declined with the end of the exchange.
     body: Option<BodyReader>,
+    /// The WebTransport session that the exchange is.
+    session: Option<OwnSession>,
+}
+
+/// Ends with its exchange, however that ends.
+struct OwnSession(Arc<Session>);
+
+impl Drop for OwnSession {
+    fn drop(&mut self) {
+        self.0.exchange_over();
+    }
 }
 
 enum Answer {
@@ -115,6 +127,7 @@ impl ExchangeTable {
             connection,
             answer,
             body: None,
+            session: None,
         }) as u32;
         ExchangeId { slot, generation }
     }
@@ -126,6 +139,20 @@ impl ExchangeTable {
         if let Ok(slot) = slots.get(id) {
             slot.body = Some(body);
         }
+    }
+
+    /// The exchange is a session from now on, until it is over.
+    pub(crate) fn keep_session(&self, id: ExchangeId, session: Arc<Session>) {
+        let mut slots = lock(&self.slots);
+        if let Ok(slot) = slots.get(id) {
+            slot.session = Some(OwnSession(session));
+        }
+    }
+
+    pub(crate) fn session(&self, id: ExchangeId) -> Option<Arc<Session>> {
+        let mut slots = lock(&self.slots);
+        let session = slots.get(id).ok()?.session.as_ref()?;
+        Some(session.0.clone())
     }
 
     /// The reader of a streaming body: once, while the exchange is open.
@@ -145,6 +172,15 @@ impl ExchangeTable {
         }
         let data = trilane_http3::datagram::encode(stream, payload);
         datagram_queue::send(&connection, DatagramLayer::Http, data)
+    }
+
+    /// Whose the datagrams of an open exchange are.
+    pub(crate) fn datagram_layer(&self, id: ExchangeId) -> Option<DatagramLayer> {
+        let mut slots = lock(&self.slots);
+        Some(match slots.get(id).ok()?.session {
+            Some(_) => DatagramLayer::WebTransport,
+            None => DatagramLayer::Http,
+        })
     }
 
     /// The stream of an open exchange and the largest HTTP datagram it can send now, if any.
@@ -208,7 +244,10 @@ impl ExchangeTable {
             return Err(ExchangeError::AlreadyStarted);
         }
         let head = self.encoder.head(slot.method, status, fields.clone());
-        if body_rule(slot.method, status) != BodyRule::Allowed {
+        if !matches!(
+            body_rule(slot.method, status),
+            BodyRule::Allowed | BodyRule::Tunnel
+        ) {
             drop(slots);
             let (_, connection, send) = self.take_awaited(id)?;
             self.write_whole(&connection, send, [head, Bytes::new()]);

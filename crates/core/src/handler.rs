@@ -11,6 +11,8 @@ use crate::connections::ConnectionName;
 use crate::exchange::{Exchange, ExchangeId};
 use crate::router::{ParamSpan, RouteId};
 use crate::server::ConnectionInfo;
+use crate::session::{SessionEvent, StreamName};
+use crate::session_stream::StreamEvent;
 
 /// One request, borrowed for the time of the call.
 #[derive(Debug)]
@@ -82,6 +84,16 @@ pub trait Handler: Send + Sync + 'static {
     /// Takes an HTTP datagram of an open exchange whose route takes them.
     fn h3_datagram(&self, id: ExchangeId, payload: Bytes) {
         let _ = (id, payload);
+    }
+
+    /// Hears of a WebTransport session, which is named by its exchange.
+    fn session_event(&self, id: ExchangeId, event: SessionEvent) {
+        let _ = (id, event);
+    }
+
+    /// Hears what becomes of what was written to a stream of a session.
+    fn stream_event(&self, stream: StreamName, event: StreamEvent) {
+        let _ = (stream, event);
     }
 
     /// Hears of connections. Called only if [`ServerConfig::tell_connections`](crate::ServerConfig::tell_connections) is set.

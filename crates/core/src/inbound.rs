@@ -29,7 +29,9 @@ pub(crate) enum Received {
     Streaming,
     /// It gets this answer, and the rest of it is not read.
     Refused(Refusal),
-    /// A WebTransport stream of this session.
+    /// The head of a CONNECT that asks for a WebTransport session.
+    Session,
+    /// A stream of this WebTransport session; what came behind its prefix is kept.
     WebTransport { session: u64 },
     /// Malformed, or cut short by a clean end: a stream error (RFC 9114 §4.1.2).
     Malformed(Error),
@@ -102,14 +104,41 @@ pub(crate) struct Gate<'a> {
     pub(crate) modes: &'a Modes,
     pub(crate) has_fallback: bool,
     pub(crate) limits: &'a Limits,
+    pub(crate) sessions: &'a SessionRoutes,
+}
+
+/// Which routes begin WebTransport sessions, by route id.
+#[derive(Clone, Debug, Default)]
+pub struct SessionRoutes(pub Vec<bool>);
+
+impl SessionRoutes {
+    pub(crate) fn has(&self, route: Option<RouteId>) -> bool {
+        route.is_some_and(|route| self.0.get(route.0 as usize).copied().unwrap_or(false))
+    }
+
+    /// Whether any does.
+    pub(crate) fn any(&self) -> bool {
+        self.0.contains(&true)
+    }
+}
+
+/// The token of newer drafts is the same thing for a route (draft-ietf-webtrans-http3-16 §3.2).
+fn upgrade_token(protocol: Option<&[u8]>) -> Option<&[u8]> {
+    match protocol {
+        Some(token) if token.eq_ignore_ascii_case(b"webtransport-h3") => Some(b"webtransport"),
+        other => other,
+    }
 }
 
 impl Gate<'_> {
     fn admit(&self, head: &RequestHead, admission: &mut Admission) -> Result<(), Refusal> {
         admission.params.clear();
-        let found = self
-            .router
-            .find(head.method(), head.protocol(), head.path(), &mut admission.params);
+        let found = self.router.find(
+            head.method(),
+            upgrade_token(head.protocol()),
+            head.path(),
+            &mut admission.params,
+        );
         admission.route = match found {
             Match::Route(route) => Some(route),
             Match::MethodNotAllowed { allow } => {
@@ -180,6 +209,11 @@ impl Receiver {
         self.received
     }
 
+    /// The stream and what came behind its prefix.
+    pub(crate) fn into_stream(self) -> (RecvStream, Bytes) {
+        (self.recv, self.rest)
+    }
+
     /// The stream, to stop it.
     pub(crate) fn recv(&mut self) -> &mut RecvStream {
         &mut self.recv
@@ -247,6 +281,9 @@ impl Receiver {
                 Part::Head => {
                     self.has_head = true;
                     gate.admit(head, admission).map_err(Received::Refused)?;
+                    if gate.sessions.has(admission.route) {
+                        return Err(Received::Session);
+                    }
                     if gate.modes.of(admission.route) == BodyMode::Streaming {
                         return Err(Received::Streaming);
                     }
@@ -328,7 +365,10 @@ impl Receiver {
         self.rest = Bytes::new();
         match classify_bidi(&self.prefix[..self.prefix.len().min(MAX_PREFIX_BYTES)]) {
             Ok(None) => Ok(false),
-            Ok(Some(BidiKind::WebTransport { session, .. })) => Err(Received::WebTransport { session }),
+            Ok(Some(BidiKind::WebTransport { session, prefix_len })) => {
+                self.rest = self.prefix.split().freeze().split_off(prefix_len);
+                Err(Received::WebTransport { session })
+            }
             Ok(Some(BidiKind::Request)) => {
                 self.rest = self.prefix.split().freeze();
                 self.is_request = true;

@@ -15,52 +15,56 @@ use trilane_http3::{
     classify_uni,
 };
 
+use crate::connection::Outcome;
 use crate::connection_state::ConnectionState;
+use crate::session::Arrived;
 use crate::sync::lock;
 use crate::wire::wire_code;
 
 /// The longest prefix of a unidirectional stream: its type, and the session of a WebTransport stream.
 const MAX_PREFIX_BYTES: usize = 16;
 
-/// Reads one unidirectional stream to its end. Returns the error that ends the connection, if any.
+/// Reads one unidirectional stream: to its end, or as far as it takes to know whose it is.
 pub(crate) async fn read(
     mut stream: RecvStream,
     connection: Arc<ConnectionState>,
     type_timeout: Duration,
-) -> Option<Error> {
+) -> Outcome {
     let first = tokio::time::timeout(type_timeout, stream_type(&mut stream)).await;
     let (kind, rest) = match first {
         Ok(Ok(Some(first))) => first,
-        Ok(Err(error)) => return Some(error),
+        Ok(Err(error)) => return Outcome::Fatal(error),
         // Ended before its type was complete: allowed, nothing is lost (RFC 9114 §6.2). Or never said: refused.
         Ok(Ok(None)) | Err(_) => {
             let _ = stream.stop(wire_code(Code::H3_STREAM_CREATION_ERROR));
-            return None;
+            return Outcome::Abandoned;
         }
     };
     if let Err(error) = lock(&connection.peer_streams).open(&kind) {
-        return Some(error);
+        return Outcome::Fatal(error);
     }
     match kind {
-        UniKind::Control => Some(control(&mut stream, rest, &connection).await),
+        UniKind::Control => Outcome::Fatal(control(&mut stream, rest, &connection).await),
         UniKind::QpackEncoder => {
             let mut reader = EncoderStream::default();
-            Some(critical(&mut stream, rest, |bytes| reader.read(bytes)).await)
+            Outcome::Fatal(critical(&mut stream, rest, |bytes| reader.read(bytes)).await)
         }
         UniKind::QpackDecoder => {
             let mut reader = DecoderStream::default();
-            Some(critical(&mut stream, rest, |bytes| reader.read(bytes)).await)
+            Outcome::Fatal(critical(&mut stream, rest, |bytes| reader.read(bytes)).await)
         }
-        UniKind::WebTransport { .. } => {
-            let _ = stream.stop(crate::wire::code(
-                trilane_http3::code::WT_BUFFERED_STREAM_REJECTED,
-            ));
-            None
-        }
+        UniKind::WebTransport { session } => Outcome::Arrived(
+            session,
+            Box::new(Arrived {
+                send: None,
+                recv: stream,
+                first: rest,
+            }),
+        ),
         // RFC 9114 §6.2: a stream of unknown type is not an error; its content is not wanted.
         UniKind::Push | UniKind::Unknown(_) => {
             let _ = stream.stop(wire_code(Code::H3_STREAM_CREATION_ERROR));
-            None
+            Outcome::Abandoned
         }
     }
 }
@@ -83,7 +87,8 @@ async fn control(stream: &mut RecvStream, mut rest: Bytes, connection: &Connecti
         loop {
             match reader.read(&mut rest) {
                 Ok(Some(ControlFrame::Settings(settings))) => {
-                    *lock(&connection.peer_settings) = Some(settings)
+                    *lock(&connection.peer_settings) = Some(settings);
+                    connection.settings_came.notify_waiters();
                 }
                 // A client's GOAWAY, MAX_PUSH_ID and CANCEL_PUSH speak of pushes, and we push nothing.
                 Ok(Some(_)) => {}

@@ -21,15 +21,23 @@ pub(crate) enum BodyRule {
     Allowed,
     /// To HEAD, or with 304: no body, but `content-length` tells what it would have been.
     LengthOnly,
-    /// With 1xx and 204, and with 2xx to CONNECT: neither body nor `content-length`.
+    /// With 1xx and 204: neither body nor `content-length`.
     Forbidden,
+    /// With 2xx to CONNECT: what follows is the data of a tunnel, which has no `content-length` (RFC 9110 §8.6).
+    Tunnel,
+}
+
+impl BodyRule {
+    fn has_length(self) -> bool {
+        !matches!(self, Self::Forbidden | Self::Tunnel)
+    }
 }
 
 /// Which rule holds for an answer with `status` to a request with `method`.
 pub(crate) fn body_rule(method: Method, status: u16) -> BodyRule {
     match (method, status) {
         (_, 100..=199 | 204) => BodyRule::Forbidden,
-        (Method::Connect, 200..=299) => BodyRule::Forbidden,
+        (Method::Connect, 200..=299) => BodyRule::Tunnel,
         (_, 304) | (Method::Head, _) => BodyRule::LengthOnly,
         _ => BodyRule::Allowed,
     }
@@ -88,10 +96,10 @@ impl Encoder {
     ) -> [Bytes; 2] {
         let rule = body_rule(method, status);
         let mut digits = [0; 20];
-        let length = (rule != BodyRule::Forbidden && !(rule == BodyRule::LengthOnly && body.is_empty()))
+        let length = (rule.has_length() && !(rule == BodyRule::LengthOnly && body.is_empty()))
             .then(|| decimal(body.len() as u64, &mut digits));
         let mut state = lock(&self.state);
-        let sends_body = rule == BodyRule::Allowed && !body.is_empty();
+        let sends_body = matches!(rule, BodyRule::Allowed | BodyRule::Tunnel) && !body.is_empty();
         let inline = sends_body && body.len() <= INLINE_BODY_BYTES;
         state.head(status, fields, length, rule, if inline { body.len() } else { 0 });
         if sends_body {
@@ -146,7 +154,7 @@ impl EncoderState {
             .map(|value| (&b"content-length"[..], value));
         // RFC 9110 §8.6: no content-length with 1xx, 204 or a 2xx answer to CONNECT.
         let kept = fields
-            .filter(|(name, _)| rule != BodyRule::Forbidden || *name != b"content-length")
+            .filter(|(name, _)| rule.has_length() || *name != b"content-length")
             .map(|(name, value)| -> (&[u8], &[u8]) { (name, value) });
         trilane_http3::write_response_head(
             &mut self.arena,
@@ -204,7 +212,7 @@ mod tests {
         assert_eq!(body_rule(Method::Other, 304), BodyRule::LengthOnly);
         assert_eq!(body_rule(Method::Other, 204), BodyRule::Forbidden);
         assert_eq!(body_rule(Method::Head, 204), BodyRule::Forbidden);
-        assert_eq!(body_rule(Method::Connect, 200), BodyRule::Forbidden);
+        assert_eq!(body_rule(Method::Connect, 200), BodyRule::Tunnel);
         assert_eq!(body_rule(Method::Connect, 501), BodyRule::Allowed);
     }
 

@@ -19,9 +19,10 @@ use crate::datagrams::DatagramOptions;
 use crate::endpoint;
 use crate::exchange_table::ExchangeTable;
 use crate::handler::Handler;
-use crate::inbound::{Gate, Modes};
+use crate::inbound::{Gate, Modes, SessionRoutes};
 use crate::limits::Limits;
 use crate::router::Router;
+use crate::session_table::SessionTable;
 use crate::stats::{Counters, Stats};
 use crate::sync::lock;
 use crate::wire::wire_code;
@@ -44,6 +45,8 @@ pub struct ServerConfig {
     pub modes: Modes,
     /// Whether the handler takes requests that no route matches. If not, they are answered 404, 405 or 501.
     pub has_fallback: bool,
+    /// Which routes begin WebTransport sessions; their method is CONNECT and their protocol `webtransport`.
+    pub sessions: SessionRoutes,
     /// Who takes datagrams.
     pub datagrams: DatagramOptions,
     /// Whether the handler hears of connections.
@@ -103,6 +106,8 @@ pub(crate) struct ServerState {
     pub(crate) router: Router,
     pub(crate) modes: Modes,
     pub(crate) has_fallback: bool,
+    pub(crate) session_routes: SessionRoutes,
+    pub(crate) sessions: Arc<SessionTable>,
     pub(crate) datagrams: DatagramOptions,
     pub(crate) tell_connections: bool,
     pub(crate) table: Arc<ExchangeTable>,
@@ -122,6 +127,7 @@ impl ServerState {
             modes: &self.modes,
             has_fallback: self.has_fallback,
             limits: &self.limits,
+            sessions: &self.session_routes,
         }
     }
 }
@@ -145,14 +151,19 @@ impl Server {
     /// Makes a server whose tasks run on `runtime`; [`start`](Self::start) lets it listen.
     pub fn new(config: ServerConfig, handler: Arc<dyn Handler>, runtime: Handle) -> Self {
         let counters = Arc::new(Counters::new());
+        let table = Arc::new(ExchangeTable::new(counters.clone(), handler));
+        let mut datagrams = config.datagrams;
+        datagrams.add_sessions(&config.sessions);
         let state = ServerState {
             limits: config.limits,
             router: config.router,
             modes: config.modes,
             has_fallback: config.has_fallback,
-            datagrams: config.datagrams,
+            session_routes: config.sessions,
+            sessions: SessionTable::new(table.clone()),
+            datagrams,
             tell_connections: config.tell_connections,
-            table: Arc::new(ExchangeTable::new(counters.clone(), handler)),
+            table,
             connections: Connections::new(counters.clone()),
             counters,
             draining: AtomicBool::new(false),
@@ -232,6 +243,11 @@ impl Server {
     /// The exchanges, for handlers that answer by id.
     pub fn exchanges(&self) -> &Arc<ExchangeTable> {
         &self.state.table
+    }
+
+    /// The WebTransport sessions, for handlers that use them by name.
+    pub fn sessions(&self) -> &Arc<SessionTable> {
+        &self.state.sessions
     }
 
     /// The way out for datagrams.

@@ -57,6 +57,7 @@ impl Counters {
             body_bytes_sent: self.body_bytes_sent.load(Relaxed),
             quic_datagrams: self.datagrams.snapshot(DatagramLayer::Quic),
             h3_datagrams: self.datagrams.snapshot(DatagramLayer::Http),
+            webtransport_datagrams: self.datagrams.snapshot(DatagramLayer::WebTransport),
             uptime: self.started.elapsed(),
         }
     }
@@ -91,6 +92,8 @@ pub struct Stats {
     pub quic_datagrams: DatagramStats,
     /// HTTP datagrams of requests.
     pub h3_datagrams: DatagramStats,
+    /// Datagrams of WebTransport sessions.
+    pub webtransport_datagrams: DatagramStats,
     /// Time since the server was made.
     pub uptime: Duration,
 }

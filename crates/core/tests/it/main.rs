@@ -8,6 +8,7 @@ mod datagrams;
 mod full_window;
 mod hostile;
 mod requests;
+mod sessions;
 mod shutdown;
 mod support;
 mod upload;

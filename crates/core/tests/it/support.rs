@@ -12,7 +12,8 @@ use trilane_core::router::{Methods, Pattern, Route, Router};
 use trilane_core::tls::{CertificateStore, Identity, TlsOptions, server_config};
 use trilane_core::{
     BodyMode, ConnectionEvent, ConnectionName, DatagramOptions, Exchange, ExchangeEvent, ExchangeId, Handler,
-    Limits, Modes, Request, RequestBody, Server, ServerConfig,
+    Limits, Modes, Request, RequestBody, Server, ServerConfig, SessionEvent, SessionRoutes, StreamEvent,
+    StreamName,
 };
 
 /// What a test waits for at most.
@@ -48,6 +49,8 @@ pub(crate) struct Script {
     pub(crate) raw_datagrams: Mutex<Vec<(ConnectionName, Bytes)>>,
     pub(crate) http_datagrams: Mutex<Vec<(ExchangeId, Bytes)>>,
     pub(crate) connections: Mutex<Vec<(ConnectionName, ConnectionEvent)>>,
+    pub(crate) sessions: Mutex<Vec<(ExchangeId, SessionEvent)>>,
+    pub(crate) streams: Mutex<Vec<(StreamName, StreamEvent)>>,
 }
 
 impl Script {
@@ -58,6 +61,8 @@ impl Script {
             raw_datagrams: Mutex::default(),
             http_datagrams: Mutex::default(),
             connections: Mutex::default(),
+            sessions: Mutex::default(),
+            streams: Mutex::default(),
         })
     }
 
@@ -95,6 +100,14 @@ impl Handler for Script {
         self.http_datagrams.lock().unwrap().push((id, payload));
     }
 
+    fn session_event(&self, id: ExchangeId, event: SessionEvent) {
+        self.sessions.lock().unwrap().push((id, event));
+    }
+
+    fn stream_event(&self, stream: StreamName, event: StreamEvent) {
+        self.streams.lock().unwrap().push((stream, event));
+    }
+
     fn connection_event(&self, connection: ConnectionName, event: ConnectionEvent) {
         self.connections.lock().unwrap().push((connection, event));
     }
@@ -113,6 +126,8 @@ pub(crate) struct Setup {
     /// How the fallback takes bodies.
     pub(crate) mode: BodyMode,
     pub(crate) datagrams: DatagramOptions,
+    /// Whether CONNECT to `/wt` begins WebTransport sessions.
+    pub(crate) sessions: bool,
     /// Offered besides h3.
     pub(crate) alpn: Option<&'static [u8]>,
 }
@@ -124,6 +139,7 @@ impl Default for Setup {
             has_fallback: true,
             mode: BodyMode::Buffered,
             datagrams: DatagramOptions::default(),
+            sessions: false,
             alpn: None,
         }
     }
@@ -141,7 +157,13 @@ pub(crate) fn start(setup: Setup, handler: Arc<dyn Handler>) -> TestServer {
         address: (Ipv4Addr::LOCALHOST, 0).into(),
         tls: server_config(store, alpn, TlsOptions::default()).unwrap(),
         limits: setup.limits,
-        router: Router::new(vec![route("POST", "/only/:name"), route("POST", "/datagrams")]).unwrap(),
+        router: Router::new(vec![
+            route("POST", "/only/:name", None),
+            route("POST", "/datagrams", None),
+            route("CONNECT", "/wt", Some("webtransport")),
+        ])
+        .unwrap(),
+        sessions: SessionRoutes(vec![false, false, setup.sessions]),
         modes: Modes {
             routes: vec![BodyMode::Buffered, BodyMode::Streaming],
             fallback: setup.mode,
@@ -159,11 +181,11 @@ pub(crate) fn start(setup: Setup, handler: Arc<dyn Handler>) -> TestServer {
     }
 }
 
-fn route(method: &str, pattern: &str) -> Route {
+fn route(method: &str, pattern: &str, protocol: Option<&str>) -> Route {
     Route {
         methods: Methods::parse(&[method]).unwrap(),
         pattern: Pattern::parse(pattern).unwrap(),
-        protocol: None,
+        protocol: protocol.map(str::to_owned),
     }
 }
 

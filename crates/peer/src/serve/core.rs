@@ -47,6 +47,7 @@ pub(crate) async fn run(options: Options) -> Outcome {
         modes: Modes::default(),
         has_fallback: true,
         datagrams: DatagramOptions::default(),
+        sessions: trilane_core::SessionRoutes::default(),
         tell_connections: false,
     };
     let server = Server::new(config, Arc::new(Hello), Handle::current());

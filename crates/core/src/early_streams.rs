@@ -1,0 +1,81 @@
+//! Streams that came before their WebTransport session: kept for a moment (draft-ietf-webtrans-http3-16 §4.6).
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use trilane_http3::code::WT_BUFFERED_STREAM_REJECTED;
+
+use crate::session::{Arrived, MAX_EARLY_STREAMS};
+use crate::sync::lock;
+
+/// How long a stream may wait for the request that it overtook: longer than losses take to mend on most paths.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The early streams of one connection, at most 16.
+#[derive(Clone, Default)]
+pub(crate) struct EarlyStreams {
+    waiting: Arc<Mutex<Vec<Early>>>,
+}
+
+struct Early {
+    session: u64,
+    since: Instant,
+    arrived: Arrived,
+}
+
+impl EarlyStreams {
+    /// Keeps a stream, or refuses it if there are too many. `true`: it is the first, and [`expire`](Self::expire) has to run.
+    pub(crate) fn keep(&self, session: u64, arrived: Arrived) -> bool {
+        let mut waiting = lock(&self.waiting);
+        if waiting.len() >= MAX_EARLY_STREAMS {
+            drop(waiting);
+            arrived.refuse(WT_BUFFERED_STREAM_REJECTED);
+            return false;
+        }
+        waiting.push(Early {
+            session,
+            since: Instant::now(),
+            arrived,
+        });
+        waiting.len() == 1
+    }
+
+    /// Those of a session that is here now, in the order in which they came.
+    pub(crate) fn take(&self, session: u64) -> Vec<Arrived> {
+        let mut waiting = lock(&self.waiting);
+        let (taken, left) = std::mem::take(&mut *waiting)
+            .into_iter()
+            .partition(|early| early.session == session);
+        *waiting = left;
+        let taken: Vec<Early> = taken;
+        taken.into_iter().map(|early| early.arrived).collect()
+    }
+
+    /// Refuses those of a session that will not be.
+    pub(crate) fn refuse(&self, session: u64) {
+        for arrived in self.take(session) {
+            arrived.refuse(WT_BUFFERED_STREAM_REJECTED);
+        }
+    }
+
+    /// Refuses each whose time is up; ends when none is left.
+    pub(crate) async fn expire(self) {
+        while let Some(oldest) = self.oldest() {
+            tokio::time::sleep_until(oldest + PATIENCE).await;
+            for early in self.take_expired() {
+                early.arrived.refuse(WT_BUFFERED_STREAM_REJECTED);
+            }
+        }
+    }
+
+    fn oldest(&self) -> Option<Instant> {
+        lock(&self.waiting).first().map(|early| early.since)
+    }
+
+    fn take_expired(&self) -> Vec<Early> {
+        let mut waiting = lock(&self.waiting);
+        let late = waiting.partition_point(|early| early.since.elapsed() >= PATIENCE);
+        waiting.drain(..late).collect()
+    }
+}

@@ -1,0 +1,409 @@
+//! One WebTransport session (draft-ietf-webtrans-http3-16): its CONNECT stream, its streams, its end.
+//!
+//! A session is an exchange that stays open: the head of its answer accepts it, the content of its answer are our capsules,
+//! the content of its request the peer's.
+
+use std::collections::HashSet;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use quinn::{RecvStream, SendStream};
+use trilane_http3::code::WT_SESSION_GONE;
+use trilane_http3::{Capsule, CapsuleReader, Code, Scope};
+
+use crate::connection::Outcome;
+use crate::connection_state::ConnectionState;
+use crate::datagram_counters::DatagramLayer;
+use crate::datagram_queue::{self, DatagramError};
+use crate::exchange::ExchangeId;
+use crate::inbound::{ContentError, Receiver};
+use crate::session_stream::{self, ReadHalf, WriteHalf};
+use crate::session_table::{SessionTable, Stream};
+use crate::sync::lock;
+use crate::wire::{code, wire_code};
+
+/// Streams that may wait for their session to be accepted; more are refused.
+pub(crate) const MAX_EARLY_STREAMS: usize = 16;
+
+/// Bytes of capsules read in one go.
+const CAPSULE_BYTES: usize = 64 * 1024;
+
+/// The largest datagram taken from a capsule: larger ones fit no QUIC datagram either.
+const MAX_CAPSULE_DATAGRAM: usize = 64 * 1024;
+
+/// How long datagrams wait for the answer that accepts the session to leave: QUIC packs them before it.
+const ANSWER_LEAVES: Duration = Duration::from_millis(1);
+const ANSWER_LEAVES_AT_MOST: u32 = 20;
+
+/// Datagrams that may wait so.
+const MAX_HELD_DATAGRAMS: usize = 64;
+
+/// Names one stream of the sessions of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StreamName {
+    /// Index in the server's table; small, used again.
+    pub slot: u32,
+    /// Tells the slot's users apart.
+    pub generation: u32,
+}
+
+/// Which way a stream carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamKind {
+    /// Both ways.
+    Bidirectional,
+    /// From the one who opened it.
+    Unidirectional,
+}
+
+/// What happens to a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionEvent {
+    /// The client opened a stream.
+    Stream(StreamName, StreamKind),
+    /// The client asks for the session to be wound up (WT_DRAIN_SESSION).
+    Draining,
+    /// It is over, and the client ended it: cleanly, with its code and reason; or its stream or connection broke off.
+    Closed(SessionEnd),
+}
+
+/// How a client ended its session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionEnd {
+    /// WT_CLOSE_SESSION, or a clean end of its stream: code 0 and no reason.
+    Clean {
+        /// The application's code.
+        code: u32,
+        /// At most 1,024 bytes.
+        reason: String,
+    },
+    /// Its CONNECT stream was reset, or its connection is gone, or it broke the protocol.
+    Abrupt,
+}
+
+/// A stream that the client opened, its prefix read.
+pub(crate) struct Arrived {
+    pub(crate) send: Option<SendStream>,
+    pub(crate) recv: RecvStream,
+    pub(crate) first: Bytes,
+}
+
+impl Arrived {
+    /// Refuses the stream with an HTTP/3 code.
+    pub(crate) fn refuse(mut self, with: u64) {
+        if let Some(mut send) = self.send.take() {
+            let _ = send.reset(code(with));
+        }
+        let _ = self.recv.stop(code(with));
+    }
+}
+
+pub(crate) struct Session {
+    pub(crate) id: ExchangeId,
+    /// The id of its CONNECT stream.
+    pub(crate) stream: u64,
+    connection: Arc<ConnectionState>,
+    table: Weak<SessionTable>,
+    state: Mutex<State>,
+}
+
+struct State {
+    phase: Phase,
+    /// Reads the capsules, once the session is accepted.
+    receiver: Option<Receiver>,
+    early: Vec<Arrived>,
+    streams: HashSet<StreamName>,
+    /// Datagrams that wait for the answer to leave; `None`: it has left.
+    held: Option<Vec<Bytes>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Waiting,
+    Open,
+    Over,
+}
+
+impl Session {
+    pub(crate) fn new(
+        id: ExchangeId,
+        stream: u64,
+        connection: Arc<ConnectionState>,
+        table: &Arc<SessionTable>,
+        receiver: Receiver,
+    ) -> Arc<Self> {
+        let state = State {
+            phase: Phase::Waiting,
+            receiver: Some(receiver),
+            early: Vec::new(),
+            streams: HashSet::new(),
+            held: Some(Vec::new()),
+        };
+        Arc::new(Self {
+            id,
+            stream,
+            connection,
+            table: Arc::downgrade(table),
+            state: Mutex::new(state),
+        })
+    }
+
+    pub(crate) fn quic(&self) -> &quinn::Connection {
+        &self.connection.quic
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        lock(&self.state).phase == Phase::Open
+    }
+
+    /// The answer that accepts it was written: what came before is handed over, capsules are read.
+    pub(crate) fn accepted(self: &Arc<Self>) {
+        let (receiver, early) = {
+            let mut state = lock(&self.state);
+            if state.phase != Phase::Waiting {
+                return;
+            }
+            state.phase = Phase::Open;
+            (state.receiver.take(), std::mem::take(&mut state.early))
+        };
+        for arrived in early {
+            self.hand_over(arrived);
+        }
+        if let Some(receiver) = receiver {
+            self.connection.adopt(read_capsules(self.clone(), receiver));
+        }
+        self.connection.adopt(release_datagrams(self.clone()));
+    }
+
+    /// Sends a datagram, or keeps it until the answer that accepts the session has left.
+    pub(crate) fn send_datagram(&self, payload: &[u8]) -> Result<(), DatagramError> {
+        let data = trilane_http3::datagram::encode(self.stream, payload);
+        let mut state = lock(&self.state);
+        match (state.phase, &mut state.held) {
+            (Phase::Over, _) => Err(DatagramError::Gone),
+            (_, Some(held)) if held.len() >= MAX_HELD_DATAGRAMS => {
+                self.connection.dropped_outgoing(DatagramLayer::WebTransport);
+                Ok(())
+            }
+            (_, Some(held)) => {
+                held.push(data);
+                Ok(())
+            }
+            (_, None) => {
+                drop(state);
+                datagram_queue::send(&self.connection, DatagramLayer::WebTransport, data)
+            }
+        }
+    }
+
+    /// A stream of it is done with.
+    pub(crate) fn forget(&self, name: StreamName) {
+        lock(&self.state).streams.remove(&name);
+    }
+
+    fn table(&self) -> Option<Arc<SessionTable>> {
+        self.table.upgrade()
+    }
+
+    /// A stream of this session has come: handed over, kept until the session is accepted, or refused.
+    pub(crate) fn arrived(self: &Arc<Self>, arrived: Arrived) {
+        let mut state = lock(&self.state);
+        match state.phase {
+            Phase::Open => {
+                drop(state);
+                self.hand_over(arrived);
+            }
+            Phase::Waiting if state.early.len() < MAX_EARLY_STREAMS => state.early.push(arrived),
+            Phase::Waiting => {
+                drop(state);
+                arrived.refuse(trilane_http3::code::WT_BUFFERED_STREAM_REJECTED);
+            }
+            Phase::Over => {
+                drop(state);
+                arrived.refuse(WT_SESSION_GONE);
+            }
+        }
+    }
+
+    fn hand_over(self: &Arc<Self>, arrived: Arrived) {
+        let Some(table) = self.table() else { return };
+        let kind = if arrived.send.is_some() {
+            StreamKind::Bidirectional
+        } else {
+            StreamKind::Unidirectional
+        };
+        let read = ReadHalf::new(arrived.recv, arrived.first);
+        let name = self.register(&table, Some(read), arrived.send.map(|send| (send, Bytes::new())));
+        self.tell(SessionEvent::Stream(name, kind));
+    }
+
+    /// Names the stream and lets its written half run in the connection's task.
+    pub(crate) fn register(
+        self: &Arc<Self>,
+        table: &Arc<SessionTable>,
+        read: Option<Arc<ReadHalf>>,
+        send: Option<(SendStream, Bytes)>,
+    ) -> StreamName {
+        let (send, write) = match send {
+            Some((send, prefix)) => (Some(send), Some(WriteHalf::new(prefix))),
+            None => (None, None),
+        };
+        let stream = Stream {
+            read,
+            write: write.clone(),
+        };
+        let name = table.insert(stream.clone(), self);
+        let mut state = lock(&self.state);
+        if state.phase == Phase::Over {
+            drop(state);
+            table.take(name);
+            stream.session_gone();
+        } else {
+            state.streams.insert(name);
+        }
+        if let (Some(send), Some(write)) = (send, write) {
+            let exchanges = table.exchanges.clone();
+            let written = session_stream::write(send, write, move |event| {
+                exchanges.handler().stream_event(name, event);
+            });
+            self.connection.adopt(written.map(|()| Outcome::Done));
+        }
+        name
+    }
+
+    fn tell(&self, event: SessionEvent) {
+        if let Some(table) = self.table() {
+            table.exchanges.handler().session_event(self.id, event);
+        }
+    }
+
+    /// The session is over: its streams are reset, and nothing more is sent. `false`: it was already.
+    pub(crate) fn end(&self) -> bool {
+        let (early, streams) = {
+            let mut state = lock(&self.state);
+            if state.phase == Phase::Over {
+                return false;
+            }
+            state.phase = Phase::Over;
+            state.held = None;
+            (
+                std::mem::take(&mut state.early),
+                std::mem::take(&mut state.streams),
+            )
+        };
+        lock(&self.connection.sessions).remove(&self.stream);
+        for arrived in early {
+            arrived.refuse(WT_SESSION_GONE);
+        }
+        if let Some(table) = self.table() {
+            for name in streams {
+                if let Some(stream) = table.take(name) {
+                    stream.session_gone();
+                }
+            }
+        }
+        true
+    }
+
+    /// Its exchange is over: refused by this side, broken off by the client, or ended in order before.
+    pub(crate) fn exchange_over(&self) {
+        if self.end() {
+            self.tell(SessionEvent::Closed(SessionEnd::Abrupt));
+        }
+    }
+
+    /// The client ended it.
+    fn closed_by_client(&self, end: SessionEnd) {
+        if !self.end() {
+            return;
+        }
+        self.tell(SessionEvent::Closed(end));
+        if let Some(table) = self.table() {
+            let _ = table.exchanges.finish(self.id);
+        }
+    }
+}
+
+/// Sends what waited for the answer: it has left when QUIC has sent another STREAM frame, or is held up by something else.
+async fn release_datagrams(session: Arc<Session>) -> Outcome {
+    let sent = |session: &Session| session.quic().stats().frame_tx.stream;
+    let before = sent(&session);
+    for _ in 0..ANSWER_LEAVES_AT_MOST {
+        tokio::time::sleep(ANSWER_LEAVES).await;
+        if sent(&session) > before {
+            break;
+        }
+    }
+    let held = lock(&session.state).held.take();
+    for data in held.into_iter().flatten() {
+        let _ = datagram_queue::send(&session.connection, DatagramLayer::WebTransport, data);
+    }
+    Outcome::Done
+}
+
+/// Reads the capsules of an accepted session to the end of its CONNECT stream; part of the connection's task.
+async fn read_capsules(session: Arc<Session>, mut receiver: Receiver) -> Outcome {
+    let mut capsules = CapsuleReader::new(MAX_CAPSULE_DATAGRAM);
+    let error = 'reading: loop {
+        let read = poll_fn(|cx| receiver.poll_content(cx, CAPSULE_BYTES)).await;
+        let mut piece = match read {
+            Ok(Some(piece)) => piece,
+            Ok(None) => match capsules.finish() {
+                Ok(()) => {
+                    let (code, reason) = (0, String::new());
+                    session.closed_by_client(SessionEnd::Clean { code, reason });
+                    return Outcome::Done;
+                }
+                Err(error) => break error.code,
+            },
+            Err(ContentError::Protocol(error)) if error.scope == Scope::Connection => {
+                return Outcome::Fatal(error);
+            }
+            Err(ContentError::Protocol(error)) => break error.code,
+            Err(ContentError::TrailersTooLarge) => break Code::H3_EXCESSIVE_LOAD,
+            Err(ContentError::Reset(_)) => break Code::H3_REQUEST_CANCELLED,
+        };
+        loop {
+            match capsules.read(&mut piece) {
+                Ok(Some(capsule)) => take_capsule(&session, capsule),
+                Ok(None) => break,
+                Err(error) => break 'reading error.code,
+            }
+        }
+    };
+    let _ = receiver.recv().stop(wire_code(error));
+    if session.end() {
+        session.tell(SessionEvent::Closed(SessionEnd::Abrupt));
+        if let Some(table) = session.table() {
+            let _ = table.exchanges.reset(session.id, error);
+        }
+    }
+    Outcome::Done
+}
+
+fn take_capsule(session: &Session, capsule: Capsule) {
+    match capsule {
+        Capsule::CloseSession { code, reason } => {
+            let reason = String::from_utf8_lossy(&reason).into_owned();
+            session.closed_by_client(SessionEnd::Clean { code, reason });
+        }
+        // Closed by this side: nobody listens any more.
+        _ if !session.is_open() => {}
+        Capsule::DrainSession => session.tell(SessionEvent::Draining),
+        Capsule::Datagram(payload) => {
+            if let Some(table) = session.table() {
+                table.exchanges.handler().h3_datagram(session.id, payload);
+            }
+        }
+        // Flow control was not enabled, so these are ignored (draft-ietf-webtrans-http3-16 §5.1).
+        Capsule::MaxData(_)
+        | Capsule::MaxStreamsBidi(_)
+        | Capsule::MaxStreamsUni(_)
+        | Capsule::DataBlocked(_)
+        | Capsule::StreamsBlockedBidi(_)
+        | Capsule::StreamsBlockedUni(_) => {}
+    }
+}

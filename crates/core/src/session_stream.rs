@@ -1,0 +1,373 @@
+//! One stream of a WebTransport session: a half that is read, a half that is written, or both.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::task::AtomicWaker;
+use quinn::{ReadError, RecvStream, SendStream, StoppedError, WriteError};
+use trilane_http3::code::WT_SESSION_GONE;
+use trilane_http3::webtransport::{to_application_code, to_http3_code};
+
+use crate::sync::lock;
+use crate::wire::code;
+
+/// The most that one read gathers.
+const GATHER_BYTES: usize = 256 * 1024;
+
+/// Queued bytes at which a writer that does not wait is refused. A chunk is taken whole.
+const LIMIT: usize = 256 * 1024;
+
+/// Why a stream ended before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StreamError {
+    /// The peer reset it, or stopped reading it, with this code of its application; `None`: with a code of another kind.
+    #[error("the peer ended the stream")]
+    Peer(Option<u32>),
+    /// The session is over (draft-ietf-webtrans-http3-16 §6).
+    #[error("the WebTransport session is over")]
+    SessionGone,
+    /// The connection is gone.
+    #[error("the connection is gone")]
+    ConnectionLost,
+    /// This side ended it.
+    #[error("the stream was ended by this side")]
+    Ended,
+    /// More was written than the queue takes.
+    #[error("the stream's queue is full: wait until it has drained")]
+    Full,
+}
+
+/// The half that is read. A reader that waits holds the peer back by QUIC flow control.
+pub struct ReadHalf {
+    state: Mutex<ReadState>,
+}
+
+struct ReadState {
+    recv: RecvStream,
+    /// Came with the prefix of the stream.
+    first: Bytes,
+    end: Option<Result<(), StreamError>>,
+    waker: Option<Waker>,
+}
+
+impl ReadHalf {
+    pub(crate) fn new(recv: RecvStream, first: Bytes) -> Arc<Self> {
+        let state = ReadState {
+            recv,
+            first,
+            end: None,
+            waker: None,
+        };
+        Arc::new(Self {
+            state: Mutex::new(state),
+        })
+    }
+
+    /// The next piece, up to 256 KiB of what is there; `None` at the end. Waits only if nothing is there. Cancel safe.
+    pub async fn next(&self) -> Result<Option<Bytes>, StreamError> {
+        poll_fn(|cx| lock(&self.state).poll(cx)).await
+    }
+
+    /// Stops reading: STOP_SENDING with the application's code (draft-ietf-webtrans-http3-16 §4.4).
+    pub fn stop(&self, application_code: u32) {
+        self.cut(to_http3_code(application_code), StreamError::Ended);
+    }
+
+    /// The session is over.
+    pub(crate) fn session_gone(&self) {
+        self.cut(WT_SESSION_GONE, StreamError::SessionGone);
+    }
+
+    fn cut(&self, http3_code: u64, error: StreamError) {
+        let mut state = lock(&self.state);
+        if state.end.is_none() {
+            let _ = state.recv.stop(code(http3_code));
+            state.end = Some(Err(error));
+            state.first = Bytes::new();
+            if let Some(waker) = state.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for ReadHalf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReadHalf").finish_non_exhaustive()
+    }
+}
+
+impl ReadState {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, StreamError>> {
+        if let Some(end) = self.end {
+            return Poll::Ready(end.map(|()| None));
+        }
+        let mut gathered = BytesMut::new();
+        let mut piece = std::mem::take(&mut self.first);
+        loop {
+            if !piece.is_empty() {
+                gathered.extend_from_slice(&piece);
+            }
+            if gathered.len() >= GATHER_BYTES {
+                return Poll::Ready(Ok(Some(gathered.freeze())));
+            }
+            match pin!(self.recv.read_chunk(GATHER_BYTES - gathered.len(), true)).poll(cx) {
+                Poll::Ready(Ok(Some(chunk))) => piece = chunk.bytes,
+                Poll::Ready(Ok(None)) => self.end = Some(Ok(())),
+                Poll::Ready(Err(error)) => self.end = Some(Err(read_error(error))),
+                Poll::Pending if gathered.is_empty() => {
+                    self.waker = Some(cx.waker().clone());
+                    return Poll::Pending;
+                }
+                Poll::Pending => return Poll::Ready(Ok(Some(gathered.freeze()))),
+            }
+            if let Some(end) = self.end {
+                return Poll::Ready(match end {
+                    _ if !gathered.is_empty() => Ok(Some(gathered.freeze())),
+                    Ok(()) => Ok(None),
+                    Err(error) => Err(error),
+                });
+            }
+        }
+    }
+}
+
+fn read_error(error: ReadError) -> StreamError {
+    match error {
+        ReadError::Reset(code) => peer(code.into_inner()),
+        _ => StreamError::ConnectionLost,
+    }
+}
+
+fn peer(http3_code: u64) -> StreamError {
+    if http3_code == WT_SESSION_GONE {
+        StreamError::SessionGone
+    } else {
+        StreamError::Peer(to_application_code(http3_code))
+    }
+}
+
+/// The half that is written: a bounded queue, emptied by the connection's task.
+pub(crate) struct WriteHalf {
+    state: Mutex<WriteState>,
+    waker: AtomicWaker,
+}
+
+#[derive(Default)]
+struct WriteState {
+    queue: VecDeque<Bytes>,
+    queued: usize,
+    /// The writer waits to be told that all was sent.
+    notify: bool,
+    end: Option<WriteEnd>,
+}
+
+#[derive(Clone, Copy)]
+enum WriteEnd {
+    Finished,
+    /// RESET_STREAM with this HTTP/3 code.
+    Reset(u64),
+    Over(StreamError),
+}
+
+/// What the writer of a stream hears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamEvent {
+    /// All that was written was accepted by QUIC.
+    Drained,
+    /// All of it, and its end, was acknowledged.
+    Finished,
+    /// The peer stopped reading, or the session or connection is gone.
+    Failed(StreamError),
+}
+
+impl WriteHalf {
+    pub(crate) fn new(prefix: Bytes) -> Arc<Self> {
+        let mut state = WriteState::default();
+        if !prefix.is_empty() {
+            state.queue.push_back(prefix);
+        }
+        Arc::new(Self {
+            state: Mutex::new(state),
+            waker: AtomicWaker::new(),
+        })
+    }
+
+    pub(crate) fn push(&self, chunk: Bytes, notify: bool) -> Result<(), StreamError> {
+        let mut state = lock(&self.state);
+        match state.end {
+            Some(WriteEnd::Over(error)) => return Err(error),
+            Some(_) => return Err(StreamError::Ended),
+            None if state.queued >= LIMIT => return Err(StreamError::Full),
+            None => {}
+        }
+        state.notify |= notify;
+        if !chunk.is_empty() {
+            state.queued += chunk.len();
+            state.queue.push_back(chunk);
+        }
+        self.waker.wake();
+        Ok(())
+    }
+
+    pub(crate) fn finish(&self) {
+        lock(&self.state).end.get_or_insert(WriteEnd::Finished);
+        self.waker.wake();
+    }
+
+    pub(crate) fn reset(&self, application_code: u32) {
+        self.end_with(WriteEnd::Reset(to_http3_code(application_code)));
+    }
+
+    pub(crate) fn session_gone(&self) {
+        self.end_with(WriteEnd::Reset(WT_SESSION_GONE));
+    }
+
+    fn end_with(&self, end: WriteEnd) {
+        let mut state = lock(&self.state);
+        if !matches!(state.end, Some(WriteEnd::Over(_) | WriteEnd::Reset(_))) {
+            state.end = Some(end);
+            state.queue.clear();
+            state.queued = 0;
+        }
+        self.waker.wake();
+    }
+
+    fn take(&self) -> Taken {
+        let mut state = lock(&self.state);
+        if let Some(WriteEnd::Reset(code)) = state.end {
+            return Taken::Reset(code);
+        }
+        if !state.queue.is_empty() {
+            state.queued = 0;
+            return Taken::Chunks(state.queue.drain(..).collect());
+        }
+        match state.end {
+            None if state.notify => {
+                state.notify = false;
+                Taken::Drained
+            }
+            None => Taken::Nothing,
+            Some(_) => Taken::Finish,
+        }
+    }
+}
+
+impl std::fmt::Debug for WriteHalf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WriteHalf").finish_non_exhaustive()
+    }
+}
+
+enum Taken {
+    Chunks(Vec<Bytes>),
+    Drained,
+    Nothing,
+    Finish,
+    Reset(u64),
+}
+
+/// Sends what is queued, as it comes; part of the connection's task. Ends with the stream.
+pub(crate) async fn write(mut stream: SendStream, half: Arc<WriteHalf>, tell: impl Fn(StreamEvent)) {
+    let mut stopped = pin!(stream.stopped());
+    let end = loop {
+        let next = poll_fn(|cx| {
+            half.waker.register(cx.waker());
+            match half.take() {
+                Taken::Nothing => stopped.as_mut().poll(cx).map(|end| Err(stop_error(end))),
+                other => Poll::Ready(Ok(other)),
+            }
+        })
+        .await;
+        match next {
+            Ok(Taken::Chunks(chunks)) => {
+                if let Err(end) = write_all(&mut stream, &half, chunks).await {
+                    break end;
+                }
+            }
+            Ok(Taken::Drained) => tell(StreamEvent::Drained),
+            Ok(Taken::Finish) => {
+                let _ = stream.finish();
+                // A reset may still overtake what is not acknowledged yet.
+                let acknowledged = poll_fn(|cx| {
+                    half.waker.register(cx.waker());
+                    match half.take() {
+                        Taken::Reset(code) => Poll::Ready(Err(WriteEnd::Reset(code))),
+                        _ => stopped.as_mut().poll(cx).map(|end| match end {
+                            Ok(None) => Ok(()),
+                            end => Err(WriteEnd::Over(stop_error(end))),
+                        }),
+                    }
+                });
+                match acknowledged.await {
+                    Ok(()) => {
+                        lock(&half.state).end = Some(WriteEnd::Over(StreamError::Ended));
+                        return tell(StreamEvent::Finished);
+                    }
+                    Err(end) => break end,
+                }
+            }
+            Ok(Taken::Reset(code)) => break WriteEnd::Reset(code),
+            Ok(Taken::Nothing) => {}
+            Err(error) => break WriteEnd::Over(error),
+        }
+    };
+    let error = match end {
+        WriteEnd::Reset(reset) => {
+            let _ = stream.reset(code(reset));
+            if reset == WT_SESSION_GONE {
+                StreamError::SessionGone
+            } else {
+                StreamError::Ended
+            }
+        }
+        WriteEnd::Over(error) => {
+            // Dropped as it is, the stream would end cleanly.
+            let _ = stream.reset(code(WT_SESSION_GONE));
+            error
+        }
+        WriteEnd::Finished => StreamError::Ended,
+    };
+    lock(&half.state).end = Some(WriteEnd::Over(error));
+    tell(StreamEvent::Failed(error));
+}
+
+/// Writes all chunks; a reset interrupts it.
+async fn write_all(
+    stream: &mut SendStream,
+    half: &WriteHalf,
+    mut chunks: Vec<Bytes>,
+) -> Result<(), WriteEnd> {
+    let mut done = 0;
+    while done < chunks.len() {
+        let written = poll_fn(|cx| {
+            half.waker.register(cx.waker());
+            if let Some(end @ WriteEnd::Reset(_)) = lock(&half.state).end {
+                return Poll::Ready(Err(end));
+            }
+            pin!(stream.write_chunks(&mut chunks[done..]))
+                .poll(cx)
+                .map_err(|error| {
+                    WriteEnd::Over(match error {
+                        WriteError::Stopped(code) => peer(code.into_inner()),
+                        _ => StreamError::ConnectionLost,
+                    })
+                })
+        })
+        .await?;
+        done += written.chunks;
+    }
+    Ok(())
+}
+
+fn stop_error(end: Result<Option<quinn::VarInt>, StoppedError>) -> StreamError {
+    match end {
+        Ok(Some(code)) => peer(code.into_inner()),
+        Ok(None) => StreamError::Ended,
+        Err(_) => StreamError::ConnectionLost,
+    }
+}

@@ -1,0 +1,223 @@
+//! The WebTransport sessions of a server, by name: accepted, closed, and their streams opened, written and read.
+
+use std::sync::{Arc, Mutex, Weak};
+
+use bytes::{Bytes, BytesMut};
+use slab::Slab;
+use trilane_http3::webtransport::{write_bidi_prefix, write_uni_prefix};
+use trilane_http3::{Capsule, write_capsule};
+
+use crate::datagram_queue::DatagramError;
+use crate::exchange::{ExchangeError, ExchangeId, Notify};
+use crate::exchange_table::ExchangeTable;
+use crate::session::{Session, StreamKind, StreamName};
+use crate::session_stream::{ReadHalf, StreamError, WriteHalf};
+use crate::sync::lock;
+
+/// The sessions of a server.
+pub struct SessionTable {
+    pub(crate) exchanges: Arc<ExchangeTable>,
+    streams: Mutex<Streams>,
+}
+
+#[derive(Default)]
+struct Streams {
+    slab: Slab<Entry>,
+    next_generation: u32,
+}
+
+struct Entry {
+    generation: u32,
+    stream: Stream,
+    session: Weak<Session>,
+}
+
+/// The halves of one stream.
+#[derive(Clone)]
+pub(crate) struct Stream {
+    pub(crate) read: Option<Arc<ReadHalf>>,
+    pub(crate) write: Option<Arc<WriteHalf>>,
+}
+
+impl Stream {
+    pub(crate) fn session_gone(&self) {
+        if let Some(read) = &self.read {
+            read.session_gone();
+        }
+        if let Some(write) = &self.write {
+            write.session_gone();
+        }
+    }
+}
+
+impl SessionTable {
+    pub(crate) fn new(exchanges: Arc<ExchangeTable>) -> Arc<Self> {
+        Arc::new(Self {
+            exchanges,
+            streams: Mutex::default(),
+        })
+    }
+
+    /// Accepts a session: 200 with `fields`. The streams that came before are handed over.
+    pub fn accept<'a>(
+        self: &Arc<Self>,
+        id: ExchangeId,
+        fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
+    ) -> Result<(), ExchangeError> {
+        let session = self.exchanges.session(id).ok_or(ExchangeError::Gone)?;
+        self.exchanges.start(id, 200, fields)?;
+        session.accepted();
+        Ok(())
+    }
+
+    /// Ends a session with a code and a reason of at most 1,024 bytes, cut at a character: WT_CLOSE_SESSION, then the end
+    /// of its stream and nothing else (draft-ietf-webtrans-http3-16 §6). Its streams are reset. Idempotent.
+    pub fn close(&self, id: ExchangeId, code: u32, reason: Bytes) {
+        let Some(session) = self.exchanges.session(id) else {
+            return;
+        };
+        let capsule = Capsule::CloseSession { code, reason };
+        if session.is_open() && self.send_capsule(id, &capsule).is_ok() {
+            session.end();
+            let _ = self.exchanges.finish(id);
+        }
+    }
+
+    /// Asks the client to wind the session up (WT_DRAIN_SESSION, draft-ietf-webtrans-http3-16 §4.7).
+    pub fn drain(&self, id: ExchangeId) {
+        if self
+            .exchanges
+            .session(id)
+            .is_some_and(|session| session.is_open())
+        {
+            let _ = self.send_capsule(id, &Capsule::DrainSession);
+        }
+    }
+
+    fn send_capsule(&self, id: ExchangeId, capsule: &Capsule) -> Result<(), ExchangeError> {
+        let mut out = BytesMut::new();
+        write_capsule(&mut out, capsule);
+        self.exchanges.write(id, out.freeze(), Notify::Never)
+    }
+
+    /// Sends a datagram of a session, or lets it wait while the path is slower; the queue drops the oldest.
+    pub fn send_datagram(&self, id: ExchangeId, payload: &[u8]) -> Result<(), DatagramError> {
+        let session = self.exchanges.session(id).ok_or(DatagramError::Gone)?;
+        session.send_datagram(payload)
+    }
+
+    /// Opens a stream. Waits until the client allows one more (QUIC MAX_STREAMS). Dropped before, nothing was opened.
+    pub async fn open_stream(
+        self: Arc<Self>,
+        id: ExchangeId,
+        kind: StreamKind,
+    ) -> Result<StreamName, StreamError> {
+        let session = self.exchanges.session(id).ok_or(StreamError::SessionGone)?;
+        if !session.is_open() {
+            return Err(StreamError::SessionGone);
+        }
+        let mut prefix = BytesMut::new();
+        let (send, recv) = match kind {
+            StreamKind::Bidirectional => {
+                write_bidi_prefix(&mut prefix, session.stream);
+                let (send, recv) = session
+                    .quic()
+                    .open_bi()
+                    .await
+                    .map_err(|_| StreamError::ConnectionLost)?;
+                (send, Some(recv))
+            }
+            StreamKind::Unidirectional => {
+                write_uni_prefix(&mut prefix, session.stream);
+                let send = session
+                    .quic()
+                    .open_uni()
+                    .await
+                    .map_err(|_| StreamError::ConnectionLost)?;
+                (send, None)
+            }
+        };
+        let read = recv.map(|recv| ReadHalf::new(recv, Bytes::new()));
+        Ok(session.register(&self, read, Some((send, prefix.freeze()))))
+    }
+
+    /// The half of a stream that is read; `None` if it has none, or is gone.
+    pub fn read_half(&self, name: StreamName) -> Option<Arc<ReadHalf>> {
+        self.stream(name)?.read
+    }
+
+    /// Queues a chunk. A writer that has written 64 KiB asks to be told ([`StreamEvent::Drained`](crate::StreamEvent)) and
+    /// waits; one that does not is refused at 256 KiB.
+    pub fn write(&self, name: StreamName, chunk: Bytes, notify: Notify) -> Result<(), StreamError> {
+        self.write_half(name)?.push(chunk, notify == Notify::WhenDrained)
+    }
+
+    /// Ends the written half: a clean FIN once everything was sent.
+    pub fn finish(&self, name: StreamName) -> Result<(), StreamError> {
+        self.write_half(name)?.finish();
+        Ok(())
+    }
+
+    /// Gives the written half up: RESET_STREAM with the application's code (draft-ietf-webtrans-http3-16 §4.4).
+    pub fn reset(&self, name: StreamName, application_code: u32) -> Result<(), StreamError> {
+        self.write_half(name)?.reset(application_code);
+        Ok(())
+    }
+
+    /// Nobody holds the stream any more: its name is free, and what is left of its read half is declined.
+    pub fn forget(&self, name: StreamName) {
+        let Some(entry) = self.remove(name) else { return };
+        if let Some(session) = entry.session.upgrade() {
+            session.forget(name);
+        }
+        if let Some(read) = entry.stream.read {
+            read.stop(0);
+        }
+    }
+
+    pub(crate) fn insert(&self, stream: Stream, session: &Arc<Session>) -> StreamName {
+        let mut streams = lock(&self.streams);
+        let generation = streams.next_generation;
+        streams.next_generation = generation.wrapping_add(1);
+        let slot = streams.slab.insert(Entry {
+            generation,
+            stream,
+            session: Arc::downgrade(session),
+        }) as u32;
+        StreamName { slot, generation }
+    }
+
+    pub(crate) fn take(&self, name: StreamName) -> Option<Stream> {
+        self.remove(name).map(|entry| entry.stream)
+    }
+
+    fn remove(&self, name: StreamName) -> Option<Entry> {
+        let mut streams = lock(&self.streams);
+        match streams.slab.get(name.slot as usize) {
+            Some(entry) if entry.generation == name.generation => {
+                Some(streams.slab.remove(name.slot as usize))
+            }
+            _ => None,
+        }
+    }
+
+    fn stream(&self, name: StreamName) -> Option<Stream> {
+        let streams = lock(&self.streams);
+        let entry = streams.slab.get(name.slot as usize)?;
+        (entry.generation == name.generation).then(|| entry.stream.clone())
+    }
+
+    fn write_half(&self, name: StreamName) -> Result<Arc<WriteHalf>, StreamError> {
+        self.stream(name)
+            .and_then(|stream| stream.write)
+            .ok_or(StreamError::Ended)
+    }
+}
+
+impl std::fmt::Debug for SessionTable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SessionTable")
+            .field("streams", &lock(&self.streams).slab.len())
+            .finish_non_exhaustive()
+    }
+}
