@@ -836,4 +836,5 @@ function __napiStampBindingTarget(exportsObject, target) {
 module.exports.__napiBindingTarget = __napiStampBindingTarget(nativeBinding, __napiLoadedBindingTarget)
 module.exports = nativeBinding
 module.exports.NativeBody = nativeBinding.NativeBody
+module.exports.NativeReadHalf = nativeBinding.NativeReadHalf
 module.exports.NativeServer = nativeBinding.NativeServer

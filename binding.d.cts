@@ -33,6 +33,23 @@ export declare class NativeBody {
   [globalThis.Symbol.asyncIterator](): globalThis.__NapiRsAsyncGenerator<NativeBody, Uint8Array, void, undefined>
 }
 
+/**
+ * The half of a stream that is read: one piece for each step, up to 256 KiB of what is there. A step that is not asked for
+ * is not read, and QUIC flow control holds the peer back.
+ *
+ * This type implements JavaScript's async iterable protocol.
+ * It can be used with `for await...of` loops.
+ *
+ * @see https://developer.mozilla.org/en-US/docs/Web/JavaScript/Reference/Iteration_protocols#the_async_iterator_and_async_iterable_protocols
+ */
+export declare class NativeReadHalf {
+  /** Why the last step was rejected; `null` if none was. */
+  get failure(): NativeStreamFailure | null
+  /** Stops reading: STOP_SENDING with the application's code. */
+  stop(code: number): void
+  [globalThis.Symbol.asyncIterator](): globalThis.__NapiRsAsyncGenerator<NativeReadHalf, Uint8Array, void, undefined>
+}
+
 /** An HTTP/3 server of one JavaScript thread. */
 export declare class NativeServer {
   /**
@@ -61,7 +78,31 @@ export declare class NativeServer {
    * Sends `count` datagrams, raw ones or those of exchanges: slot, generation and length of each in `words`, their bytes
    * one behind the other. All are copied before this returns.
    */
-  sendDatagrams(layer: 'quic' | 'h3', count: number, words: Uint32Array, bytes: Uint8Array): void
+  sendDatagrams(layer: 'quic' | 'h3' | 'webtransport', count: number, words: Uint32Array, bytes: Uint8Array): void
+  /** Accepts a WebTransport session, named by its exchange; `fields` are "name\0value\0…", or empty. */
+  acceptSession(slot: number, generation: number, fields: string): void
+  /** Ends a session with a code and a reason of at most 1,024 bytes. */
+  closeSession(slot: number, generation: number, code: number, reason: string): void
+  /** Asks the client to wind a session up. */
+  drainSession(slot: number, generation: number): void
+  /**
+   * Opens a stream in a session. Resolves with its slot and generation once the client allows one more; with `null` if
+   * the session is over.
+   */
+  openStream(slot: number, generation: number, bidirectional: boolean): Promise<[number, number] | null>
+  /** The half of a stream that is read; `null` if it has none, or is gone. */
+  readHalf(slot: number, generation: number): NativeReadHalf | null
+  /**
+   * Writes a chunk to a stream of a session; copied before this returns. With `notify`, the stream hook hears "drained"
+   * once all that was written is sent.
+   */
+  writeStream(slot: number, generation: number, chunk: Uint8Array, notify: boolean): void
+  /** Ends the written half of a stream; the hook hears "finished" once all of it is acknowledged. */
+  finishStream(slot: number, generation: number): void
+  /** RESET_STREAM with the application's code. */
+  resetStream(slot: number, generation: number, code: number): void
+  /** Both halves are done with. */
+  forgetStream(slot: number, generation: number): void
   /** What is known of an open connection; `null` once it is over. */
   connection(slot: number, generation: number): NativeConnection | null
   /** Every open connection. */
@@ -161,6 +202,7 @@ export interface NativeLimits {
   connectionReceiveWindowBytes?: number
   sendWindowBytes?: number
   maxAbandonedStreamsPerSecond?: number
+  maxSessionsPerConnection?: number
   datagramReceiveBufferBytes?: number
   datagramSendQueueBytes?: number
   datagramMaxAgeMs?: number
@@ -177,6 +219,8 @@ export interface NativeRoute {
   streaming: boolean
   /** Whether its requests take HTTP datagrams. */
   datagrams: boolean
+  /** Whether its requests begin WebTransport sessions. */
+  session: boolean
 }
 
 /**
@@ -204,8 +248,17 @@ export interface NativeServerHooks {
   connected?: (connection: NativeConnection) => void
   /** Hears that a connection is over: by the client, with this code if it sent one, or by this side. */
   disconnected?: (slot: number, generation: number, remote: boolean, code: number | null) => void
-  /** Hears of one WebTransport session, named by its exchange. The place is made: nothing calls yet. */
-  session?: (slot: number, generation: number, event: 'stream' | 'unidirectionalStream' | 'draining' | 'closed', code: number | null) => void
+  /**
+   * A client opened a stream in a WebTransport session: slot and generation of the session's exchange, then those of the
+   * stream.
+   */
+  sessionStream?: (slot: number, generation: number, streamSlot: number, streamGeneration: number, bidirectional: boolean) => void
+  /** The client asks for a session to be wound up. */
+  sessionDraining?: (slot: number, generation: number) => void
+  /** The client ended a session: cleanly, with a code and a reason, or not. */
+  sessionClosed?: (slot: number, generation: number, clean: boolean, code: number, reason: string) => void
+  /** What became of what was written to a stream of a session; of `failed`, why. */
+  stream?: (slot: number, generation: number, event: 'drained' | 'finished' | 'failed', failure: NativeStreamFailure | null) => void
   /** Receives the numbers of a batch. 16,384 words, shared: read it before the hook returns. */
   inbox: Uint32Array
 }
@@ -250,5 +303,14 @@ export interface NativeStats {
   bodyBytesSent: bigint
   quicDatagrams: NativeDatagramStats
   h3Datagrams: NativeDatagramStats
+  webtransportDatagrams: NativeDatagramStats
   uptimeMs: number
+}
+
+/** Why a stream of a session ended before its end. */
+export interface NativeStreamFailure {
+  /** `peer`: reset or stopped by the peer; `session`, `connection`: gone; `ended`: by this side. */
+  cause: 'peer' | 'session' | 'connection' | 'ended'
+  /** The code of the peer's application, if it sent one. */
+  code?: number
 }

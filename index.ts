@@ -21,3 +21,15 @@ export {
   route,
 } from './lib/routes.js';
 export { createH3Server, type H3ConnectionStats, H3Server, type H3ServerStats } from './lib/server.js';
+export type { WebTransportBidirectionalStream } from './lib/session-streams.js';
+export type {
+  WebTransportCloseInfo,
+  WebTransportDatagrams,
+  WTAcceptOptions,
+  WTContext,
+} from './lib/webtransport.js';
+export {
+  WebTransportError,
+  type WebTransportErrorOptions,
+  type WebTransportErrorSource,
+} from './lib/webtransport-error.js';

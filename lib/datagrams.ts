@@ -59,7 +59,7 @@ const MAX_DATAGRAMS = 2048;
 /** Bytes gathered before they go over. */
 const MAX_BYTES = 1 << 18;
 
-type Layer = 'quic' | 'h3';
+type Layer = 'quic' | 'h3' | 'webtransport';
 
 /** Gathers the datagrams of a turn and hands them to the native part in one call. */
 export class DatagramOutbox {
@@ -166,7 +166,7 @@ export class QuicConnection implements QUICDatagramContext {
   }
 
   sendReply(data: Uint8Array): boolean {
-    checkBytes(data);
+    checkDatagram(data);
     if (this.#over) return false;
     // A path may have grown since, it hardly ever shrinks; what is too large by then is dropped and counted.
     if (data.byteLength > this.#largest && data.byteLength > this.maxDatagramSize) return false;
@@ -225,7 +225,7 @@ export class ExchangeDatagrams implements H3DatagramContext {
   }
 
   sendReply(data: Uint8Array): boolean {
-    checkBytes(data);
+    checkDatagram(data);
     if (this.#exchange.over) return false;
     if (data.byteLength > this.#largest && data.byteLength > this.maxDatagramSize) return false;
     this.#outbox.add(this.#exchange.slot, this.#exchange.generation, data);
@@ -240,7 +240,8 @@ export function hexOf(bytes: Uint8Array): string {
   return text;
 }
 
-function checkBytes(data: unknown): void {
+/** Throws a TypeError unless `data` can be sent as a datagram. */
+export function checkDatagram(data: unknown): void {
   if (data instanceof Uint8Array) return;
   throw usageError('ERR_H3_DATAGRAM', `a datagram is ${describe(data)}; expected a Uint8Array`);
 }

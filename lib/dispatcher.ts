@@ -12,6 +12,7 @@ import type { H3Request } from './request.js';
 import { type Outgoing, readResponse } from './response.js';
 import type { Route } from './routes.js';
 import type { H3Server } from './server.js';
+import { Sessions } from './sessions.js';
 import { sendStream } from './streaming-answer.js';
 
 /** Numbers of one request, before its parameters; the order is that of `crates/binding/src/bridge.rs`. */
@@ -57,11 +58,14 @@ export class Dispatcher {
   readonly hooks: NativeServerHooks;
   readonly connections: Connections;
   readonly #datagrams = new DatagramOutbox('h3');
+  readonly #sessions: Sessions;
   readonly #inbox = new Uint32Array(INBOX_WORDS);
   readonly #handlers: Handlers;
   readonly #makeRequest: (exchange: Exchange) => H3Request;
   /** Exchanges that outlive their turn, by generation: they may hear of their client. */
   readonly #open = new Map<number, Exchange>();
+  /** Datagrams of sessions that nobody read in time. */
+  #dropped = 0;
   #native: NativeServer | null = null;
   #server: H3Server | null = null;
 
@@ -69,12 +73,22 @@ export class Dispatcher {
     this.#handlers = handlers;
     this.#makeRequest = handlers.request === 'lazy' ? lazyRequest : ownRequest;
     this.connections = new Connections(handlers.connections, handlers.logger, this.#inbox);
+    this.#sessions = new Sessions({
+      find: (generation) => this.#open.get(generation),
+      keep: (exchange) => this.#open.set(exchange.generation, exchange),
+      close: (exchange) => this.#close(exchange),
+      refuse: (exchange, status) => this.#send(exchange, { status, fields: '', body: null }),
+      log: (exchange, error) => this.#log(exchange, error),
+    });
+    const takes = (kind: 'h3Datagram' | 'webtransport'): boolean =>
+      handlers.routes.some((route) => route[kind] !== null);
     this.hooks = {
       request: (count, text, bodies) => this.outbox.turn(() => this.#takeRequests(count, text, bodies)),
       exchange: (_slot, generation, event, code) => this.#hear(generation, event, code),
       refused: (slot, generation, reason) => this.#refused(slot, generation, reason),
       inbox: this.#inbox,
-      ...(handlers.routes.some(({ h3Datagram }) => h3Datagram !== null) && {
+      ...(takes('webtransport') && this.#sessions.hooks),
+      ...((takes('h3Datagram') || takes('webtransport')) && {
         h3Datagrams: (count, bytes) => this.outbox.turn(() => this.#takeDatagrams(count, bytes)),
       }),
       ...(Connections.wanted(handlers.connections) && {
@@ -91,7 +105,13 @@ export class Dispatcher {
     this.#server = server;
     this.outbox.connect(native);
     this.#datagrams.connect(native);
+    this.#sessions.connect(native);
     this.connections.connect(native, server);
+  }
+
+  /** Datagrams of sessions that were dropped because nobody read them in time. */
+  get droppedDatagrams(): number {
+    return this.#dropped;
   }
 
   #takeRequests(count: number, text: string, bodies: Uint8Array[]): void {
@@ -136,6 +156,10 @@ export class Dispatcher {
       // The authority or path fits HTTP but is no URL: the client's mistake.
       this.#handlers.logger.debug('trilane: a request was answered 400:', error);
       this.outbox.add(exchange, PLAIN_400);
+      return;
+    }
+    if (exchange.route !== null && exchange.route.webtransport !== null) {
+      this.#sessions.begin(exchange, request, exchange.route);
       return;
     }
     let result: unknown;
@@ -250,6 +274,10 @@ export class Dispatcher {
   #takeDatagrams(count: number, bytes: Uint8Array): void {
     eachDatagram(count, this.#inbox, bytes, (_slot, generation, payload) => {
       const exchange = this.#open.get(generation);
+      if (exchange !== undefined && exchange.session !== null) {
+        this.#dropped += exchange.session.received(payload);
+        return;
+      }
       const handler = exchange?.route?.h3Datagram;
       if (exchange === undefined || !handler || exchange.datagrams === null) return;
       try {
@@ -260,6 +288,7 @@ export class Dispatcher {
       }
     });
     this.#datagrams.flush();
+    this.#sessions.datagrams.flush();
   }
 
   #hear(generation: number, event: 'aborted' | 'drained', code: number | null): void {
@@ -270,7 +299,8 @@ export class Dispatcher {
       return;
     }
     exchange.abort(code);
-    this.#close(exchange);
+    if (exchange.session === null) this.#close(exchange);
+    else exchange.session.ended(null);
   }
 
   /** The native part found a field that may not be sent. */

@@ -107,6 +107,12 @@ export const ERROR_CODES = {
     doc: 'The body of a Request was read a second time.',
     hint: 'Read it once and keep the result, or read a clone().',
   },
+  ERR_H3_SESSION_DECIDED: {
+    kind: 'TypeError',
+    layer: 'routes',
+    doc: 'A WebTransport session was accepted or refused a second time.',
+    hint: 'Decide once: the first use of a session accepts it.',
+  },
   ERR_H3_DATAGRAM: {
     kind: 'TypeError',
     layer: 'quic',

@@ -2,6 +2,7 @@ import type { ExchangeDatagrams } from './datagrams.js';
 import { H3Error } from './errors.js';
 import type { IncomingParts } from './request.js';
 import type { Route } from './routes.js';
+import type { Session } from './session.js';
 
 /** HTTP/3 code of a request that the client no longer wants (RFC 9114 §8.1). */
 const H3_REQUEST_CANCELLED = 0x10c;
@@ -28,6 +29,8 @@ export class Exchange implements IncomingParts {
   over = false;
   /** Its datagrams, if its route takes them. */
   datagrams: ExchangeDatagrams | null = null;
+  /** The WebTransport session that it is, if it is one. */
+  session: Session | null = null;
 
   constructor(
     slot: number,

@@ -72,6 +72,8 @@ export interface H3Limits {
   sendWindowBytes?: number | undefined;
   /** Requests a second that a client may open and give up before its connection ends; twice as many in one burst. Default 10,000. */
   maxAbandonedStreamsPerSecond?: number | undefined;
+  /** WebTransport sessions at once on one connection; more are refused. Default 32. */
+  maxSessionsPerConnection?: number | undefined;
   /** Bytes of datagrams of one connection that wait to be read; the oldest are dropped. Default 1 MiB. */
   datagramReceiveBufferBytes?: number | undefined;
   /** Bytes of datagrams of one connection that wait to be sent; the oldest are dropped. Default 1 MiB. */
@@ -201,6 +203,7 @@ const LIMIT_RANGES = {
   connectionReceiveWindowBytes: [KIBIBYTE, GIBIBYTE],
   sendWindowBytes: [KIBIBYTE, GIBIBYTE],
   maxAbandonedStreamsPerSecond: [1, 1_000_000],
+  maxSessionsPerConnection: [1, 65_535],
   datagramReceiveBufferBytes: [2048, GIBIBYTE],
   datagramSendQueueBytes: [2048, GIBIBYTE],
   datagramMaxAgeMs: [1, DAY_MS],

@@ -1,7 +1,7 @@
 import type { H3DatagramContext } from './datagrams.js';
 import { describe, type UsageError, usageError } from './errors.js';
 import { isToken } from './fields.js';
-import { checkKeys, checkObject, notAvailable } from './option-check.js';
+import { checkKeys, checkObject } from './option-check.js';
 import type { H3Request } from './request.js';
 import type { H3Server } from './server.js';
 import type { WTContext } from './webtransport.js';
@@ -47,8 +47,13 @@ export interface RouteDefinition<Pattern extends string = string> {
   h3Datagram?(payload: Uint8Array, context: H3DatagramContext<RouteParams<Pattern>>): void | Promise<void>;
   /** The `:protocol` of an extended CONNECT (RFC 9220); needs method CONNECT. */
   protocol?: string | undefined;
-  /** Takes WebTransport sessions; needs method CONNECT. */
+  /**
+   * Takes WebTransport sessions; needs method CONNECT. What it throws goes to the logger: a session that waits is refused
+   * with 500, one that was accepted breaks off.
+   */
   webtransport?(context: WTContext<RouteParams<Pattern>>): void | Promise<void>;
+  /** Whose pages may begin sessions: values of `origin`; others are refused with 403. Default: all, and clients without one. */
+  allowedOrigins?: readonly string[] | undefined;
 }
 
 /** A route definition for each pattern, so that every handler of a list gets the parameters of its own pattern. */
@@ -67,7 +72,13 @@ export interface Route {
   readonly mode: BodyMode;
   readonly fetch: Handler | null;
   readonly h3Datagram: H3DatagramHandler | null;
+  readonly webtransport: SessionHandler | null;
+  /** Null: all. */
+  readonly allowedOrigins: ReadonlySet<string> | null;
 }
+
+/** Takes a WebTransport session. */
+export type SessionHandler = (context: WTContext) => unknown;
 
 /** Takes an HTTP datagram. */
 export type H3DatagramHandler = (payload: Uint8Array, context: H3DatagramContext) => unknown;
@@ -79,9 +90,18 @@ export function route<const Pattern extends string>(
   return definition;
 }
 
-const ROUTE_KEYS = ['method', 'pattern', 'mode', 'fetch', 'h3Datagram', 'protocol', 'webtransport'] as const;
-/** Parts of a route that this version checks but does not serve yet. */
-const UNAVAILABLE_KEYS = ['webtransport'] as const;
+const ROUTE_KEYS = [
+  'method',
+  'pattern',
+  'mode',
+  'fetch',
+  'h3Datagram',
+  'protocol',
+  'webtransport',
+  'allowedOrigins',
+] as const;
+/** The upgrade token of sessions; newer drafts have another, which the native part takes for the same. */
+const WEBTRANSPORT = 'webtransport';
 const HANDLER_KEYS = ['fetch', 'h3Datagram', 'webtransport'] as const;
 /** Methods that fetch upper-cases; users write them in any case. */
 const KNOWN_METHODS: ReadonlySet<string> = new Set([
@@ -120,15 +140,16 @@ function normaliseRoute(definition: unknown, where: string, defaultMode: BodyMod
   checkHandlers(route, named);
   const protocol = checkProtocol(route['protocol'], named);
   checkConnect(route, methods, named);
-  for (const key of UNAVAILABLE_KEYS) if (route[key] !== undefined) throw notAvailable(`${named}: "${key}"`);
   return {
     methods,
     pattern,
     paramNames: paramNames(pattern),
-    protocol,
+    protocol: route['webtransport'] === undefined ? protocol : WEBTRANSPORT,
     mode: bodyMode(route, defaultMode, named),
     fetch: (route['fetch'] as Handler | undefined) ?? null,
     h3Datagram: (route['h3Datagram'] as H3DatagramHandler | undefined) ?? null,
+    webtransport: (route['webtransport'] as SessionHandler | undefined) ?? null,
+    allowedOrigins: checkOrigins(route, named),
   };
 }
 
@@ -192,12 +213,25 @@ function checkHandlers(route: Readonly<Record<string, unknown>>, where: string):
   if (given.length === 0) {
     throw usageError(
       'ERR_H3_ROUTE_HANDLER',
-      `${where} has no handler: give it a "fetch" or an "h3Datagram" function`,
+      `${where} has no handler: give it a "fetch", an "h3Datagram" or a "webtransport" function`,
     );
   }
   if (route['webtransport'] !== undefined && given.length > 1) {
     throw usageError('ERR_H3_ROUTE_HANDLER', `${where}: a route with "webtransport" takes no other handler`);
   }
+}
+
+function checkOrigins(route: Readonly<Record<string, unknown>>, where: string): ReadonlySet<string> | null {
+  const origins = route['allowedOrigins'];
+  if (origins === undefined) return null;
+  const isList = Array.isArray(origins) && origins.every((origin) => typeof origin === 'string');
+  if (!isList || route['webtransport'] === undefined) {
+    throw usageError(
+      'ERR_H3_OPTION_TYPE',
+      `${where}: "allowedOrigins" is ${describe(origins)}; expected an array of origins such as "https://example.com", beside "webtransport"`,
+    );
+  }
+  return new Set(origins as string[]);
 }
 
 function checkProtocol(protocol: unknown, where: string): string | undefined {

@@ -134,7 +134,12 @@ export class H3Server {
 
   /** The counters now. */
   getStats(): H3ServerStats {
-    return this.#native.stats;
+    const { stats } = this.#native;
+    const { webtransportDatagrams: datagrams } = stats;
+    const unread = BigInt(this.#dispatcher.droppedDatagrams);
+    datagrams.received -= unread;
+    datagrams.droppedIncoming += unread;
+    return stats;
   }
 
   /** Every open connection, with its path and its datagrams. */
@@ -186,11 +191,12 @@ function nativeOptions(options: ValidatedOptions): ConstructorParameters<typeof 
     port: options.port,
     ...(identity !== undefined && { identity }),
     sni: options.sni.map(({ host, identity }) => ({ host, identity })),
-    routes: options.routes.map(({ methods, pattern, protocol, mode, h3Datagram }) => ({
+    routes: options.routes.map(({ methods, pattern, protocol, mode, h3Datagram, webtransport }) => ({
       methods: [...methods],
       pattern,
       streaming: mode === 'streaming',
       datagrams: h3Datagram !== null,
+      session: webtransport !== null,
       ...(protocol !== undefined && { protocol }),
     })),
     hasFallback: options.fetch !== null,

@@ -1,4 +1,32 @@
 import type { H3Request } from './request.js';
+import type { WebTransportBidirectionalStream } from './session-streams.js';
+
+/** How a session ended. */
+export interface WebTransportCloseInfo {
+  /** The application's code, 0 to 2³²-1. */
+  readonly closeCode: number;
+  readonly reason: string;
+}
+
+/** How a session is accepted. */
+export interface WTAcceptOptions {
+  /** One of {@link WTContext.protocols}; sent as `wt-protocol`. */
+  protocol?: string | undefined;
+  /** More header fields of the answer. */
+  headers?: ConstructorParameters<typeof Headers>[0];
+}
+
+/** The datagrams of a session (W3C WebTransport §5). */
+export interface WebTransportDatagrams {
+  /** What the client sends. At most `incomingHighWaterMark` wait to be read; of more, the oldest are dropped and counted. */
+  readonly readable: ReadableStream<Uint8Array>;
+  /** Sends each chunk as a datagram; one that is too large is dropped. */
+  readonly writable: WritableStream<Uint8Array>;
+  /** The most bytes that a datagram can have now; it changes with the path. 0 once the session is over. */
+  readonly maxDatagramSize: number;
+  /** Datagrams that wait to be read. */
+  readonly incomingHighWaterMark: number;
+}
 
 /** A WebTransport session that a client asks for; the first use, or returning without `reject()`, accepts it. */
 export interface WTContext<Params = Record<string, string>> {
@@ -6,17 +34,30 @@ export interface WTContext<Params = Record<string, string>> {
   readonly params: Params;
   /** The id of the CONNECT stream. */
   readonly sessionId: bigint;
-  /** Resolves when the session is over. */
-  readonly closed: Promise<{ readonly closeCode: number; readonly reason: string }>;
+  /** The application protocols that the client offers, in its order of preference (`wt-available-protocols`). */
+  readonly protocols: readonly string[];
+  /** Resolves when the session is accepted; rejects when it was not. */
+  readonly ready: Promise<void>;
+  /** Resolves when the session was closed by either side; rejects with a WebTransportError when it broke off. */
+  readonly closed: Promise<WebTransportCloseInfo>;
   /** Resolves when the client asks for the session to be wound up. */
   readonly draining: Promise<void>;
-  accept(): void;
-  /** Refuses the session with an HTTP status from 300 to 599. */
+  readonly datagrams: WebTransportDatagrams;
+  /** The streams that the client opens, in the order in which they come. */
+  readonly incomingBidirectionalStreams: ReadableStream<WebTransportBidirectionalStream>;
+  readonly incomingUnidirectionalStreams: ReadableStream<ReadableStream<Uint8Array>>;
+  /** Accepts the session, with a protocol or fields of its own. Throws a TypeError if it was refused or is accepted already. */
+  accept(options?: WTAcceptOptions): void;
+  /** Refuses the session with an HTTP status from 300 to 599. Throws a TypeError once it is accepted. */
   reject(status: number): void;
-  /** Queues a datagram; false if it was dropped instead. */
+  /** Queues a datagram, copied before this returns; false if it was not, because it is too large or the session is over. */
   sendDatagram(data: Uint8Array): boolean;
-  /** Ends the session; `reason` has at most 1,024 bytes of UTF-8. */
+  /** Opens a stream; waits until the client allows one more. Rejects with a WebTransportError if the session is over. */
+  createBidirectionalStream(): Promise<WebTransportBidirectionalStream>;
+  createUnidirectionalStream(): Promise<WritableStream<Uint8Array>>;
+  /** Ends the session with all its streams; `reason` is cut at 1,024 bytes of UTF-8. Idempotent. */
   close(code?: number, reason?: string): void;
+  close(info: { readonly closeCode?: number; readonly reason?: string }): void;
   /** Asks the client to wind the session up. */
   drain(): void;
 }

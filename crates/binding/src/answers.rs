@@ -7,7 +7,9 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
-use trilane_core::{DatagramSender, ExchangeError, ExchangeId, ExchangeTable, Notify};
+use trilane_core::{
+    DatagramSender, ExchangeError, ExchangeId, ExchangeTable, Notify, SessionTable, StreamError, StreamName,
+};
 use trilane_http3::Code;
 
 use crate::bridge::Bridge;
@@ -50,6 +52,19 @@ pub(crate) enum Command {
     Finish(ExchangeId),
     Reset(ExchangeId, Code),
     Datagrams(OutgoingDatagrams),
+    /// Accepts a WebTransport session with these fields ("name\0value\0…").
+    Accept(ExchangeId, Bytes),
+    Close(ExchangeId, u32, Bytes),
+    Drain(ExchangeId),
+    Stream(StreamName, StreamCommand),
+}
+
+/// What JavaScript asks of one stream of a session.
+pub(crate) enum StreamCommand {
+    Write { chunk: Bytes, notify: bool },
+    Finish,
+    Reset(u32),
+    Forget,
 }
 
 /// The queue from JavaScript to the IO thread. Its length is bounded by what is open: one answer an exchange, and
@@ -88,6 +103,7 @@ pub(crate) async fn carry_out(
     commands: Arc<Commands>,
     table: Arc<ExchangeTable>,
     sender: DatagramSender,
+    sessions: Arc<SessionTable>,
     bridge: Arc<Bridge>,
 ) {
     loop {
@@ -106,12 +122,7 @@ pub(crate) async fn carry_out(
             match command {
                 Command::Answer(batch) => answer(&batch, &table, &bridge),
                 Command::Write { id, chunk, notify } => {
-                    let notify = if notify {
-                        Notify::WhenDrained
-                    } else {
-                        Notify::Never
-                    };
-                    if table.write(id, chunk, notify) == Err(ExchangeError::Full) {
+                    if table.write(id, chunk, notify_if(notify)) == Err(ExchangeError::Full) {
                         // Only a writer that does not wait gets here: nothing may be lost in silence.
                         let _ = table.reset(id, Code::H3_INTERNAL_ERROR);
                     }
@@ -119,8 +130,45 @@ pub(crate) async fn carry_out(
                 Command::Finish(id) => drop(table.finish(id)),
                 Command::Reset(id, code) => drop(table.reset(id, code)),
                 Command::Datagrams(batch) => datagrams::send(&batch, &sender),
+                Command::Accept(id, fields) => {
+                    let fields = latin1(fields);
+                    if let Err(error @ ExchangeError::Field(_)) = sessions.accept(id, Pairs { rest: &fields })
+                    {
+                        bridge.refused(id, error.to_string());
+                    }
+                }
+                Command::Close(id, code, reason) => sessions.close(id, code, reason),
+                Command::Drain(id) => sessions.drain(id),
+                Command::Stream(name, command) => stream(name, command, &sessions),
             }
         }
+    }
+}
+
+fn stream(name: StreamName, command: StreamCommand, sessions: &SessionTable) {
+    let _ = match command {
+        StreamCommand::Write { chunk, notify } => {
+            let result = sessions.write(name, chunk, notify_if(notify));
+            if result == Err(StreamError::Full) {
+                // Only a writer that does not wait gets here: nothing may be lost in silence.
+                let _ = sessions.reset(name, 0);
+            }
+            result
+        }
+        StreamCommand::Finish => sessions.finish(name),
+        StreamCommand::Reset(code) => sessions.reset(name, code),
+        StreamCommand::Forget => {
+            sessions.forget(name);
+            Ok(())
+        }
+    };
+}
+
+fn notify_if(wanted: bool) -> Notify {
+    if wanted {
+        Notify::WhenDrained
+    } else {
+        Notify::Never
     }
 }
 

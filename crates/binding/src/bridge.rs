@@ -10,6 +10,7 @@ use bytes::Bytes;
 use trilane_core::router::{ParamSpan, RouteId};
 use trilane_core::{
     ConnectionEvent, ConnectionName, Exchange, ExchangeEvent, ExchangeId, Handler, Request, RequestBody,
+    SessionEvent, StreamEvent, StreamName,
 };
 use trilane_http3::RequestHead;
 
@@ -67,6 +68,8 @@ pub(crate) enum Happened {
     /// The answer that JavaScript gave may not be sent; another one is awaited.
     Refused(ExchangeId, String),
     Connection(ConnectionName, ConnectionEvent),
+    Session(ExchangeId, SessionEvent),
+    Stream(StreamName, StreamEvent),
 }
 
 /// All that waits for JavaScript.
@@ -189,8 +192,12 @@ impl Bridge {
     }
 
     pub(crate) fn refused(&self, id: ExchangeId, reason: String) {
+        self.happened(Happened::Refused(id, reason));
+    }
+
+    fn happened(&self, happened: Happened) {
         let mut state = self.lock();
-        state.waiting.happened.push(Happened::Refused(id, reason));
+        state.waiting.happened.push(happened);
         self.added(state);
     }
 
@@ -303,19 +310,20 @@ impl Handler for Bridge {
         self.added(state);
     }
 
+    fn session_event(&self, id: ExchangeId, event: SessionEvent) {
+        self.happened(Happened::Session(id, event));
+    }
+
+    fn stream_event(&self, stream: StreamName, event: StreamEvent) {
+        self.happened(Happened::Stream(stream, event));
+    }
+
     fn connection_event(&self, connection: ConnectionName, event: ConnectionEvent) {
-        let mut state = self.lock();
-        state
-            .waiting
-            .happened
-            .push(Happened::Connection(connection, event));
-        self.added(state);
+        self.happened(Happened::Connection(connection, event));
     }
 
     fn exchange_event(&self, id: ExchangeId, event: ExchangeEvent) {
-        let mut state = self.lock();
-        state.waiting.happened.push(Happened::Event(id, event));
-        self.added(state);
+        self.happened(Happened::Event(id, event));
     }
 }
 

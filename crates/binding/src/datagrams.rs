@@ -86,7 +86,8 @@ pub(crate) fn send(batch: &OutgoingDatagrams, sender: &DatagramSender) {
         let payload = rest.split_to((length as usize).min(rest.len()));
         let _ = match batch.layer {
             DatagramLayer::Quic => sender.send_quic(ConnectionName { slot, generation }, payload),
-            _ => sender.send_http(ExchangeId { slot, generation }, &payload),
+            DatagramLayer::Http => sender.send_http(ExchangeId { slot, generation }, &payload),
+            DatagramLayer::WebTransport => sender.send_session(ExchangeId { slot, generation }, &payload),
         };
     }
 }

@@ -19,6 +19,7 @@ mod error;
 mod options;
 mod runtime;
 mod server;
+mod session;
 mod turn;
 mod values;
 

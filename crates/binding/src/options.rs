@@ -9,7 +9,7 @@ use napi_derive::napi;
 use trilane_core::certificate::DevCertificate;
 use trilane_core::router::{Methods, Pattern, Route, Router};
 use trilane_core::tls::{CertificateStore, Identity, KeyLogTarget, TlsOptions, server_config};
-use trilane_core::{BodyMode, DatagramOptions, Limits, Modes, ServerConfig, UnknownDatagrams};
+use trilane_core::{BodyMode, DatagramOptions, Limits, Modes, ServerConfig, SessionRoutes, UnknownDatagrams};
 
 use crate::error::{ErrorCode, Result, error};
 
@@ -39,6 +39,8 @@ pub struct NativeRoute {
     pub streaming: bool,
     /// Whether its requests take HTTP datagrams.
     pub datagrams: bool,
+    /// Whether its requests begin WebTransport sessions.
+    pub session: bool,
 }
 
 /// Bounds; an absent one has the core's default.
@@ -61,6 +63,7 @@ pub struct NativeLimits {
     pub connection_receive_window_bytes: Option<u32>,
     pub send_window_bytes: Option<u32>,
     pub max_abandoned_streams_per_second: Option<u32>,
+    pub max_sessions_per_connection: Option<u32>,
     pub datagram_receive_buffer_bytes: Option<u32>,
     pub datagram_send_queue_bytes: Option<u32>,
     pub datagram_max_age_ms: Option<u32>,
@@ -143,7 +146,7 @@ pub(crate) fn configure(options: NativeServerOptions) -> Result<Configured> {
                 UnknownDatagrams::Drop
             },
         },
-        sessions: trilane_core::SessionRoutes::default(),
+        sessions: SessionRoutes(options.routes.iter().map(|route| route.session).collect()),
         tell_connections: options.tell_connections,
     };
     Ok(Configured {
@@ -235,6 +238,10 @@ fn limits(given: &NativeLimits) -> Limits {
     set(
         &mut limits.max_unfinished_body_bytes,
         given.max_unfinished_body_bytes,
+    );
+    set(
+        &mut limits.max_sessions_per_connection,
+        given.max_sessions_per_connection,
     );
     set(
         &mut limits.datagram_receive_buffer,

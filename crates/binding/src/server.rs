@@ -9,10 +9,12 @@ use bytes::Bytes;
 use napi::Env;
 use napi::bindgen_prelude::{BigInt, PromiseRaw, Uint8Array, Uint32Array};
 use napi_derive::napi;
-use trilane_core::{BindError, ConnectionName, DatagramLayer, DatagramStats, ExchangeId, Server, Stop};
+use trilane_core::{
+    BindError, ConnectionName, DatagramLayer, DatagramStats, ExchangeId, Server, Stop, StreamKind, StreamName,
+};
 use trilane_http3::Code;
 
-use crate::answers::{ANSWER_WORDS, AnswerBatch, Command, Commands, carry_out};
+use crate::answers::{ANSWER_WORDS, AnswerBatch, Command, Commands, StreamCommand, carry_out};
 use crate::body::NativeBody;
 use crate::bridge::Bridge;
 use crate::connection::{NativeConnection, NativeDatagramStats};
@@ -21,6 +23,7 @@ use crate::environment;
 use crate::error::{ErrorCode, Result, error, internal};
 use crate::options::{NativeServerOptions, configure};
 use crate::runtime;
+use crate::session::NativeReadHalf;
 use crate::turn::{NativeServerHooks, wake_function};
 use crate::values::Utf8;
 
@@ -49,6 +52,7 @@ pub struct NativeStats {
     pub body_bytes_sent: BigInt,
     pub quic_datagrams: NativeDatagramStats,
     pub h3_datagrams: NativeDatagramStats,
+    pub webtransport_datagrams: NativeDatagramStats,
     pub uptime_ms: f64,
 }
 
@@ -103,6 +107,7 @@ impl NativeServer {
             commands.clone(),
             server.exchanges().clone(),
             server.datagrams(),
+            server.sessions().clone(),
             bridge.clone(),
         ));
         let shared = Arc::new(Shared { server, bridge });
@@ -184,6 +189,7 @@ impl NativeServer {
             body_bytes_sent: stats.body_bytes_sent.into(),
             quic_datagrams: stats.quic_datagrams.into(),
             h3_datagrams: stats.h3_datagrams.into(),
+            webtransport_datagrams: stats.webtransport_datagrams.into(),
             uptime_ms: stats.uptime.as_secs_f64() * 1000.0,
         }
     }
@@ -227,7 +233,7 @@ impl NativeServer {
     #[napi]
     pub fn send_datagrams(
         &self,
-        #[napi(ts_arg_type = "'quic' | 'h3'")] layer: String,
+        #[napi(ts_arg_type = "'quic' | 'h3' | 'webtransport'")] layer: String,
         count: u32,
         words: &[u32],
         bytes: &[u8],
@@ -239,15 +245,108 @@ impl NativeServer {
             )
         })?;
         self.commands.push(Command::Datagrams(OutgoingDatagrams {
-            layer: if layer == "quic" {
-                DatagramLayer::Quic
-            } else {
-                DatagramLayer::Http
+            layer: match &*layer {
+                "quic" => DatagramLayer::Quic,
+                "webtransport" => DatagramLayer::WebTransport,
+                _ => DatagramLayer::Http,
             },
             words: words.to_vec(),
             bytes: Bytes::copy_from_slice(bytes),
         }));
         Ok(())
+    }
+
+    /// Accepts a WebTransport session, named by its exchange; `fields` are "name\0value\0…", or empty.
+    #[napi]
+    pub fn accept_session(&self, slot: u32, generation: u32, #[napi(ts_arg_type = "string")] fields: Utf8) {
+        let id = ExchangeId { slot, generation };
+        self.commands.push(Command::Accept(id, fields.0));
+    }
+
+    /// Ends a session with a code and a reason of at most 1,024 bytes.
+    #[napi]
+    pub fn close_session(
+        &self,
+        slot: u32,
+        generation: u32,
+        code: u32,
+        #[napi(ts_arg_type = "string")] reason: Utf8,
+    ) {
+        let id = ExchangeId { slot, generation };
+        self.commands.push(Command::Close(id, code, reason.0));
+    }
+
+    /// Asks the client to wind a session up.
+    #[napi]
+    pub fn drain_session(&self, slot: u32, generation: u32) {
+        self.commands
+            .push(Command::Drain(ExchangeId { slot, generation }));
+    }
+
+    /// Opens a stream in a session. Resolves with its slot and generation once the client allows one more; with `null` if
+    /// the session is over.
+    #[napi(ts_return_type = "Promise<[number, number] | null>")]
+    pub fn open_stream<'env>(
+        &self,
+        env: &'env Env,
+        slot: u32,
+        generation: u32,
+        bidirectional: bool,
+    ) -> Result<PromiseRaw<'env, Option<(u32, u32)>>> {
+        let kind = if bidirectional {
+            StreamKind::Bidirectional
+        } else {
+            StreamKind::Unidirectional
+        };
+        let sessions = self.shared.server.sessions().clone();
+        let opened = sessions.open_stream(ExchangeId { slot, generation }, kind);
+        env.spawn_future(async move {
+            let opened = opened.await;
+            Ok(opened.ok().map(|name| (name.slot, name.generation)))
+        })
+        .map_err(internal)
+    }
+
+    /// The half of a stream that is read; `null` if it has none, or is gone.
+    #[napi]
+    pub fn read_half(&self, slot: u32, generation: u32) -> Option<NativeReadHalf> {
+        let half = self
+            .shared
+            .server
+            .sessions()
+            .read_half(StreamName { slot, generation });
+        half.map(NativeReadHalf::new)
+    }
+
+    /// Writes a chunk to a stream of a session; copied before this returns. With `notify`, the stream hook hears "drained"
+    /// once all that was written is sent.
+    #[napi]
+    pub fn write_stream(&self, slot: u32, generation: u32, chunk: &[u8], notify: bool) {
+        let chunk = Bytes::copy_from_slice(chunk);
+        self.stream(slot, generation, StreamCommand::Write { chunk, notify });
+    }
+
+    /// Ends the written half of a stream; the hook hears "finished" once all of it is acknowledged.
+    #[napi]
+    pub fn finish_stream(&self, slot: u32, generation: u32) {
+        self.stream(slot, generation, StreamCommand::Finish);
+    }
+
+    /// RESET_STREAM with the application's code.
+    #[napi]
+    pub fn reset_stream(&self, slot: u32, generation: u32, code: u32) {
+        self.stream(slot, generation, StreamCommand::Reset(code));
+    }
+
+    /// Both halves are done with.
+    #[napi]
+    pub fn forget_stream(&self, slot: u32, generation: u32) {
+        self.stream(slot, generation, StreamCommand::Forget);
+    }
+
+    fn stream(&self, slot: u32, generation: u32, command: StreamCommand) {
+        let name = StreamName { slot, generation };
+        self.commands.push(Command::Stream(name, command));
     }
 
     /// What is known of an open connection; `null` once it is over.

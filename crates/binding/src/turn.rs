@@ -7,12 +7,16 @@ use napi::bindgen_prelude::{FnArgs, FunctionRef, Uint32Array};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Env, Status};
 use napi_derive::napi;
-use trilane_core::{ConnectionEvent, DatagramLayer, ExchangeEvent};
+use trilane_core::{
+    ConnectionEvent, DatagramLayer, ExchangeEvent, ExchangeId, SessionEnd, SessionEvent, StreamEvent,
+    StreamKind,
+};
 
 use crate::bridge::{BATCH_WORDS, Bridge, Happened, RequestBatch};
 use crate::connection::NativeConnection;
 use crate::datagrams::{DATAGRAM_WORDS, DatagramBatch};
 use crate::error::{Result, internal};
+use crate::session::NativeStreamFailure;
 use crate::values::{Copied, Latin1};
 
 /// Weak: it does not keep the process alive.
@@ -24,7 +28,10 @@ type RefusedHook = FunctionRef<FnArgs<(u32, u32, String)>, ()>;
 type DatagramHook = FunctionRef<FnArgs<(u32, Copied)>, ()>;
 type ConnectedHook = FunctionRef<FnArgs<(NativeConnection,)>, ()>;
 type DisconnectedHook = FunctionRef<FnArgs<(u32, u32, bool, Option<f64>)>, ()>;
-type SessionHook = FunctionRef<FnArgs<(u32, u32, &'static str, Option<f64>)>, ()>;
+type SessionStreamHook = FunctionRef<FnArgs<(u32, u32, u32, u32, bool)>, ()>;
+type SessionDrainingHook = FunctionRef<FnArgs<(u32, u32)>, ()>;
+type SessionClosedHook = FunctionRef<FnArgs<(u32, u32, bool, u32, String)>, ()>;
+type StreamHook = FunctionRef<FnArgs<(u32, u32, &'static str, Option<NativeStreamFailure>)>, ()>;
 
 /// Whom to call. Each runs on the JavaScript thread, at most once a turn for each batch; what it throws is an
 /// uncaught exception.
@@ -55,11 +62,25 @@ pub struct NativeServerHooks {
     /// Hears that a connection is over: by the client, with this code if it sent one, or by this side.
     #[napi(ts_type = "(slot: number, generation: number, remote: boolean, code: number | null) => void")]
     pub disconnected: Option<DisconnectedHook>,
-    /// Hears of one WebTransport session, named by its exchange. The place is made: nothing calls yet.
+    /// A client opened a stream in a WebTransport session: slot and generation of the session's exchange, then those of the
+    /// stream.
     #[napi(
-        ts_type = "(slot: number, generation: number, event: 'stream' | 'unidirectionalStream' | 'draining' | 'closed', code: number | null) => void"
+        ts_type = "(slot: number, generation: number, streamSlot: number, streamGeneration: number, bidirectional: boolean) => void"
     )]
-    pub session: Option<SessionHook>,
+    pub session_stream: Option<SessionStreamHook>,
+    /// The client asks for a session to be wound up.
+    #[napi(ts_type = "(slot: number, generation: number) => void")]
+    pub session_draining: Option<SessionDrainingHook>,
+    /// The client ended a session: cleanly, with a code and a reason, or not.
+    #[napi(
+        ts_type = "(slot: number, generation: number, clean: boolean, code: number, reason: string) => void"
+    )]
+    pub session_closed: Option<SessionClosedHook>,
+    /// What became of what was written to a stream of a session; of `failed`, why.
+    #[napi(
+        ts_type = "(slot: number, generation: number, event: 'drained' | 'finished' | 'failed', failure: NativeStreamFailure | null) => void"
+    )]
+    pub stream: Option<StreamHook>,
     /// Receives the numbers of a batch. 16,384 words, shared: read it before the hook returns.
     pub inbox: Uint32Array,
 }
@@ -186,11 +207,53 @@ impl Turn {
                 }
                 None => Ok(()),
             },
+            Happened::Session(id, event) => self.tell_session(env, id, event),
+            Happened::Stream(name, event) => {
+                let (event, failure) = match event {
+                    StreamEvent::Drained => ("drained", None),
+                    StreamEvent::Finished => ("finished", None),
+                    StreamEvent::Failed(error) => ("failed", Some(error.into())),
+                };
+                match &self.hooks.stream {
+                    Some(hook) => hook
+                        .borrow_back(env)?
+                        .call((name.slot, name.generation, event, failure).into()),
+                    None => Ok(()),
+                }
+            }
             Happened::Refused(id, reason) => self
                 .hooks
                 .refused
                 .borrow_back(env)?
                 .call((id.slot, id.generation, reason).into()),
+        }
+    }
+
+    fn tell_session(&self, env: &Env, id: ExchangeId, event: SessionEvent) -> napi::Result<()> {
+        let hooks = &self.hooks;
+        match (
+            event,
+            &hooks.session_stream,
+            &hooks.session_draining,
+            &hooks.session_closed,
+        ) {
+            (SessionEvent::Stream(name, kind), Some(hook), ..) => {
+                let bidirectional = kind == StreamKind::Bidirectional;
+                let ids = (id.slot, id.generation, name.slot, name.generation, bidirectional);
+                hook.borrow_back(env)?.call(ids.into())
+            }
+            (SessionEvent::Draining, _, Some(hook), _) => {
+                hook.borrow_back(env)?.call((id.slot, id.generation).into())
+            }
+            (SessionEvent::Closed(end), _, _, Some(hook)) => {
+                let (clean, code, reason) = match end {
+                    SessionEnd::Clean { code, reason } => (true, code, reason),
+                    SessionEnd::Abrupt => (false, 0, String::new()),
+                };
+                hook.borrow_back(env)?
+                    .call((id.slot, id.generation, clean, code, reason).into())
+            }
+            _ => Ok(()),
         }
     }
 }

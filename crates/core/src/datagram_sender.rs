@@ -9,6 +9,7 @@ use crate::datagram_counters::DatagramLayer;
 use crate::datagram_queue::{self, DatagramError};
 use crate::exchange::ExchangeId;
 use crate::exchange_table::ExchangeTable;
+use crate::session_table::SessionTable;
 
 /// Sends datagrams of a server. Each goes out at once if QUIC has room; else it waits, and of a full queue the oldest is
 /// dropped (`Limits::datagram_send_queue`, `Limits::datagram_max_age`). Nothing tells whether one arrived (RFC 9221 §5).
@@ -16,13 +17,19 @@ use crate::exchange_table::ExchangeTable;
 pub struct DatagramSender {
     connections: Arc<Connections>,
     exchanges: Arc<ExchangeTable>,
+    sessions: Arc<SessionTable>,
 }
 
 impl DatagramSender {
-    pub(crate) fn new(connections: Arc<Connections>, exchanges: Arc<ExchangeTable>) -> Self {
+    pub(crate) fn new(
+        connections: Arc<Connections>,
+        exchanges: Arc<ExchangeTable>,
+        sessions: Arc<SessionTable>,
+    ) -> Self {
         Self {
             connections,
             exchanges,
+            sessions,
         }
     }
 
@@ -35,6 +42,11 @@ impl DatagramSender {
     /// Sends an HTTP datagram of an open exchange (RFC 9297 §2.1).
     pub fn send_http(&self, exchange: ExchangeId, payload: &[u8]) -> Result<(), DatagramError> {
         self.exchanges.send_datagram(exchange, payload)
+    }
+
+    /// Sends a datagram of a WebTransport session; see [`SessionTable::send_datagram`].
+    pub fn send_session(&self, session: ExchangeId, payload: &[u8]) -> Result<(), DatagramError> {
+        self.sessions.send_datagram(session, payload)
     }
 }
 

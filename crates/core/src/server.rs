@@ -252,7 +252,11 @@ impl Server {
 
     /// The way out for datagrams.
     pub fn datagrams(&self) -> DatagramSender {
-        DatagramSender::new(self.state.connections.clone(), self.state.table.clone())
+        DatagramSender::new(
+            self.state.connections.clone(),
+            self.state.table.clone(),
+            self.state.sessions.clone(),
+        )
     }
 
     /// What is known of an open connection.

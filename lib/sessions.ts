@@ -1,0 +1,98 @@
+import type { NativeServer, NativeServerHooks } from '../binding.cjs';
+import { DatagramOutbox } from './datagrams.js';
+import type { Exchange } from './exchange.js';
+import type { H3Request } from './request.js';
+import type { Route } from './routes.js';
+import { Session, type SessionHost } from './session.js';
+import type { SessionStream } from './session-streams.js';
+
+/** H3_INTERNAL_ERROR (RFC 9114 §8.1). */
+const H3_INTERNAL_ERROR = 0x102;
+
+/** What sessions need of the dispatcher. */
+export interface SessionOwner {
+  /** The open exchange of this generation. */
+  find(generation: number): Exchange | undefined;
+  keep(exchange: Exchange): void;
+  close(exchange: Exchange): void;
+  refuse(exchange: Exchange, status: number): void;
+  log(exchange: Exchange, error: unknown): void;
+}
+
+/** The WebTransport sessions of a server. */
+export class Sessions {
+  readonly datagrams = new DatagramOutbox('webtransport');
+  readonly hooks: Pick<NativeServerHooks, 'sessionStream' | 'sessionDraining' | 'sessionClosed' | 'stream'>;
+  readonly #owner: SessionOwner;
+  readonly #streams = new Map<number, SessionStream>();
+  #native: NativeServer | null = null;
+
+  constructor(owner: SessionOwner) {
+    this.#owner = owner;
+    const session = (generation: number): Session | undefined => owner.find(generation)?.session ?? undefined;
+    this.hooks = {
+      sessionStream: (_slot, generation, streamSlot, streamGeneration, bidirectional) =>
+        session(generation)?.arrived(streamSlot, streamGeneration, bidirectional),
+      sessionDraining: (_slot, generation) => session(generation)?.drained(),
+      sessionClosed: (_slot, generation, clean, closeCode, reason) =>
+        session(generation)?.ended(clean ? { closeCode, reason } : null),
+      stream: (_slot, generation, event, failure) => this.#streams.get(generation)?.hear(event, failure),
+    };
+  }
+
+  connect(native: NativeServer): void {
+    this.#native = native;
+    this.datagrams.connect(native);
+  }
+
+  /** A client asks for a session: its handler decides. */
+  begin(exchange: Exchange, request: H3Request, route: Route): void {
+    this.#owner.keep(exchange);
+    const session = new Session(this.#host(), exchange, request);
+    exchange.session = session;
+    const origin = request.headers.get('origin');
+    if (route.allowedOrigins !== null && (origin === null || !route.allowedOrigins.has(origin))) {
+      session.reject(403);
+      return;
+    }
+    let result: unknown;
+    try {
+      result = route.webtransport?.(session);
+    } catch (error) {
+      this.#failed(exchange, session, error);
+      return;
+    }
+    if (!(result instanceof Promise)) {
+      if (session.waiting) session.accept();
+      return;
+    }
+    result.then(
+      () => {
+        if (session.waiting) session.accept();
+      },
+      (error: unknown) => this.#failed(exchange, session, error),
+    );
+  }
+
+  #failed(exchange: Exchange, session: Session, error: unknown): void {
+    this.#owner.log(exchange, error);
+    if (session.waiting) {
+      session.reject(500);
+      return;
+    }
+    if (exchange.over) return;
+    this.#native?.reset(exchange.slot, exchange.generation, H3_INTERNAL_ERROR);
+    session.fail();
+  }
+
+  #host(): SessionHost {
+    const owner = this.#owner;
+    return {
+      native: this.#native as NativeServer,
+      datagrams: this.datagrams,
+      streams: this.#streams,
+      refuse: (exchange, status) => owner.refuse(exchange, status),
+      over: (exchange) => owner.close(exchange),
+    };
+  }
+}

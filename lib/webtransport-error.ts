@@ -1,0 +1,45 @@
+/** What an error is about (W3C WebTransport §12). */
+export type WebTransportErrorSource = 'stream' | 'session';
+
+/** Options of {@link WebTransportError}. */
+export interface WebTransportErrorOptions {
+  /** Default `"stream"`. */
+  readonly source?: WebTransportErrorSource;
+  /** The application's code, 0 to 2³²-1. Default null. */
+  readonly streamErrorCode?: number | null;
+}
+
+/**
+ * A stream or a session ended before its end (W3C WebTransport §12). Thrown by streams; given to `abort()` or `cancel()`, its
+ * `streamErrorCode` is sent to the peer.
+ */
+export class WebTransportError extends DOMException {
+  readonly #source: WebTransportErrorSource;
+  readonly #streamErrorCode: number | null;
+
+  constructor(message = '', { source = 'stream', streamErrorCode = null }: WebTransportErrorOptions = {}) {
+    super(message, 'WebTransportError');
+    this.#source = source;
+    this.#streamErrorCode = streamErrorCode === null ? null : streamErrorCode >>> 0;
+  }
+
+  /** Whether a stream ended, or the session with all that it has. */
+  get source(): WebTransportErrorSource {
+    return this.#source;
+  }
+
+  /** The code of the peer's application; null if it gave none. */
+  get streamErrorCode(): number | null {
+    return this.#streamErrorCode;
+  }
+}
+
+/** The code to send for what a stream was aborted or cancelled with. */
+export function streamCode(reason: unknown): number {
+  return reason instanceof WebTransportError ? (reason.streamErrorCode ?? 0) : 0;
+}
+
+/** The error of everything that belongs to a session which is over. */
+export function sessionOver(message = 'the session is over'): WebTransportError {
+  return new WebTransportError(message, { source: 'session' });
+}
