@@ -151,6 +151,17 @@ export class Connection {
   async openStream(kind: 'bidi' | 'uni' = 'bidi'): Promise<RawStream> {
     const name = newName();
     checked(`opening a ${kind} stream`, await this.#command('raw_open', { kind, stream: name }));
+    return this.#rawStream(name);
+  }
+
+  /** The next stream that the server opens. */
+  async acceptStream(kind: 'bidi' | 'uni'): Promise<RawStream> {
+    const name = newName();
+    checked(`accepting a ${kind} stream`, await this.#command('raw_accept', { kind, stream: name }));
+    return this.#rawStream(name);
+  }
+
+  #rawStream(name: string): RawStream {
     return new RawStream(async (verb, more, patienceMs) =>
       checked(verb, await this.#command(verb, { ...more, stream: name }, patienceMs)),
     );
