@@ -31,9 +31,9 @@ async function withDatagrams({ server }: Stage, run: (client: Connection) => Pro
 }
 
 /** Begins a request of `path` and leaves its side open. */
-async function begin(client: Connection, url: URL, path: string) {
+async function begin(client: Connection, url: URL, path: string, fin = false) {
   const stream = await client.openStream();
-  await stream.write({ headers: getHeaders(url, path) });
+  await stream.write({ headers: getHeaders(url, path), fin });
   return stream;
 }
 
@@ -196,9 +196,8 @@ export const specs: Spec[] = [
         },
         (stage) =>
           withDatagrams(stage, async (client) => {
-            const stream = await begin(client, stage.server.url, '/slow');
+            const stream = await begin(client, stage.server.url, '/slow', true);
             for (const word of ['a', 'b', 'c']) await client.sendDatagram(word, { quarterStreamId: 0 });
-            await stream.write({ fin: true });
             assert.match(text((await stream.read()).bytes), /done$/);
             assert.deepEqual(seen, ['a', 'b', 'c']);
             await client.sendDatagram('late', { quarterStreamId: 0 });
