@@ -38,6 +38,9 @@ const MAX_CAPSULE_DATAGRAM: usize = 64 * 1024;
 const ANSWER_LEAVES: Duration = Duration::from_millis(1);
 const ANSWER_LEAVES_AT_MOST: u32 = 20;
 
+/// How long a refused client may go on before it is told to stop.
+const DISCARD_FOR: Duration = Duration::from_secs(1);
+
 /// Datagrams that may wait so.
 const MAX_HELD_DATAGRAMS: usize = 64;
 
@@ -282,7 +285,7 @@ impl Session {
 
     /// The session is over: its streams are reset, and nothing more is sent. `false`: it was already.
     pub(crate) fn end(&self) -> bool {
-        let (early, streams) = {
+        let (receiver, early, streams) = {
             let mut state = lock(&self.state);
             if state.phase == Phase::Over {
                 return false;
@@ -290,10 +293,14 @@ impl Session {
             state.phase = Phase::Over;
             state.held = None;
             (
+                state.receiver.take(),
                 std::mem::take(&mut state.early),
                 std::mem::take(&mut state.streams),
             )
         };
+        if let Some(receiver) = receiver {
+            self.connection.adopt(discard(receiver));
+        }
         lock(&self.connection.sessions).remove(&self.stream);
         for arrived in early {
             arrived.refuse(WT_SESSION_GONE);
@@ -325,6 +332,16 @@ impl Session {
             let _ = table.exchanges.finish(self.id);
         }
     }
+}
+
+/// Refused: what the client had begun to send is read and forgotten. Stopping it right behind the answer would make browsers
+/// report a broken connection in place of the answer.
+async fn discard(mut receiver: Receiver) -> Outcome {
+    let reading =
+        async { while let Ok(Some(_)) = poll_fn(|cx| receiver.poll_content(cx, CAPSULE_BYTES)).await {} };
+    let _ = tokio::time::timeout(DISCARD_FOR, reading).await;
+    let _ = receiver.recv().stop(wire_code(Code::H3_NO_ERROR));
+    Outcome::Done
 }
 
 /// Sends what waited for the answer: it has left when QUIC has sent another STREAM frame, or is held up by something else.
