@@ -27,8 +27,9 @@ export function factErrors(file, text) {
 export function defaultErrors() {
   const rust = coreDefaults();
   return membersOf('lib/options.ts', 'H3Limits').flatMap(({ name, doc }) => {
-    const [, digits, unit] = /Default ([\d,]+)(?: (KiB|MiB))?\.$/.exec(doc) ?? [];
-    const documented = Number(digits?.replaceAll(',', '')) * (UNITS[unit] ?? 1);
+    const [, digits, unit] = /Default ([\d,]+|none)(?: (KiB|MiB))?\.$/.exec(doc) ?? [];
+    const documented =
+      digits === 'none' ? 'none' : Number(digits?.replaceAll(',', '')) * (UNITS[unit] ?? 1);
     const snake = name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
     const actual = rust.get(snake) ?? rust.get(snake.replace(/_(?:ms|bytes)$/, ''));
     return documented === actual
@@ -44,6 +45,10 @@ function coreDefaults() {
   const body = source.slice(source.indexOf('impl Default for Limits'));
   const defaults = new Map();
   for (const [, name, expression] of body.matchAll(/^ {12}(\w+): (.+),$/gm)) {
+    if (expression === 'None') {
+      defaults.set(name, 'none');
+      continue;
+    }
     const [, seconds] = /^Duration::from_secs\((\d+)\)$/.exec(expression) ?? [];
     const factors = expression.replaceAll('_', '').split(' * ').map(Number);
     defaults.set(name, seconds ? Number(seconds) * 1000 : factors.reduce((product, next) => product * next));

@@ -1,6 +1,9 @@
 //! The task that owns one connection: the only demultiplexer. It accepts streams, has requests read, routed and
 //! delivered, watches open exchanges, and takes the connection down in order.
 
+mod sessions;
+mod settings;
+
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -11,7 +14,7 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use quinn::{ConnectionError, RecvStream, SendStream};
 use tokio::time::{Instant, Sleep, sleep_until};
-use trilane_http3::{Code, Error, RequestHead, Settings, WebTransportSettings};
+use trilane_http3::{Code, Error, RequestHead};
 
 use crate::body::{BodyReader, RequestBody};
 use crate::budget::BodyBudget;
@@ -26,11 +29,11 @@ use crate::peer_streams;
 use crate::rate::Bucket;
 use crate::response::Method;
 use crate::server::ServerState;
-use crate::session::{Arrived, Session};
+use crate::session::Arrived;
 use crate::shutdown::{Drain, Phase};
 use crate::slow_request;
 use crate::sync::lock;
-use crate::wire::{code, wire_code};
+use crate::wire::wire_code;
 
 /// Streams accepted, and slow streams served, before the other parts of the connection get their turn.
 const STREAMS_PER_TURN: usize = 64;
@@ -117,7 +120,7 @@ impl Task {
     fn new(server: Arc<ServerState>, state: Arc<ConnectionState>) -> Self {
         let limits = &server.limits;
         let peers = FuturesUnordered::<StreamWork>::new();
-        let (control_state, settings) = (state.clone(), our_settings(&server));
+        let (control_state, settings) = (state.clone(), settings::ours(&server));
         peers.push(Box::pin(async move {
             peer_streams::our_control(control_state, settings).await;
             Outcome::Done
@@ -345,103 +348,6 @@ impl Task {
         }
     }
 
-    /// A CONNECT for a WebTransport session: the handler decides. Not before the client's SETTINGS are here
-    /// (draft-ietf-webtrans-http3-16 §3.1).
-    fn open_session(&mut self, mut send: SendStream, mut receiver: Receiver) {
-        let stream = u64::from(send.id());
-        let agreed = lock(&self.state.peer_settings)
-            .as_ref()
-            .map(|settings| settings.h3_datagram);
-        let refusal = match agreed {
-            None => return self.await_settings(send, receiver),
-            Some(false) => code(trilane_http3::code::WT_REQUIREMENTS_NOT_MET),
-            Some(true)
-                if lock(&self.state.sessions).len() < self.server.limits.max_sessions_per_connection =>
-            {
-                self.server.counters.requests.fetch_add(1, Relaxed);
-                let table = &self.server.table;
-                let id = table.open(self.state.clone(), Method::Connect, send);
-                self.open.add(id);
-                let session = Session::new(id, stream, self.state.clone(), &self.server.sessions, receiver);
-                lock(&self.state.sessions).insert(stream, session.clone());
-                table.keep_session(id, session.clone());
-                for arrived in self.early.take(stream) {
-                    session.arrived(arrived);
-                }
-                self.hand_over(id, RequestBody::Streaming);
-                if let Some(datagrams) = &mut self.datagrams {
-                    datagrams.opened(stream, id);
-                }
-                return;
-            }
-            Some(true) => wire_code(Code::H3_REQUEST_REJECTED),
-        };
-        let _ = send.reset(refusal);
-        let _ = receiver.recv().stop(refusal);
-        self.early.refuse(stream);
-        self.count_abandoned();
-    }
-
-    /// Comes back to the request when the client's SETTINGS are here, or refuses it.
-    fn await_settings(&mut self, send: SendStream, receiver: Receiver) {
-        if let Some(datagrams) = &mut self.datagrams {
-            datagrams.arriving(send.id().into());
-        }
-        let mut slow = slow_request::Slow {
-            send,
-            receiver,
-            head: std::mem::take(&mut self.head),
-            admission: std::mem::take(&mut self.admission),
-            received: Received::Session,
-        };
-        let (state, timeout) = (self.state.clone(), self.server.limits.header_timeout);
-        self.streams.push(Box::pin(async move {
-            let came = async {
-                loop {
-                    let notified = state.settings_came.notified();
-                    if lock(&state.peer_settings).is_some() {
-                        return;
-                    }
-                    notified.await;
-                }
-            };
-            if tokio::time::timeout(timeout, came).await.is_err() {
-                slow.received = Received::Refused(Refusal::status(408));
-            }
-            Outcome::Request(Box::new(slow))
-        }));
-    }
-
-    /// Whether the head of this request is still on its way.
-    fn is_arriving(&self, stream: u64) -> bool {
-        self.datagrams
-            .as_ref()
-            .is_some_and(|datagrams| datagrams.is_arriving(stream))
-    }
-
-    /// A stream that names its session: it may come before it (draft-ietf-webtrans-http3-16 §4.6).
-    fn stream_arrived(&mut self, session: u64, arrived: Arrived) {
-        if let Some(session) = lock(&self.state.sessions).get(&session).cloned() {
-            return session.arrived(arrived);
-        }
-        if !self.server.session_routes.any() {
-            arrived.refuse(trilane_http3::code::WT_BUFFERED_STREAM_REJECTED);
-            return self.count_abandoned();
-        }
-        let may_come = session >= self.next_stream || self.is_arriving(session);
-        if !may_come {
-            arrived.refuse(trilane_http3::code::WT_SESSION_GONE);
-            return self.count_abandoned();
-        }
-        if self.early.keep(session, arrived) {
-            let early = self.early.clone();
-            self.streams.push(Box::pin(async move {
-                early.expire().await;
-                Outcome::Done
-            }));
-        }
-    }
-
     /// Hands a request to the handler; `receiver` reads what is still to come of it.
     fn deliver(&mut self, send: SendStream, body: RequestBody, receiver: Option<Receiver>) {
         self.server.counters.requests.fetch_add(1, Relaxed);
@@ -585,29 +491,4 @@ impl Task {
 fn reject(mut send: SendStream, mut recv: RecvStream) {
     let _ = send.reset(wire_code(Code::H3_REQUEST_REJECTED));
     let _ = recv.stop(wire_code(Code::H3_REQUEST_REJECTED));
-}
-
-fn our_settings(server: &ServerState) -> Settings {
-    Settings {
-        max_field_section_size: Some(server.limits.max_header_bytes as u64),
-        enable_connect_protocol: true,
-        h3_datagram: server.datagrams.http(),
-        webtransport: webtransport_settings(server),
-        ..Settings::default()
-    }
-}
-
-/// Every dialect that browsers and libraries ask for; a session limit above 1 would promise flow control of sessions.
-fn webtransport_settings(server: &ServerState) -> WebTransportSettings {
-    if !server.session_routes.any() {
-        return WebTransportSettings::default();
-    }
-    WebTransportSettings {
-        enabled: 1,
-        enabled_draft02: 1,
-        max_sessions_draft07: 1,
-        max_sessions_draft13: 1,
-        h3_datagram_draft04: 1,
-        ..WebTransportSettings::default()
-    }
 }

@@ -8,6 +8,8 @@ mod datagrams;
 mod full_window;
 mod hostile;
 mod requests;
+mod session_scene;
+mod session_streams;
 mod sessions;
 mod shutdown;
 mod support;
