@@ -41,12 +41,6 @@ export const ERROR_CODES = {
     doc: 'A file named by an option could not be read.',
     hint: 'Check the path and its permissions; `cause` is the error of the file system.',
   },
-  ERR_H3_NOT_AVAILABLE: {
-    kind: 'TypeError',
-    layer: 'options',
-    doc: 'A feature was asked for that this version does not have yet.',
-    hint: 'Leave the option out, or install a version that has it.',
-  },
   ERR_H3_ROUTE_PATTERN: {
     kind: 'TypeError',
     layer: 'routes',

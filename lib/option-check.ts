@@ -1,4 +1,4 @@
-import { describe, type UsageError, usageError } from './errors.js';
+import { describe, usageError } from './errors.js';
 
 /** Longest name for which a suggestion is sought: bounds the work on hostile input. */
 const LONGEST_SUGGESTED = 40;
@@ -49,11 +49,6 @@ export function checkBoolean(value: unknown, name: string): boolean {
 export function checkFunction<Callback>(value: unknown, name: string): Callback {
   if (typeof value === 'function') return value as Callback;
   throw usageError('ERR_H3_OPTION_TYPE', `option "${name}" is ${describe(value)}; expected a function`);
-}
-
-/** The error of a feature that a later version brings. */
-export function notAvailable(what: string): UsageError {
-  return usageError('ERR_H3_NOT_AVAILABLE', `${what} is not available in this version`);
 }
 
 function suggestion(key: string, known: readonly string[]): string | undefined {

@@ -153,7 +153,7 @@ export const specs: Spec[] = [
   refused({ error: {} }, 'ERR_H3_OPTION_TYPE', /"error" is an object; expected a function/),
   refused({ request: 'Lazy' }, 'ERR_H3_OPTION_TYPE', /"request" is "Lazy"; expected "own" or "lazy"/),
   refused({ mode: 'slow' }, 'ERR_H3_OPTION_TYPE', /"mode" is a string; expected "buffered" or "streaming"/),
-  refused({ quicDatagram: () => undefined }, 'ERR_H3_NOT_AVAILABLE', /"quicDatagram" is not available/),
+  refused({ quicDatagram: 'd' }, 'ERR_H3_OPTION_TYPE', /"quicDatagram" is a string; expected a function/),
   refused(
     { logger: { error: 1 } },
     'ERR_H3_OPTION_TYPE',

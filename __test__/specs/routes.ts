@@ -30,6 +30,9 @@ export const specs: Spec[] = [
           protocol: undefined,
           mode: 'buffered',
           fetch: answer,
+          h3Datagram: null,
+          webtransport: null,
+          allowedOrigins: null,
         },
       ]);
       assert.deepEqual(normaliseRoutes(undefined, 'buffered'), []);
@@ -106,7 +109,7 @@ export const specs: Spec[] = [
   refused(
     { method: 'GET', pattern: '/' },
     'ERR_H3_ROUTE_HANDLER',
-    /has no handler: give it a "fetch" function/,
+    /has no handler: give it a "fetch", an "h3Datagram" or a "webtransport" function/,
   ),
   refused(
     { method: 'GET', pattern: '/', fetch: 1 },
@@ -144,13 +147,8 @@ export const specs: Spec[] = [
     /"webtransport" takes no other handler/,
   ),
   refused(
-    { method: 'CONNECT', pattern: '/', webtransport: answer },
-    'ERR_H3_NOT_AVAILABLE',
-    /"webtransport" is not available/,
-  ),
-  refused(
-    { method: 'GET', pattern: '/', h3Datagram: answer },
-    'ERR_H3_NOT_AVAILABLE',
-    /"h3Datagram" is not available/,
+    { method: 'GET', pattern: '/', mode: 'buffered', h3Datagram: answer },
+    'ERR_H3_ROUTE_HANDLER',
+    /"h3Datagram" has mode "streaming"/,
   ),
 ];
