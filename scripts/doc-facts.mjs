@@ -28,8 +28,7 @@ export function defaultErrors() {
   const rust = coreDefaults();
   return membersOf('lib/options.ts', 'H3Limits').flatMap(({ name, doc }) => {
     const [, digits, unit] = /Default ([\d,]+|none)(?: (KiB|MiB))?\.$/.exec(doc) ?? [];
-    const documented =
-      digits === 'none' ? 'none' : Number(digits?.replaceAll(',', '')) * (UNITS[unit] ?? 1);
+    const documented = digits === 'none' ? 'none' : Number(digits?.replaceAll(',', '')) * (UNITS[unit] ?? 1);
     const snake = name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
     const actual = rust.get(snake) ?? rust.get(snake.replace(/_(?:ms|bytes)$/, ''));
     return documented === actual
