@@ -4,8 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::{Bytes, BytesMut};
 use trilane_core::{
-    ExchangeId, Limits, SessionEnd, SessionEvent, StreamError, StreamEvent, StreamKind,
-    StreamName,
+    ExchangeId, Limits, SessionEnd, SessionEvent, StreamError, StreamEvent, StreamKind, StreamName,
 };
 use trilane_http3::{Capsule, write_capsule, write_data_header, write_request_head};
 

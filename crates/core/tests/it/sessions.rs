@@ -7,9 +7,7 @@ use trilane_core::{Limits, SessionEnd, SessionEvent, Stop, StreamError, StreamKi
 use trilane_http3::Capsule;
 
 use crate::client::quic;
-use crate::session_scene::{
-    SETTINGS, Scene, WT_SESSION_GONE, capsule, head, reset_code, rest, status,
-};
+use crate::session_scene::{SETTINGS, Scene, WT_SESSION_GONE, capsule, head, reset_code, rest, status};
 use crate::support::{found, soon};
 
 #[tokio::test]
