@@ -44,6 +44,7 @@ pub struct ControlReader {
     settings_seen: bool,
     last_goaway: Option<u64>,
     max_push_id: Option<u64>,
+    overhead: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +65,13 @@ impl ControlReader {
             settings_seen: false,
             last_goaway: None,
             max_push_id: None,
+            overhead: 0,
         }
+    }
+
+    /// Frames read since the last call, SETTINGS not counted: each is allowed, and many are a load (RFC 9114 §10.5).
+    pub fn take_overhead(&mut self) -> u32 {
+        std::mem::take(&mut self.overhead)
     }
 
     /// Takes the next frame from the front of `chunk`; `None`: all of it was consumed, feed the next. Unknown
@@ -122,7 +129,7 @@ impl ControlReader {
                     "first frame is not SETTINGS",
                 ));
             }
-            _ => {}
+            _ => self.overhead = self.overhead.saturating_add(1),
         }
         let largest = match (kind, self.role) {
             (frame::SETTINGS, _) => MAX_SETTINGS,

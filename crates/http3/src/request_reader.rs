@@ -43,6 +43,13 @@ impl RequestReader {
         part
     }
 
+    /// Frames read since the last call that were no progress: unknown ones, and DATA of fewer than 8 bytes. They are
+    /// allowed, and many are a load (RFC 9114 §10.5): the caller decides how many are too many.
+    #[inline]
+    pub fn take_overhead(&mut self) -> u32 {
+        self.frames.take_overhead()
+    }
+
     /// The client ended the stream cleanly.
     ///
     /// # Errors

@@ -274,3 +274,17 @@ fn the_end_of_the_stream_closes_the_connection() {
         (Code::H3_CLOSED_CRITICAL_STREAM, Scope::Connection)
     );
 }
+
+/// RFC 9114 §10.5.
+#[test]
+fn every_frame_but_settings_is_counted() {
+    let mut wire = SETTINGS.to_vec();
+    wire.extend(control_frame(frame::GOAWAY, &[0]));
+    wire.extend(control_frame(frame::MAX_PUSH_ID, &[1]));
+    wire.extend(control_frame(frame::PRIORITY_UPDATE_REQUEST, &[0]));
+    wire.extend(control_frame(0x21, b"grease"));
+    let (mut reader, mut wire) = (ControlReader::new(Role::Server), Bytes::from(wire));
+    while reader.read(&mut wire).unwrap().is_some() {}
+    assert_eq!(reader.take_overhead(), 4);
+    assert_eq!(reader.take_overhead(), 0);
+}

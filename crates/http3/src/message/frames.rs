@@ -9,6 +9,10 @@ use crate::field_section::FieldLimits;
 use crate::frame::{self, HeaderReader};
 use crate::uni_stream::Role;
 
+/// A DATA frame with fewer bytes than this brings less content than it takes to read it: it counts as overhead. Lines of
+/// text sent one by one stay above it.
+const SMALL_DATA: u64 = 8;
+
 /// Reads frames, skips unknown ones and refuses misplaced ones.
 #[derive(Debug)]
 pub(crate) struct MessageFrames {
@@ -24,6 +28,8 @@ pub(crate) struct MessageFrames {
     announced: u64,
     /// A HEADERS frame that arrives in pieces; never longer than the limit.
     gathered: Vec<u8>,
+    /// Frames without content since they were last asked for.
+    overhead: u32,
 }
 
 /// Something the frames contained.
@@ -84,7 +90,14 @@ impl MessageFrames {
             expected: None,
             announced: 0,
             gathered: Vec::new(),
+            overhead: 0,
         }
+    }
+
+    /// Frames since the last call that were skipped, or brought (almost) no content (RFC 9114 §10.5).
+    #[inline]
+    pub(crate) fn take_overhead(&mut self) -> u32 {
+        std::mem::take(&mut self.overhead)
     }
 
     pub(crate) fn limits(&self) -> FieldLimits {
@@ -219,7 +232,10 @@ impl MessageFrames {
             kind if frame::is_misplaced_on_request_stream(kind) => {
                 Err(unexpected("frame not allowed on a request stream"))
             }
-            _ => Ok(State::Skip(length)),
+            _ => {
+                self.overhead = self.overhead.saturating_add(1);
+                Ok(State::Skip(length))
+            }
         }
     }
 
@@ -231,6 +247,9 @@ impl MessageFrames {
         }
         if self.content == Content::Forbidden && length > 0 {
             return Err(Error::malformed("content in a message that has none").into());
+        }
+        if length < SMALL_DATA {
+            self.overhead = self.overhead.saturating_add(1);
         }
         self.announced = self.announced.saturating_add(length);
         // RFC 9114 §4.1.2.

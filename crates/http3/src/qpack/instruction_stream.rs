@@ -10,6 +10,7 @@ use crate::error::Error;
 #[derive(Clone, Debug, Default)]
 pub struct EncoderStream {
     capacity: Option<Continuation>,
+    overhead: u32,
 }
 
 impl EncoderStream {
@@ -31,6 +32,11 @@ impl EncoderStream {
         Ok(())
     }
 
+    /// Instructions read since the last call: each is allowed, and many are a load (RFC 9114 §10.5).
+    pub fn take_overhead(&mut self) -> u32 {
+        std::mem::take(&mut self.overhead)
+    }
+
     /// The stream ended or was reset.
     pub fn ended(&self) -> Error {
         closed_critical_stream()
@@ -46,7 +52,10 @@ impl EncoderStream {
             };
         }
         match byte {
-            0b0010_0000 => Ok(()),
+            0b0010_0000 => {
+                self.overhead = self.overhead.saturating_add(1);
+                Ok(())
+            }
             0b0011_1111 => {
                 self.capacity = Some(Continuation::new(31));
                 Ok(())
@@ -62,6 +71,7 @@ impl EncoderStream {
 #[derive(Clone, Debug, Default)]
 pub struct DecoderStream {
     cancelled_stream: Option<Continuation>,
+    overhead: u32,
 }
 
 impl DecoderStream {
@@ -83,6 +93,11 @@ impl DecoderStream {
         Ok(())
     }
 
+    /// Instructions read since the last call: each is allowed, and many are a load (RFC 9114 §10.5).
+    pub fn take_overhead(&mut self) -> u32 {
+        std::mem::take(&mut self.overhead)
+    }
+
     /// The stream ended or was reset.
     pub fn ended(&self) -> Error {
         closed_critical_stream()
@@ -97,6 +112,7 @@ impl DecoderStream {
             }
             return Ok(());
         }
+        self.overhead = self.overhead.saturating_add(1);
         match byte {
             0b1000_0000.. => Err("acknowledgment of a section without dynamic references"),
             0b0111_1111 => {
@@ -158,6 +174,16 @@ mod tests {
         let mut stream = DecoderStream::new();
         assert_eq!(stream.read(&[0x44, 0x7f, 0x81]), Ok(()));
         assert_eq!(stream.read(&[0x01, 0x48]), Ok(()));
+    }
+
+    /// RFC 9114 §10.5.
+    #[test]
+    fn every_instruction_is_counted_once() {
+        let (mut encoder, mut decoder) = (EncoderStream::new(), DecoderStream::new());
+        encoder.read(&[0x20, 0x20, 0x20]).unwrap();
+        decoder.read(&[0x44, 0x7f, 0x81, 0x01, 0x48]).unwrap();
+        assert_eq!((encoder.take_overhead(), decoder.take_overhead()), (3, 3));
+        assert_eq!((encoder.take_overhead(), decoder.take_overhead()), (0, 0));
     }
 
     /// RFC 9204 §4.4.1 and §4.4.3.

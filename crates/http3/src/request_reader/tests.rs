@@ -311,6 +311,32 @@ fn a_section_above_the_limits_once_decoded_is_too_large() {
     assert!(read(&[head(), trailers(&[("x", &value[..367])])]).is_ok());
 }
 
+/// RFC 9114 §10.5.
+#[test]
+fn frames_without_content_are_counted_and_content_is_not() {
+    let mut reader = RequestReader::new(LIMITS);
+    let (mut head_out, mut section) = (RequestHead::new(), FieldSection::new());
+    let mut wire = vec![0x21, 2, 0, 0];
+    wire.extend(head());
+    wire.extend(
+        [
+            data(b""),
+            data(b"12345678"),
+            data(b"1234567"),
+            vec![0x40, 0x5f, 0],
+        ]
+        .concat(),
+    );
+    let mut wire = Bytes::from(wire);
+    while reader
+        .read(&mut wire, &mut head_out, &mut section)
+        .unwrap()
+        .is_some()
+    {}
+    assert_eq!(reader.take_overhead(), 4);
+    assert_eq!(reader.take_overhead(), 0);
+}
+
 #[test]
 fn a_failed_reader_stays_failed() {
     let mut reader = RequestReader::new(LIMITS);
