@@ -1,12 +1,13 @@
 //! The body of a request: whole, or read by the handler as it comes.
 
-use std::future::poll_fn;
+use std::future::{poll_fn, ready};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use trilane_http3::{Code, Scope};
 
+use crate::connection::Outcome;
 use crate::connection_state::ConnectionState;
 use crate::exchange::ExchangeId;
 use crate::exchange_table::ExchangeTable;
@@ -75,7 +76,9 @@ impl BodyReader {
         if self.ended {
             return Poll::Ready(Ok(None));
         }
-        let read = std::task::ready!(self.receiver.poll_content(cx, GATHER_BYTES));
+        let read = self.receiver.poll_content(cx, GATHER_BYTES);
+        self.connection.count_overhead(self.receiver.take_overhead());
+        let read = std::task::ready!(read);
         Poll::Ready(match read {
             Ok(Some(piece)) => {
                 self.table.count_received(piece.len());
@@ -112,7 +115,8 @@ impl BodyReader {
                 let _ = self.receiver.recv().stop(code);
                 match error.scope {
                     Scope::Stream => self.table.cut(self.id, error.code, None),
-                    Scope::Connection => self.connection.quic.close(code, error.reason.as_bytes()),
+                    // Closed by the connection's task, which counts it.
+                    Scope::Connection => self.connection.adopt(ready(Outcome::Fatal(error))),
                 }
                 BodyError::Malformed(error.reason)
             }

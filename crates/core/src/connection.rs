@@ -22,6 +22,7 @@ use crate::connection_state::{ConnectionState, StreamWork};
 use crate::datagrams::{Datagrams, Read};
 use crate::early_streams::EarlyStreams;
 use crate::exchange::{Exchange, ExchangeId};
+use crate::frame_budget::FRAMES_PER_REQUEST;
 use crate::handler::Request;
 use crate::inbound::{Admission, Received, Receiver, Refusal};
 use crate::open_exchanges::OpenExchanges;
@@ -68,6 +69,7 @@ pub(crate) async fn run(state: Arc<ConnectionState>, server: Arc<ServerState>) {
         let mut turn = Turn::default();
         task.adopt();
         task.count_cancelled();
+        task.count_overhead();
         task.poll_requests(cx, &quic, accept_bi.as_mut(), &mut turn);
         task.poll_peer_streams(cx, &quic, accept_uni.as_mut(), &mut turn);
         task.poll_streams(cx, &mut turn);
@@ -111,8 +113,12 @@ struct Task {
     sweeping: bool,
     drain: Drain,
     abandoned: Bucket,
+    /// Of HTTP/3 frames without content; those of QUIC have a budget of their own, kept by the sampler.
+    overhead: Bucket,
     /// The id after the last request stream that was accepted.
     next_stream: u64,
+    /// Request streams accepted so far.
+    accepted: u64,
     over: bool,
 }
 
@@ -142,6 +148,8 @@ impl Task {
             sweeping: false,
             drain: Drain::new(),
             abandoned: Bucket::new(limits.max_abandoned_streams_per_second),
+            overhead: Bucket::new(limits.max_overhead_frames_per_second),
+            accepted: 0,
             next_stream: 0,
             over: false,
             server,
@@ -270,9 +278,16 @@ impl Task {
             return reject(send, recv);
         }
         self.next_stream = self.next_stream.max(id + 4);
+        self.accepted += 1;
+        self.state.accepted(self.accepted);
         let mut receiver = Receiver::new(recv, &self.server.limits);
         let gate = self.server.gate();
-        match receiver.poll(cx, &gate, &mut self.head, &mut self.admission, None) {
+        let polled = receiver.poll(cx, &gate, &mut self.head, &mut self.admission, None);
+        self.charge(receiver.take_overhead());
+        if self.over {
+            return;
+        }
+        match polled {
             Poll::Ready(received) => self.conclude(receiver, send, received),
             Poll::Pending => {
                 if let Some(datagrams) = &mut self.datagrams {
@@ -292,8 +307,12 @@ impl Task {
                     admission,
                     received: Received::Abandoned,
                 };
-                self.streams
-                    .push(Box::pin(slow_request::read(self.server.clone(), slow, share)));
+                self.streams.push(Box::pin(slow_request::read(
+                    self.server.clone(),
+                    self.state.clone(),
+                    slow,
+                    share,
+                )));
             }
         }
     }
@@ -350,6 +369,7 @@ impl Task {
 
     /// Hands a request to the handler; `receiver` reads what is still to come of it.
     fn deliver(&mut self, send: SendStream, body: RequestBody, receiver: Option<Receiver>) {
+        self.overhead.earn(FRAMES_PER_REQUEST);
         self.server.counters.requests.fetch_add(1, Relaxed);
         let stream = u64::from(send.id());
         let table = &self.server.table;
@@ -401,6 +421,22 @@ impl Task {
         }
     }
 
+    /// Frames without content that others read: streamed bodies, slow requests, the peer's control stream.
+    fn count_overhead(&mut self) {
+        let frames = self.state.take_overhead();
+        self.charge(frames);
+    }
+
+    /// Each request pays for a few such frames, so that a client that greases every one of them is never hurt (RFC 9114
+    /// §7.2.8); more are a load (§10.5).
+    #[inline]
+    fn charge(&mut self, frames: u32) {
+        if frames > 0 && !self.overhead.draw(frames) {
+            let code = Code::H3_EXCESSIVE_LOAD;
+            self.fail(&Error::connection(code, "too many frames without content"));
+        }
+    }
+
     fn count_abandoned(&mut self) {
         if !self.abandoned.take() {
             let code = Code::H3_EXCESSIVE_LOAD;
@@ -412,7 +448,12 @@ impl Task {
         if self.over {
             return;
         }
-        self.server.counters.protocol_errors.fetch_add(1, Relaxed);
+        let counters = &self.server.counters;
+        let counter = match error.code {
+            Code::H3_EXCESSIVE_LOAD => &counters.excessive_load,
+            _ => &counters.protocol_errors,
+        };
+        counter.fetch_add(1, Relaxed);
         tracing::debug!(
             code = error.code.value(),
             reason = error.reason,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use futures_util::task::AtomicWaker;
@@ -53,6 +53,10 @@ pub(crate) struct ConnectionState {
     pub(crate) goaway: Goaway,
     /// Complete requests that the client gave up, not yet counted by the task.
     cancelled: AtomicUsize,
+    /// HTTP/3 frames without content, not yet counted by the task.
+    overhead: AtomicU32,
+    /// Request streams accepted so far; only the task writes it.
+    requests: AtomicU64,
     waker: AtomicWaker,
     adopted: Mutex<Vec<StreamWork>>,
     /// Answers written and finished, kept until the peer has acknowledged them: a graceful stop waits for them.
@@ -81,6 +85,8 @@ impl ConnectionState {
             settings_came: tokio::sync::Notify::new(),
             goaway: Goaway::new(),
             cancelled: AtomicUsize::new(0),
+            overhead: AtomicU32::new(0),
+            requests: AtomicU64::new(0),
             waker: AtomicWaker::new(),
             adopted: Mutex::default(),
             finished: Mutex::default(),
@@ -144,6 +150,35 @@ impl ConnectionState {
     /// Requests given up since the last call.
     pub(crate) fn take_cancelled(&self) -> usize {
         self.cancelled.swap(0, Relaxed)
+    }
+
+    /// Counts frames that brought nothing, read outside the task's own turn; none is no work.
+    #[inline]
+    pub(crate) fn count_overhead(&self, frames: u32) {
+        if frames > 0 {
+            self.overhead.fetch_add(frames, Relaxed);
+            self.waker.wake();
+        }
+    }
+
+    /// Frames without content since the last call.
+    #[inline]
+    pub(crate) fn take_overhead(&self) -> u32 {
+        match self.overhead.load(Relaxed) {
+            0 => 0,
+            _ => self.overhead.swap(0, Relaxed),
+        }
+    }
+
+    /// A request stream was accepted, the task's `count`th.
+    #[inline]
+    pub(crate) fn accepted(&self, count: u64) {
+        self.requests.store(count, Relaxed);
+    }
+
+    /// Request streams accepted so far.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Relaxed)
     }
 
     /// Keeps a finished stream until it is acknowledged.

@@ -9,7 +9,9 @@ use slab::Slab;
 use tokio::sync::Notify;
 
 use crate::connection_state::ConnectionState;
+use crate::frame_budget::FrameBudget;
 use crate::limits::Limits;
+use crate::sampler::LOOKS_PER_PERIOD;
 use crate::stats::Counters;
 use crate::sync::lock;
 
@@ -18,6 +20,8 @@ pub(crate) struct Connections {
     table: Mutex<Table>,
     counters: Arc<Counters>,
     empty: Notify,
+    opened: Notify,
+    max_overhead_frames_per_second: u32,
 }
 
 /// Names one connection of a server. A slot is used again, its generation is not (it wraps after 2³² connections).
@@ -31,12 +35,18 @@ pub struct ConnectionName {
 
 #[derive(Default)]
 struct Table {
-    open: Slab<Arc<ConnectionState>>,
+    open: Slab<Open>,
     next_generation: u32,
     /// Connections and handshakes by client address.
     by_ip: HashMap<IpAddr, usize>,
     total: usize,
     handshakes: usize,
+}
+
+/// A connection whose handshake is done.
+struct Open {
+    state: Arc<ConnectionState>,
+    budget: FrameBudget,
 }
 
 /// What to do with a new connection attempt.
@@ -49,11 +59,13 @@ pub(crate) enum Verdict {
 }
 
 impl Connections {
-    pub(crate) fn new(counters: Arc<Counters>) -> Arc<Self> {
+    pub(crate) fn new(counters: Arc<Counters>, limits: &Limits) -> Arc<Self> {
         Arc::new(Self {
             table: Mutex::default(),
             counters,
             empty: Notify::new(),
+            opened: Notify::new(),
+            max_overhead_frames_per_second: limits.max_overhead_frames_per_second,
         })
     }
 
@@ -100,7 +112,11 @@ impl Connections {
         let entry = table.open.vacant_entry();
         let slot = entry.key() as u32;
         let state = Arc::new(make(ConnectionName { slot, generation }));
-        entry.insert(state.clone());
+        entry.insert(Open {
+            state: state.clone(),
+            budget: FrameBudget::new(self.max_overhead_frames_per_second),
+        });
+        self.opened.notify_waiters();
         let registration = Registration {
             connections: self.clone(),
             name: state.name(),
@@ -111,20 +127,52 @@ impl Connections {
     /// The connection of this name, if it is still open.
     pub(crate) fn get(&self, name: ConnectionName) -> Option<Arc<ConnectionState>> {
         let table = lock(&self.table);
-        let state = table.open.get(name.slot as usize)?;
+        let state = &table.open.get(name.slot as usize)?.state;
         (state.name() == name).then(|| state.clone())
     }
 
     /// Every open connection, in no order.
     pub(crate) fn all(&self) -> Vec<Arc<ConnectionState>> {
         let table = lock(&self.table);
-        table.open.iter().map(|(_, state)| state.clone()).collect()
+        table.open.iter().map(|(_, open)| open.state.clone()).collect()
     }
 
     /// Wakes the task of every connection: the server's state has changed.
     pub(crate) fn wake_all(&self) {
         for (_, connection) in &lock(&self.table).open {
-            connection.idle();
+            connection.state.idle();
+        }
+    }
+
+    /// Looks at the next connections from the key `from` on, and calls `overdrawn` for those that sent too many frames without
+    /// content. Returns where to go on.
+    pub(crate) fn sample(&self, from: usize, mut overdrawn: impl FnMut(&ConnectionState)) -> usize {
+        let mut table = lock(&self.table);
+        let end = table.open.capacity();
+        let mut looks = 0;
+        for key in from.min(end)..end {
+            let Some(Open { state, budget }) = table.open.get_mut(key) else {
+                continue;
+            };
+            if looks == LOOKS_PER_PERIOD {
+                return key;
+            }
+            looks += 1;
+            if !budget.allows(&state.quic.stats(), state.requests()) {
+                overdrawn(state);
+            }
+        }
+        0
+    }
+
+    /// Waits until there is a connection whose handshake is done.
+    pub(crate) async fn some_open(&self) {
+        loop {
+            let opened = self.opened.notified();
+            if !lock(&self.table).open.is_empty() {
+                return;
+            }
+            opened.await;
         }
     }
 
@@ -209,7 +257,7 @@ mod tests {
 
     #[test]
     fn many_handshakes_at_once_must_validate_their_address() {
-        let connections = Connections::new(Arc::new(Counters::new()));
+        let connections = Connections::new(Arc::new(Counters::new()), &limits());
         let mut first = connections.enter("::1".parse().unwrap());
         let _second = connections.enter("::2".parse().unwrap());
         assert_eq!(connections.judge(IP, false, &limits()), Verdict::Validate);
@@ -219,7 +267,7 @@ mod tests {
 
     #[test]
     fn one_address_is_refused_at_its_limit_only_once_it_is_proven() {
-        let connections = Connections::new(Arc::new(Counters::new()));
+        let connections = Connections::new(Arc::new(Counters::new()), &limits());
         let places: Vec<_> = (0..2)
             .map(|_| {
                 let mut place = connections.enter(IP);
@@ -235,7 +283,7 @@ mod tests {
 
     #[test]
     fn the_total_is_a_limit_for_everybody() {
-        let connections = Connections::new(Arc::new(Counters::new()));
+        let connections = Connections::new(Arc::new(Counters::new()), &limits());
         let _places: Vec<_> = (1..=3)
             .map(|i| connections.enter(IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, i))))
             .collect();

@@ -17,6 +17,14 @@ use crate::router::{Match, ParamSpan, RouteId, Router};
 /// Chunks read in one go before other streams get their turn.
 const CHUNKS_PER_TURN: usize = 32;
 
+/// The largest chunk read at once, longer than a packet: quinn joins small pieces into large ones, and a large one full of
+/// tiny frames would be a long turn.
+const CHUNK_BYTES: usize = 4 * 1024;
+
+/// Frames without content, beyond the chunk that they are in, after which other streams get their turn and the connection's
+/// task has a look at how many there were.
+const OVERHEAD_PER_TURN: u32 = 256;
+
 /// The longest prefix by which a bidirectional stream says what it is: two variable-length integers.
 const MAX_PREFIX_BYTES: usize = 16;
 
@@ -173,6 +181,8 @@ pub(crate) struct Receiver {
     is_request: bool,
     has_head: bool,
     received: u64,
+    /// Frames without content since they were last asked for.
+    overhead: u32,
     body: Body,
 }
 
@@ -195,6 +205,7 @@ impl Receiver {
             is_request: false,
             has_head: false,
             received: 0,
+            overhead: 0,
             body: Body::Empty,
         }
     }
@@ -207,6 +218,12 @@ impl Receiver {
     /// Bytes received so far: tells progress from silence.
     pub(crate) fn received(&self) -> u64 {
         self.received
+    }
+
+    /// Frames without content read since the last call.
+    #[inline]
+    pub(crate) fn take_overhead(&mut self) -> u32 {
+        std::mem::take(&mut self.overhead)
     }
 
     /// The stream and what came behind its prefix.
@@ -250,12 +267,17 @@ impl Receiver {
                 Ok(None) => return Poll::Ready(self.finish()),
                 Err(_) => return Poll::Ready(Received::Abandoned),
             }
-            if let Err(end) = self.take_chunk(gate, head, admission) {
+            let taken = self.take_chunk(gate, head, admission);
+            self.overhead += self.reader.take_overhead();
+            if let Err(end) = taken {
                 return Poll::Ready(if end == Received::Streaming {
                     self.streaming(cx)
                 } else {
                     end
                 });
+            }
+            if self.overhead >= OVERHEAD_PER_TURN {
+                break;
             }
         }
         cx.waker().wake_by_ref();
@@ -331,6 +353,14 @@ impl Receiver {
                 Ok(None) => {}
                 Err(MessageError::Protocol(error)) => return Poll::Ready(Err(ContentError::Protocol(error))),
                 Err(_) => return Poll::Ready(Err(ContentError::TrailersTooLarge)),
+            }
+            self.overhead += self.reader.take_overhead();
+            if self.overhead >= OVERHEAD_PER_TURN {
+                if self.body_len() > 0 {
+                    return Poll::Ready(Ok(Some(self.take_body())));
+                }
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
             match poll_chunk(&mut self.recv, cx) {
                 Poll::Ready(Ok(Some(chunk))) => self.rest = chunk.bytes,
@@ -426,7 +456,7 @@ impl Receiver {
 
 /// The future may be made anew for each poll: quinn keeps the waker with the stream.
 fn poll_chunk(stream: &mut RecvStream, cx: &mut Context<'_>) -> Poll<Result<Option<Chunk>, ReadError>> {
-    pin!(stream.read_chunk(usize::MAX, true)).poll(cx)
+    pin!(stream.read_chunk(CHUNK_BYTES, true)).poll(cx)
 }
 
 fn received_error(error: MessageError) -> Received {

@@ -46,6 +46,11 @@ pub struct Limits {
     /// cut short; twice as many in one burst. Above it the connection ends with H3_EXCESSIVE_LOAD (RFC 9114 §10.5). One
     /// given up before it is a request costs about 2 µs. Default 10,000.
     pub max_abandoned_streams_per_second: u32,
+    /// Frames a second without content that a peer may send on one connection, of HTTP/3 and of QUIC each; twice as many
+    /// in one burst. Requests, and bytes that are carried, earn more. Above it the connection ends with
+    /// H3_EXCESSIVE_LOAD (RFC 9114 §10.5). Default 10,000: ten times what a client needs that keeps alive, updates windows
+    /// and changes priorities without transferring anything.
+    pub max_overhead_frames_per_second: u32,
     /// WebTransport sessions at once on one connection; more are refused. Default 32.
     pub max_sessions_per_connection: usize,
     /// Bytes of datagrams of one connection that wait to be read; the oldest go first. Default 1 MiB.
@@ -76,6 +81,7 @@ impl Default for Limits {
             connection_receive_window: 4 * 1024 * 1024,
             send_window: 4 * 1024 * 1024,
             max_abandoned_streams_per_second: 10_000,
+            max_overhead_frames_per_second: 10_000,
             max_sessions_per_connection: 32,
             datagram_receive_buffer: 1024 * 1024,
             datagram_send_queue: 1024 * 1024,

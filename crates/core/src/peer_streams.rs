@@ -24,6 +24,9 @@ use crate::wire::wire_code;
 /// The longest prefix of a unidirectional stream: its type, and the session of a WebTransport stream.
 const MAX_PREFIX_BYTES: usize = 16;
 
+/// The largest chunk read at once: more than a packet, and little enough for one turn if it is full of tiny frames.
+const CHUNK_BYTES: usize = 4 * 1024;
+
 /// Reads one unidirectional stream: to its end, or as far as it takes to know whose it is.
 pub(crate) async fn read(
     mut stream: RecvStream,
@@ -47,11 +50,13 @@ pub(crate) async fn read(
         UniKind::Control => Outcome::Fatal(control(&mut stream, rest, &connection).await),
         UniKind::QpackEncoder => {
             let mut reader = EncoderStream::default();
-            Outcome::Fatal(critical(&mut stream, rest, |bytes| reader.read(bytes)).await)
+            let read = |bytes: &[u8]| reader.read(bytes).map(|()| reader.take_overhead());
+            Outcome::Fatal(critical(&mut stream, rest, &connection, read).await)
         }
         UniKind::QpackDecoder => {
             let mut reader = DecoderStream::default();
-            Outcome::Fatal(critical(&mut stream, rest, |bytes| reader.read(bytes)).await)
+            let read = |bytes: &[u8]| reader.read(bytes).map(|()| reader.take_overhead());
+            Outcome::Fatal(critical(&mut stream, rest, &connection, read).await)
         }
         UniKind::WebTransport { session } => Outcome::Arrived(
             session,
@@ -96,7 +101,8 @@ async fn control(stream: &mut RecvStream, mut rest: Bytes, connection: &Connecti
                 Err(error) => return error,
             }
         }
-        match stream.read_chunk(usize::MAX, true).await {
+        report(connection, reader.take_overhead()).await;
+        match stream.read_chunk(CHUNK_BYTES, true).await {
             Ok(Some(chunk)) => rest = chunk.bytes,
             Ok(None) | Err(_) => return reader.ended(),
         }
@@ -107,18 +113,28 @@ async fn control(stream: &mut RecvStream, mut rest: Bytes, connection: &Connecti
 async fn critical(
     stream: &mut RecvStream,
     mut rest: Bytes,
-    mut read: impl FnMut(&[u8]) -> Result<(), Error>,
+    connection: &ConnectionState,
+    mut read: impl FnMut(&[u8]) -> Result<u32, Error>,
 ) -> Error {
     loop {
-        if let Err(error) = read(&rest) {
-            return error;
+        match read(&rest) {
+            Ok(overhead) => report(connection, overhead).await,
+            Err(error) => return error,
         }
-        match stream.read_chunk(usize::MAX, true).await {
+        match stream.read_chunk(CHUNK_BYTES, true).await {
             Ok(Some(chunk)) => rest = chunk.bytes,
             Ok(None) | Err(_) => {
                 return Error::connection(Code::H3_CLOSED_CRITICAL_STREAM, "a QPACK stream was closed");
             }
         }
+    }
+}
+
+/// Tells the connection's task how many frames or instructions came, and lets it have a look before the next.
+async fn report(connection: &ConnectionState, overhead: u32) {
+    if overhead > 0 {
+        connection.count_overhead(overhead);
+        tokio::task::yield_now().await;
     }
 }
 

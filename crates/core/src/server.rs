@@ -9,6 +9,7 @@ use std::time::Duration;
 use quinn::Endpoint;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 use trilane_http3::Code;
 
 use crate::connection_state::ConnectionState;
@@ -22,6 +23,7 @@ use crate::handler::Handler;
 use crate::inbound::{Gate, Modes, SessionRoutes};
 use crate::limits::Limits;
 use crate::router::Router;
+use crate::sampler;
 use crate::session_table::SessionTable;
 use crate::stats::{Counters, Stats};
 use crate::sync::lock;
@@ -154,6 +156,7 @@ impl Server {
         let table = Arc::new(ExchangeTable::new(counters.clone(), handler));
         let mut datagrams = config.datagrams;
         datagrams.add_sessions(&config.sessions);
+        let connections = Connections::new(counters.clone(), &config.limits);
         let state = ServerState {
             limits: config.limits,
             router: config.router,
@@ -164,7 +167,7 @@ impl Server {
             datagrams,
             tell_connections: config.tell_connections,
             table,
-            connections: Connections::new(counters.clone()),
+            connections,
             counters,
             draining: AtomicBool::new(false),
         };
@@ -193,8 +196,10 @@ impl Server {
         let (stopped_sender, stopped) = watch::channel(false);
         self.runtime
             .spawn(endpoint::accept(endpoint.clone(), self.state.clone()));
+        let sampler = self.runtime.spawn(sampler::run(self.state.connections.clone()));
         self.runtime.spawn(stop_when_asked(
             endpoint,
+            sampler.abort_handle(),
             self.state.clone(),
             stop_asked,
             stopped_sender,
@@ -348,6 +353,7 @@ impl Drop for Server {
 /// Waits for a stop, carries it out, and says when the socket is closed.
 async fn stop_when_asked(
     endpoint: Endpoint,
+    sampler: AbortHandle,
     state: Arc<ServerState>,
     mut asked: watch::Receiver<Option<Stop>>,
     stopped: watch::Sender<bool>,
@@ -376,6 +382,7 @@ async fn stop_when_asked(
     })
     .await;
     drop(endpoint);
+    sampler.abort();
     // The endpoint's driver lets go of the socket in its next turn.
     tokio::task::yield_now().await;
     stopped.send_replace(true);

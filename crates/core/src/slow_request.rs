@@ -11,6 +11,7 @@ use trilane_http3::RequestHead;
 
 use crate::budget::Share;
 use crate::connection::Outcome;
+use crate::connection_state::ConnectionState;
 use crate::inbound::{Admission, Received, Receiver, Refusal};
 use crate::server::ServerState;
 
@@ -25,7 +26,12 @@ pub(crate) struct Slow {
 
 /// Reads until the request is complete, refused, or out of time: 10 s for the header section as a whole, then some
 /// byte of the body at least every 30 s (both are limits). Late ones are answered 408 (RFC 9110 §15.5.9).
-pub(crate) async fn read(server: Arc<ServerState>, mut slow: Slow, mut share: Share) -> Outcome {
+pub(crate) async fn read(
+    server: Arc<ServerState>,
+    connection: Arc<ConnectionState>,
+    mut slow: Slow,
+    mut share: Share,
+) -> Outcome {
     slow.receiver.settle();
     let limits = &server.limits;
     let mut timer = pin!(sleep_until(Instant::now() + limits.header_timeout));
@@ -38,6 +44,7 @@ pub(crate) async fn read(server: Arc<ServerState>, mut slow: Slow, mut share: Sh
         let polled = slow
             .receiver
             .poll(cx, &gate, &mut slow.head, &mut slow.admission, Some(&mut share));
+        connection.count_overhead(slow.receiver.take_overhead());
         if let Poll::Ready(received) = polled {
             return Poll::Ready(received);
         }

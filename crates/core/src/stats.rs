@@ -18,6 +18,8 @@ pub(crate) struct Counters {
     pub(crate) requests_aborted: AtomicU64,
     pub(crate) requests_malformed: AtomicU64,
     pub(crate) protocol_errors: AtomicU64,
+    pub(crate) excessive_load: AtomicU64,
+    pub(crate) retries_sent: AtomicU64,
     pub(crate) body_bytes_received: AtomicU64,
     pub(crate) body_bytes_sent: AtomicU64,
     pub(crate) datagrams: DatagramCounters,
@@ -36,6 +38,8 @@ impl Counters {
             requests_aborted: AtomicU64::new(0),
             requests_malformed: AtomicU64::new(0),
             protocol_errors: AtomicU64::new(0),
+            excessive_load: AtomicU64::new(0),
+            retries_sent: AtomicU64::new(0),
             body_bytes_received: AtomicU64::new(0),
             body_bytes_sent: AtomicU64::new(0),
             datagrams: DatagramCounters::default(),
@@ -53,6 +57,8 @@ impl Counters {
             requests_aborted: self.requests_aborted.load(Relaxed),
             requests_malformed: self.requests_malformed.load(Relaxed),
             protocol_errors: self.protocol_errors.load(Relaxed),
+            excessive_load: self.excessive_load.load(Relaxed),
+            retries_sent: self.retries_sent.load(Relaxed),
             body_bytes_received: self.body_bytes_received.load(Relaxed),
             body_bytes_sent: self.body_bytes_sent.load(Relaxed),
             quic_datagrams: self.datagrams.snapshot(DatagramLayer::Quic),
@@ -84,6 +90,10 @@ pub struct Stats {
     pub requests_malformed: u64,
     /// Connections closed because the peer broke the protocol.
     pub protocol_errors: u64,
+    /// Connections closed because the peer did too much that is no progress (H3_EXCESSIVE_LOAD, RFC 9114 §10.5).
+    pub excessive_load: u64,
+    /// Clients asked to prove their address with a Retry packet (RFC 9000 §8.1.2).
+    pub retries_sent: u64,
     /// Bytes of request bodies handed to handlers.
     pub body_bytes_received: u64,
     /// Bytes of answer bodies accepted by QUIC.
