@@ -24,13 +24,12 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
-/// A bare QUIC connection, for bytes that no HTTP/3 library sends.
-pub(crate) async fn quic(server: &TestServer) -> (quinn::Connection, quinn::Endpoint) {
-    quic_as(server, b"h3").await
+/// The TLS of a client that trusts `server` and speaks `h3`.
+pub(crate) fn tls(server: &TestServer) -> QuicClientConfig {
+    tls_as(server, b"h3")
 }
 
-/// A bare QUIC connection that speaks `alpn`.
-pub(crate) async fn quic_as(server: &TestServer, alpn: &[u8]) -> (quinn::Connection, quinn::Endpoint) {
+fn tls_as(server: &TestServer, alpn: &[u8]) -> QuicClientConfig {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(server.certificate.clone().into()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -40,9 +39,24 @@ pub(crate) async fn quic_as(server: &TestServer, alpn: &[u8]) -> (quinn::Connect
         .with_root_certificates(roots)
         .with_no_client_auth();
     tls.alpn_protocols = vec![alpn.to_vec()];
-    let mut endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
-    let config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
-    endpoint.set_default_client_config(config);
+    QuicClientConfig::try_from(tls).unwrap()
+}
+
+/// An endpoint on `address` whose connections use `crypto`.
+pub(crate) fn endpoint(address: &str, crypto: impl quinn::crypto::ClientConfig + 'static) -> quinn::Endpoint {
+    let mut endpoint = quinn::Endpoint::client(address.parse().unwrap()).unwrap();
+    endpoint.set_default_client_config(quinn::ClientConfig::new(Arc::new(crypto)));
+    endpoint
+}
+
+/// A bare QUIC connection, for bytes that no HTTP/3 library sends.
+pub(crate) async fn quic(server: &TestServer) -> (quinn::Connection, quinn::Endpoint) {
+    quic_as(server, b"h3").await
+}
+
+/// A bare QUIC connection that speaks `alpn`.
+pub(crate) async fn quic_as(server: &TestServer, alpn: &[u8]) -> (quinn::Connection, quinn::Endpoint) {
+    let endpoint = endpoint("127.0.0.1:0", tls_as(server, alpn));
     let connecting = endpoint.connect(server.address, "localhost").unwrap();
     (soon("a handshake", connecting).await.unwrap(), endpoint)
 }

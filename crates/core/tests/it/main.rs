@@ -5,7 +5,9 @@
 mod body;
 mod client;
 mod datagrams;
+mod forger;
 mod full_window;
+mod guard;
 mod hostile;
 mod requests;
 mod session_scene;
