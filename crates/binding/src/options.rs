@@ -148,6 +148,8 @@ pub(crate) fn configure(options: NativeServerOptions) -> Result<Configured> {
         },
         sessions: SessionRoutes(options.routes.iter().map(|route| route.session).collect()),
         tell_connections: options.tell_connections,
+        address_validation: Default::default(),
+        stateless_reset_key: None,
     };
     Ok(Configured {
         config,

@@ -8,9 +8,11 @@ use std::sync::{Arc, Mutex};
 use slab::Slab;
 use tokio::sync::Notify;
 
+use crate::address_validation::AddressValidation;
 use crate::connection_state::ConnectionState;
 use crate::frame_budget::FrameBudget;
 use crate::limits::Limits;
+use crate::rate::Bucket;
 use crate::sampler::LOOKS_PER_PERIOD;
 use crate::stats::Counters;
 use crate::sync::lock;
@@ -33,7 +35,6 @@ pub struct ConnectionName {
     pub generation: u32,
 }
 
-#[derive(Default)]
 struct Table {
     open: Slab<Open>,
     next_generation: u32,
@@ -41,6 +42,39 @@ struct Table {
     by_ip: HashMap<IpAddr, usize>,
     total: usize,
     handshakes: usize,
+    /// Handshakes begun with clients that have not proven their address.
+    begun: Bucket,
+    refusals: Bucket,
+    retries: Bucket,
+}
+
+impl Table {
+    fn new(limits: &Limits) -> Self {
+        Self {
+            open: Slab::new(),
+            next_generation: 0,
+            by_ip: HashMap::new(),
+            total: 0,
+            handshakes: 0,
+            begun: Bucket::new(limits.retry_above_handshakes_per_second),
+            refusals: Bucket::new(REFUSALS_PER_SECOND),
+            retries: Bucket::new(RETRIES_PER_SECOND),
+        }
+    }
+
+    fn refuse(&mut self) -> Verdict {
+        match self.refusals.take() {
+            true => Verdict::Refuse,
+            false => Verdict::Ignore,
+        }
+    }
+
+    fn validate(&mut self) -> Verdict {
+        match self.retries.take() {
+            true => Verdict::Validate,
+            false => Verdict::Ignore,
+        }
+    }
 }
 
 /// A connection whose handshake is done.
@@ -55,13 +89,24 @@ pub(crate) enum Verdict {
     Accept,
     /// Have the client prove its address first.
     Validate,
+    /// Say that there is no room.
     Refuse,
+    /// Say nothing: too many are refused already, and they may not be where they say.
+    Ignore,
 }
+
+/// Attempts a second that are answered with a refusal, twice as many in one burst: an honest client learns at once that it
+/// should go elsewhere, and forged ones send little to others.
+const REFUSALS_PER_SECOND: u32 = 1_000;
+
+/// Attempts a second that are answered with a Retry, twice as many in one burst. Clients whose first packet is ignored send it
+/// again.
+const RETRIES_PER_SECOND: u32 = 10_000;
 
 impl Connections {
     pub(crate) fn new(counters: Arc<Counters>, limits: &Limits) -> Arc<Self> {
         Arc::new(Self {
-            table: Mutex::default(),
+            table: Mutex::new(Table::new(limits)),
             counters,
             empty: Notify::new(),
             opened: Notify::new(),
@@ -69,21 +114,32 @@ impl Connections {
         })
     }
 
-    pub(crate) fn judge(&self, ip: IpAddr, validated: bool, limits: &Limits) -> Verdict {
-        let table = lock(&self.table);
+    /// What becomes of an attempt from `ip`, which is `validated` if it brought a token of ours.
+    pub(crate) fn judge(
+        &self,
+        ip: IpAddr,
+        validated: bool,
+        validation: AddressValidation,
+        limits: &Limits,
+    ) -> Verdict {
+        let mut table = lock(&self.table);
         let from_ip = table.by_ip.get(&ip).copied().unwrap_or(0);
         if table.total >= limits.max_connections {
-            return Verdict::Refuse;
+            return table.refuse();
         }
-        if !validated && table.handshakes >= limits.retry_above_handshakes {
-            return Verdict::Validate;
+        if !validated {
+            // RFC 9000 §8.1.2
+            let asked = validation == AddressValidation::Always
+                || table.handshakes >= limits.retry_above_handshakes
+                // An address may be forged until it is validated: the count by address holds only then.
+                || from_ip >= limits.max_connections_per_ip
+                || !table.begun.take();
+            return if asked { table.validate() } else { Verdict::Accept };
         }
-        // An address may be forged until it is validated: the count by address holds only then.
-        match (from_ip >= limits.max_connections_per_ip, validated) {
-            (false, _) => Verdict::Accept,
-            (true, false) => Verdict::Validate,
-            (true, true) => Verdict::Refuse,
+        if from_ip >= limits.max_connections_per_ip {
+            return table.refuse();
         }
+        Verdict::Accept
     }
 
     /// Counts a connection until the place is dropped.
@@ -260,9 +316,15 @@ mod tests {
         let connections = Connections::new(Arc::new(Counters::new()), &limits());
         let mut first = connections.enter("::1".parse().unwrap());
         let _second = connections.enter("::2".parse().unwrap());
-        assert_eq!(connections.judge(IP, false, &limits()), Verdict::Validate);
+        assert_eq!(
+            connections.judge(IP, false, AddressValidation::Auto, &limits()),
+            Verdict::Validate
+        );
         first.established();
-        assert_eq!(connections.judge(IP, false, &limits()), Verdict::Accept);
+        assert_eq!(
+            connections.judge(IP, false, AddressValidation::Auto, &limits()),
+            Verdict::Accept
+        );
     }
 
     #[test]
@@ -275,10 +337,19 @@ mod tests {
                 place
             })
             .collect();
-        assert_eq!(connections.judge(IP, false, &limits()), Verdict::Validate);
-        assert_eq!(connections.judge(IP, true, &limits()), Verdict::Refuse);
+        assert_eq!(
+            connections.judge(IP, false, AddressValidation::Auto, &limits()),
+            Verdict::Validate
+        );
+        assert_eq!(
+            connections.judge(IP, true, AddressValidation::Auto, &limits()),
+            Verdict::Refuse
+        );
         drop(places);
-        assert_eq!(connections.judge(IP, true, &limits()), Verdict::Accept);
+        assert_eq!(
+            connections.judge(IP, true, AddressValidation::Auto, &limits()),
+            Verdict::Accept
+        );
     }
 
     #[test]
@@ -288,8 +359,50 @@ mod tests {
             .map(|i| connections.enter(IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, i))))
             .collect();
         assert_eq!(
-            connections.judge("::1".parse().unwrap(), true, &limits()),
+            connections.judge("::1".parse().unwrap(), true, AddressValidation::Auto, &limits()),
             Verdict::Refuse
         );
+    }
+
+    /// RFC 9000 §8.1.2
+    #[test]
+    fn always_asks_everybody_who_brings_no_token() {
+        let connections = Connections::new(Arc::new(Counters::new()), &limits());
+        let judge = |validated| connections.judge(IP, validated, AddressValidation::Always, &limits());
+        assert_eq!(judge(false), Verdict::Validate);
+        assert_eq!(judge(true), Verdict::Accept);
+    }
+
+    #[test]
+    fn many_handshakes_a_second_must_validate_their_address() {
+        let limits = Limits {
+            retry_above_handshakes_per_second: 5,
+            ..Limits::default()
+        };
+        let connections = Connections::new(Arc::new(Counters::new()), &limits);
+        let judge = |validated| connections.judge(IP, validated, AddressValidation::Auto, &limits);
+        let accepted = (0..20).filter(|_| judge(false) == Verdict::Accept).count();
+        assert_eq!(accepted, 10);
+        assert_eq!(judge(false), Verdict::Validate);
+        assert_eq!(judge(true), Verdict::Accept);
+    }
+
+    #[test]
+    fn a_flood_of_attempts_is_answered_at_a_bounded_rate() {
+        let full = Limits {
+            max_connections: 0,
+            ..limits()
+        };
+        let connections = Connections::new(Arc::new(Counters::new()), &full);
+        let verdicts: Vec<_> = (0..3 * REFUSALS_PER_SECOND)
+            .map(|_| connections.judge(IP, false, AddressValidation::Auto, &full))
+            .collect();
+        assert_eq!(verdicts[0], Verdict::Refuse);
+        assert_eq!(verdicts.last(), Some(&Verdict::Ignore));
+        let asked = (0..3 * RETRIES_PER_SECOND)
+            .map(|_| connections.judge(IP, false, AddressValidation::Always, &limits()))
+            .filter(|verdict| *verdict == Verdict::Validate)
+            .count();
+        assert!((20_000..25_000).contains(&asked), "{asked}");
     }
 }

@@ -4,21 +4,23 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use quinn::crypto::rustls::{HandshakeData, QuicServerConfig};
 use quinn::{
     ConnectionError, Endpoint, EndpointConfig, IdleTimeout, Incoming, TokioRuntime, TransportConfig, VarInt,
 };
+use quinn_proto::HashedConnectionIdGenerator;
 use ring::rand::{SecureRandom, SystemRandom};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::address_validation;
 use crate::connection;
 use crate::connection_state::{ConnectionState, Identity};
 use crate::connections::{Place, Verdict};
 use crate::datagram_queue::DatagramPolicy;
-use crate::datagrams::DatagramOptions;
+use crate::endpoint_keys::StatelessResetKey;
 use crate::handler::{CloseCause, ConnectionEvent};
-use crate::limits::Limits;
 use crate::raw_connection;
 use crate::server::{BindError, ConnectionInfo, ServerState};
 
@@ -29,6 +31,23 @@ const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 /// Datagrams that QUIC itself keeps for sending: a few packets' worth. The rest waits in our queue, which knows their age.
 const QUIC_DATAGRAM_BUFFER: usize = 64 * 1024;
 
+/// Connection attempts that wait to be judged: each holds its first packet, and more are dropped without a word, as if lost. They
+/// are judged within a turn.
+const MAX_INCOMING: usize = 1_024;
+
+/// Bytes kept of what follows the first packet of an attempt until it is judged: a long ClientHello, some early data.
+const INCOMING_BUFFER_BYTES: u64 = 64 * 1024;
+
+/// Such bytes of all attempts.
+const INCOMING_BUFFERS_BYTES: u64 = 4 * 1024 * 1024;
+
+/// The version that is spoken (RFC 9000 §15). Others are answered with it (§6.1).
+const QUIC_V1: u32 = 1;
+
+/// Time between two stateless resets. Only packets with a connection id of ours get one, it is shorter than the packet (RFC 9000
+/// §10.3.3), and after a restart many clients wait for theirs.
+const RESET_INTERVAL: Duration = Duration::from_millis(1);
+
 /// Binds `address`. Must be called inside the tokio runtime that is to drive the endpoint.
 pub(crate) fn bind(
     address: SocketAddr,
@@ -36,14 +55,10 @@ pub(crate) fn bind(
     server: &ServerState,
 ) -> Result<Endpoint, BindError> {
     let socket = bind_socket(address).map_err(|error| BindError::new(address, error))?;
-    let config = server_config(tls, &server.limits, &server.datagrams)?;
-    Endpoint::new(
-        EndpointConfig::default(),
-        Some(config),
-        socket,
-        Arc::new(TokioRuntime),
-    )
-    .map_err(|error| BindError::new(address, error))
+    let config = server_config(tls, server)?;
+    let key = server.stateless_reset_key.as_ref();
+    Endpoint::new(endpoint_config(key), Some(config), socket, Arc::new(TokioRuntime))
+        .map_err(|error| BindError::new(address, error))
 }
 
 fn bind_socket(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
@@ -59,11 +74,22 @@ fn bind_socket(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
     Ok(socket.into())
 }
 
-fn server_config(
-    tls: rustls::ServerConfig,
-    limits: &Limits,
-    datagrams: &DatagramOptions,
-) -> Result<quinn::ServerConfig, BindError> {
+fn endpoint_config(key: Option<&StatelessResetKey>) -> EndpointConfig {
+    let mut config = EndpointConfig::default();
+    config
+        .supported_versions(vec![QUIC_V1])
+        .min_reset_interval(RESET_INTERVAL);
+    if let Some(key) = key {
+        let id_key = key.connection_id_key();
+        config
+            .reset_key(key.reset_key())
+            .cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(id_key)));
+    }
+    config
+}
+
+fn server_config(tls: rustls::ServerConfig, server: &ServerState) -> Result<quinn::ServerConfig, BindError> {
+    let (limits, datagrams) = (&server.limits, &server.datagrams);
     let crypto = QuicServerConfig::try_from(tls).map_err(|_| BindError::NoInitialCipherSuite)?;
     let mut transport = TransportConfig::default();
     transport
@@ -76,7 +102,15 @@ fn server_config(
         .datagram_send_buffer_size(QUIC_DATAGRAM_BUFFER)
         .max_idle_timeout(IdleTimeout::try_from(limits.idle_timeout).ok());
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
-    config.transport_config(Arc::new(transport));
+    config
+        .transport_config(Arc::new(transport))
+        .validation_token_config(address_validation::tokens())
+        .max_incoming(MAX_INCOMING)
+        .incoming_buffer_size(INCOMING_BUFFER_BYTES)
+        .incoming_buffer_size_total(INCOMING_BUFFERS_BYTES);
+    if let Some(key) = &server.stateless_reset_key {
+        config.token_key(key.token_key());
+    }
     Ok(config)
 }
 
@@ -88,19 +122,27 @@ pub(crate) async fn accept(endpoint: Endpoint, server: Arc<ServerState>) {
             incoming.refuse();
             continue;
         }
-        match server
+        let validated = incoming.remote_address_validated();
+        let verdict = server
             .connections
-            .judge(ip, incoming.remote_address_validated(), &server.limits)
-        {
+            .judge(ip, validated, server.address_validation, &server.limits);
+        match verdict {
             Verdict::Accept => {
                 let place = server.connections.enter(ip);
                 tokio::spawn(handshake(incoming, place, server.clone()));
             }
             // A client that cannot be asked has been validated already.
-            Verdict::Validate if incoming.may_retry() => drop(incoming.retry()),
+            Verdict::Validate if incoming.may_retry() => {
+                server.counters.retries_sent.fetch_add(1, Relaxed);
+                drop(incoming.retry());
+            }
             Verdict::Validate | Verdict::Refuse => {
                 server.counters.connections_refused.fetch_add(1, Relaxed);
                 incoming.refuse();
+            }
+            Verdict::Ignore => {
+                server.counters.connections_refused.fetch_add(1, Relaxed);
+                incoming.ignore();
             }
         }
     }

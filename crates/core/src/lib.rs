@@ -9,6 +9,7 @@
 //!
 //! A program implements [`Handler`], makes a [`Server`] and starts it on a tokio runtime.
 
+mod address_validation;
 mod body;
 mod budget;
 pub mod certificate;
@@ -22,6 +23,7 @@ mod datagram_sender;
 mod datagrams;
 mod early_streams;
 mod endpoint;
+mod endpoint_keys;
 mod exchange;
 mod exchange_table;
 mod frame_budget;
@@ -47,6 +49,7 @@ mod sync;
 pub mod tls;
 mod wire;
 
+pub use address_validation::AddressValidation;
 pub use body::{BodyError, BodyReader, RequestBody};
 pub use connections::ConnectionName;
 pub use datagram_counters::{DatagramLayer, DatagramStats};
@@ -54,6 +57,7 @@ pub use datagram_queue::DatagramError;
 pub use datagram_router::UnknownDatagrams;
 pub use datagram_sender::DatagramSender;
 pub use datagrams::DatagramOptions;
+pub use endpoint_keys::{KeyTooShort, StatelessResetKey};
 pub use exchange::{Exchange, ExchangeError, ExchangeId, Notify};
 pub use exchange_table::ExchangeTable;
 pub use handler::{CloseCause, ConnectionEvent, ExchangeEvent, Handler, Request};

@@ -14,6 +14,9 @@ pub struct Limits {
     /// Handshakes under way beyond which a new client must first prove its address with a Retry packet
     /// (RFC 9000 §8.1.2). Default 256.
     pub retry_above_handshakes: usize,
+    /// Handshakes a second, twice as many in one burst, beyond which a new client must first prove its address; those who
+    /// have do not count. Default 1,000: about a tenth to a third of a core, which forged addresses can then not take.
+    pub retry_above_handshakes_per_second: u32,
     /// Request streams open at once on one connection (QUIC MAX_STREAMS). Default 256.
     pub max_concurrent_streams: u32,
     /// Unidirectional streams open at once on one connection; HTTP/3 itself needs three. Default 100.
@@ -67,6 +70,7 @@ impl Default for Limits {
             max_connections: 10_000,
             max_connections_per_ip: 1_000,
             retry_above_handshakes: 256,
+            retry_above_handshakes_per_second: 1_000,
             max_concurrent_streams: 256,
             max_uni_streams: 100,
             max_header_bytes: 16 * 1024,

@@ -12,12 +12,14 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use trilane_http3::Code;
 
+use crate::address_validation::AddressValidation;
 use crate::connection_state::ConnectionState;
 use crate::connections::{ConnectionName, Connections};
 use crate::datagram_counters::{DatagramLayer, DatagramStats};
 use crate::datagram_sender::DatagramSender;
 use crate::datagrams::DatagramOptions;
 use crate::endpoint;
+use crate::endpoint_keys::StatelessResetKey;
 use crate::exchange_table::ExchangeTable;
 use crate::handler::Handler;
 use crate::inbound::{Gate, Modes, SessionRoutes};
@@ -53,6 +55,10 @@ pub struct ServerConfig {
     pub datagrams: DatagramOptions,
     /// Whether the handler hears of connections.
     pub tell_connections: bool,
+    /// Who must prove its address before its handshake.
+    pub address_validation: AddressValidation,
+    /// Lets a later process with the same key reset the connections of this one. `None`: random keys with each start.
+    pub stateless_reset_key: Option<StatelessResetKey>,
 }
 
 /// Why a server could not start.
@@ -112,6 +118,8 @@ pub(crate) struct ServerState {
     pub(crate) sessions: Arc<SessionTable>,
     pub(crate) datagrams: DatagramOptions,
     pub(crate) tell_connections: bool,
+    pub(crate) address_validation: AddressValidation,
+    pub(crate) stateless_reset_key: Option<StatelessResetKey>,
     pub(crate) table: Arc<ExchangeTable>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) connections: Arc<Connections>,
@@ -167,6 +175,8 @@ impl Server {
             datagrams,
             tell_connections: config.tell_connections,
             table,
+            address_validation: config.address_validation,
+            stateless_reset_key: config.stateless_reset_key,
             connections,
             counters,
             draining: AtomicBool::new(false),

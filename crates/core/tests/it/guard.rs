@@ -1,5 +1,6 @@
 //! Floods of what is allowed and no progress (RFC 9114 §10.5): they end with H3_EXCESSIVE_LOAD, and only for who sends them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use trilane_core::{BodyMode, Limits};
 
 use crate::client::{connect, endpoint, quic, tls};
 use crate::forger::Forger;
+use crate::relay::Relay;
 use crate::support::{Script, Setup, TestServer, answer, soon, start};
 
 const EXCESSIVE_LOAD: u32 = 0x107;
@@ -311,5 +313,90 @@ async fn a_datagram_that_was_not_negotiated_is_a_protocol_violation() {
         panic!("{:?}", connection.close_reason())
     };
     assert_eq!(close.error_code, quinn::TransportErrorCode::PROTOCOL_VIOLATION);
+    assert_eq!(connect(&server).await.get("/").await.status, 200);
+}
+
+/// A download whose client gives credit as often as it can.
+#[tokio::test]
+async fn a_fast_download_with_tiny_windows_is_no_flood() {
+    let setup = Setup {
+        limits: tiny(),
+        ..Setup::default()
+    };
+    const BYTES: usize = 4 * 1024 * 1024;
+    let server = start(setup, Script::new(|_, exchange| answer(exchange, vec![0; BYTES])));
+    let mut endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+    let mut config = quinn::ClientConfig::new(Arc::new(tls(&server)));
+    let mut transport = quinn::TransportConfig::default();
+    transport
+        .stream_receive_window(8_192u32.into())
+        .receive_window(16_384u32.into());
+    config.transport_config(Arc::new(transport));
+    endpoint.set_default_client_config(config);
+    let connecting = endpoint.connect(server.address, "localhost").unwrap();
+    let connection = soon("a handshake", connecting).await.unwrap();
+    let (mut send, mut recv) = connection.open_bi().await.unwrap();
+    send.write_all(GET).await.unwrap();
+    send.finish().unwrap();
+    let read = soon("the download", recv.read_to_end(2 * BYTES)).await.unwrap();
+    assert!(read.len() > BYTES);
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let sent = connection.stats().frame_tx;
+    assert!(sent.max_data + sent.max_stream_data > 1_000, "{sent:?}");
+    assert!(connection.close_reason().is_none());
+}
+
+/// RFC 9000 §10.2.1: an endpoint that has closed answers at a bounded rate. After that it knows the connection no more, and
+/// resets are bounded too (§10.3).
+#[tokio::test]
+async fn a_flooder_that_goes_on_after_the_close_gets_little_for_it() {
+    let server = server(BodyMode::Streaming);
+    let forger = Forger::new(&[0x01]);
+    let endpoint = endpoint("127.0.0.1:0", forger.client(tls(&server)));
+    // All at once: the client hears nothing from now on, and would wait for acknowledgements.
+    let mut config = quinn::ClientConfig::new(Arc::new(forger.client(tls(&server))));
+    let mut transport = quinn::TransportConfig::default();
+    let mut window = quinn::congestion::NewRenoConfig::default();
+    window.initial_window(8 * 1024 * 1024);
+    transport.congestion_controller_factory(Arc::new(window));
+    config.transport_config(Arc::new(transport));
+    let relay = Relay::start(server.address, |_, _| true).await;
+    let connecting = endpoint.connect_with(config, relay.address, "localhost").unwrap();
+    let connection = soon("a handshake", connecting).await.unwrap();
+    forger.arm();
+    relay.hold();
+    for _ in 0..3 {
+        let (mut send, _recv) = connection.open_bi().await.unwrap();
+        tokio::spawn(async move {
+            // No faster than the relay reads.
+            while send.write_all(&[0; 20_000]).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        });
+    }
+    soon("a supply of packets", async {
+        while relay.held() < 1_500 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    relay.release(100).await;
+    soon("the close", async {
+        while server.server.stats().excessive_load == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    let back = &relay.shared.from_server;
+    let (datagrams, bytes) = (back.datagrams(), back.bytes());
+    let mut sent = 0;
+    for _ in 0..14 {
+        sent += relay.release(100).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let (datagrams, bytes) = (back.datagrams() - datagrams, back.bytes() - bytes);
+    println!("{sent} packets after the close were answered with {datagrams}, {bytes} bytes");
+    assert!(datagrams <= sent / 4, "{datagrams} for {sent}");
+    assert!(bytes <= sent * 1_200 / 10, "{bytes} for {sent} packets");
     assert_eq!(connect(&server).await.get("/").await.status, 200);
 }

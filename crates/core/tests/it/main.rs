@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod addresses;
 mod body;
 mod client;
 mod datagrams;
@@ -9,10 +10,12 @@ mod forger;
 mod full_window;
 mod guard;
 mod hostile;
+mod relay;
 mod requests;
 mod session_scene;
 mod session_streams;
 mod sessions;
 mod shutdown;
+mod stateless_reset;
 mod support;
 mod upload;

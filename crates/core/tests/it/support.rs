@@ -11,9 +11,9 @@ use trilane_core::certificate::DevCertificate;
 use trilane_core::router::{Methods, Pattern, Route, Router};
 use trilane_core::tls::{CertificateStore, Identity, TlsOptions, server_config};
 use trilane_core::{
-    BodyMode, ConnectionEvent, ConnectionName, DatagramOptions, Exchange, ExchangeEvent, ExchangeId, Handler,
-    Limits, Modes, Request, RequestBody, Server, ServerConfig, SessionEvent, SessionRoutes, StreamEvent,
-    StreamName,
+    AddressValidation, BodyMode, ConnectionEvent, ConnectionName, DatagramOptions, Exchange, ExchangeEvent,
+    ExchangeId, Handler, Limits, Modes, Request, RequestBody, Server, ServerConfig, SessionEvent,
+    SessionRoutes, StatelessResetKey, StreamEvent, StreamName,
 };
 
 /// What a test waits for at most.
@@ -130,6 +130,11 @@ pub(crate) struct Setup {
     pub(crate) sessions: bool,
     /// Offered besides h3.
     pub(crate) alpn: Option<&'static [u8]>,
+    pub(crate) address: SocketAddr,
+    pub(crate) address_validation: AddressValidation,
+    pub(crate) stateless_reset_key: Option<StatelessResetKey>,
+    /// Copies of the certificate in the chain: more make a longer first flight.
+    pub(crate) chain: usize,
 }
 
 impl Default for Setup {
@@ -141,20 +146,26 @@ impl Default for Setup {
             datagrams: DatagramOptions::default(),
             sessions: false,
             alpn: None,
+            address: (Ipv4Addr::LOCALHOST, 0).into(),
+            address_validation: AddressValidation::Auto,
+            stateless_reset_key: None,
+            chain: 1,
         }
     }
 }
 
 pub(crate) fn start(setup: Setup, handler: Arc<dyn Handler>) -> TestServer {
     let made = DevCertificate::generate(&[]).unwrap();
-    let identity = Identity::from_pem_or_der(&made.cert_der, &made.key_der).unwrap();
+    let chain = vec![made.cert_der.clone().into(); setup.chain];
+    let key = made.key_der.clone().try_into().unwrap();
+    let identity = Identity::from_der(chain, key).unwrap();
     let store = Arc::new(CertificateStore::new(identity, []).unwrap());
     let alpn = [b"h3".to_vec()]
         .into_iter()
         .chain(setup.alpn.map(<[u8]>::to_vec))
         .collect();
     let config = ServerConfig {
-        address: (Ipv4Addr::LOCALHOST, 0).into(),
+        address: setup.address,
         tls: server_config(store, alpn, TlsOptions::default()).unwrap(),
         limits: setup.limits,
         router: Router::new(vec![
@@ -171,6 +182,8 @@ pub(crate) fn start(setup: Setup, handler: Arc<dyn Handler>) -> TestServer {
         has_fallback: setup.has_fallback,
         datagrams: setup.datagrams,
         tell_connections: true,
+        address_validation: setup.address_validation,
+        stateless_reset_key: setup.stateless_reset_key,
     };
     let server = Server::new(config, handler, Handle::current());
     let address = server.start().unwrap();

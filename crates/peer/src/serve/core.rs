@@ -10,7 +10,9 @@ use tokio::runtime::Handle;
 use trilane_core::certificate::DevCertificate;
 use trilane_core::router::Router;
 use trilane_core::tls::{CertificateStore, Identity, TlsOptions, server_config};
-use trilane_core::{DatagramOptions, Exchange, Handler, Limits, Modes, Request, Server, ServerConfig, Stop};
+use trilane_core::{
+    AddressValidation, DatagramOptions, Exchange, Handler, Limits, Modes, Request, Server, ServerConfig, Stop,
+};
 
 use super::Options;
 use crate::{Outcome, output};
@@ -49,6 +51,8 @@ pub(crate) async fn run(options: Options) -> Outcome {
         datagrams: DatagramOptions::default(),
         sessions: trilane_core::SessionRoutes::default(),
         tell_connections: false,
+        address_validation: AddressValidation::Auto,
+        stateless_reset_key: None,
     };
     let server = Server::new(config, Arc::new(Hello), Handle::current());
     let address = server.start()?;
