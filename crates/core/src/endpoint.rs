@@ -21,6 +21,7 @@ use crate::connections::{Place, Verdict};
 use crate::datagram_queue::DatagramPolicy;
 use crate::endpoint_keys::StatelessResetKey;
 use crate::handler::{CloseCause, ConnectionEvent};
+use crate::initial_gate::InitialGate;
 use crate::raw_connection;
 use crate::server::{BindError, ConnectionInfo, ServerState};
 
@@ -101,7 +102,7 @@ fn server_config(tls: rustls::ServerConfig, server: &ServerState) -> Result<quin
         .datagram_receive_buffer_size(datagrams.any().then_some(limits.datagram_receive_buffer))
         .datagram_send_buffer_size(QUIC_DATAGRAM_BUFFER)
         .max_idle_timeout(IdleTimeout::try_from(limits.idle_timeout).ok());
-    let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    let mut config = quinn::ServerConfig::with_crypto(Arc::new(InitialGate::new(crypto)));
     config
         .transport_config(Arc::new(transport))
         .validation_token_config(address_validation::tokens())

@@ -29,6 +29,7 @@ mod exchange_table;
 mod frame_budget;
 mod handler;
 mod inbound;
+mod initial_gate;
 mod limits;
 mod open_exchanges;
 mod outbound;
