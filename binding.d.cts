@@ -189,6 +189,7 @@ export interface NativeLimits {
   maxConnections?: number
   maxConnectionsPerIp?: number
   retryAboveHandshakes?: number
+  retryAboveHandshakesPerSecond?: number
   maxConcurrentStreams?: number
   maxHeaderBytes?: number
   maxHeaderFields?: number
@@ -202,6 +203,7 @@ export interface NativeLimits {
   connectionReceiveWindowBytes?: number
   sendWindowBytes?: number
   maxAbandonedStreamsPerSecond?: number
+  maxOverheadFramesPerSecond?: number
   maxSessionsPerConnection?: number
   datagramReceiveBufferBytes?: number
   datagramSendQueueBytes?: number
@@ -276,6 +278,10 @@ export interface NativeServerOptions {
   /** Whether bodies of such requests come in pieces. */
   streamingFallback: boolean
   limits?: NativeLimits
+  /** Whether every new client must prove its address. */
+  alwaysValidateAddresses: boolean
+  /** The secret by which a later process is recognised; at least 32 bytes. Absent: random keys. */
+  statelessResetKey?: Uint8Array
   /** Whether raw QUIC datagrams are taken. */
   quicDatagrams: boolean
   /** Whether datagrams whose request is not there are raw ones. */
@@ -299,6 +305,8 @@ export interface NativeStats {
   requestsAborted: bigint
   requestsMalformed: bigint
   protocolErrors: bigint
+  excessiveLoad: bigint
+  retriesSent: bigint
   bodyBytesReceived: bigint
   bodyBytesSent: bigint
   quicDatagrams: NativeDatagramStats

@@ -45,6 +45,19 @@ export function checkBoolean(value: unknown, name: string): boolean {
   throw usageError('ERR_H3_OPTION_TYPE', `option "${name}" is ${describe(value)}; expected true or false`);
 }
 
+/** `value` as one of `choices`. Throws a TypeError if it is none. */
+export function checkChoice<Choice extends string>(
+  value: unknown,
+  name: string,
+  choices: readonly Choice[],
+): Choice {
+  const choice = choices.find((choice) => choice === value);
+  if (choice !== undefined) return choice;
+  const given = typeof value === 'string' ? JSON.stringify(value) : describe(value);
+  const expected = choices.map((choice) => JSON.stringify(choice)).join(' or ');
+  throw usageError('ERR_H3_OPTION_TYPE', `option "${name}" is ${given}; expected ${expected}`);
+}
+
 /** `value` as a function. Throws a TypeError if it is none. */
 export function checkFunction<Callback>(value: unknown, name: string): Callback {
   if (typeof value === 'function') return value as Callback;

@@ -9,6 +9,7 @@ import {
 } from './identity.js';
 import {
   checkBoolean,
+  checkChoice,
   checkFunction,
   checkInteger,
   checkKeys,
@@ -48,6 +49,8 @@ export interface H3Limits {
   maxConnectionsPerIp?: number | undefined;
   /** Handshakes under way above which new clients must prove their address (RFC 9000 §8.1.2). Default 256. */
   retryAboveHandshakes?: number | undefined;
+  /** Handshakes a second, twice as many in one burst, above which new clients must prove their address. Default 1,000. */
+  retryAboveHandshakesPerSecond?: number | undefined;
   /** Requests open at once on one connection. Default 256. */
   maxConcurrentStreams?: number | undefined;
   /** Bytes of one header section, name + value + 32 for each field (RFC 9114 §4.2.2). Default 16,384. */
@@ -72,6 +75,8 @@ export interface H3Limits {
   sendWindowBytes?: number | undefined;
   /** Requests a second that a client may open and give up before its connection ends; twice as many in one burst. Default 10,000. */
   maxAbandonedStreamsPerSecond?: number | undefined;
+  /** Frames a second without content, of HTTP/3 and of QUIC each, before a connection ends; requests and bytes carried earn more. Default 10,000. */
+  maxOverheadFramesPerSecond?: number | undefined;
   /** WebTransport sessions at once on one connection; more are refused. Default 32. */
   maxSessionsPerConnection?: number | undefined;
   /** Bytes of datagrams of one connection that wait to be read; the oldest are dropped. Default 1 MiB. */
@@ -115,6 +120,17 @@ export interface H3ServeOptions<Patterns extends readonly string[] = readonly st
   maxBodyBytes?: number | undefined;
   /** Bounds against clients; each left out has its default. */
   limits?: H3Limits | undefined;
+  /**
+   * Who must answer a Retry packet before its handshake (RFC 9000 §8.1.2): `"always"`, every client that brings no token of
+   * an earlier connection; `"auto"`, new ones while there are many. Default `"auto"`.
+   */
+  addressValidation?: 'auto' | 'always' | undefined;
+  /**
+   * Secret of at least 32 random bytes. A server that comes after a crash or on another machine, with the same one and at
+   * the same address, tells clients of the former at once that their connections are gone (RFC 9000 §10.3). Never share it
+   * among servers that run at the same time for the same clients. Default: random, so clients find out by their timeouts.
+   */
+  statelessResetKey?: Uint8Array | undefined;
   /** Time that `stop()` gives requests under way, in milliseconds. Default 10,000. */
   drainTimeoutMs?: number | undefined;
   /** File to which the secrets of connections are appended (NSS key log format): for debugging only. Default: none. */
@@ -176,6 +192,8 @@ export interface ValidatedOptions extends ValidatedHandlers, ConnectionHooks {
   readonly logger: Logger;
   /** Only what was given: the other defaults are the core's. */
   readonly limits: Readonly<Partial<Record<LimitName, number>>>;
+  readonly addressValidation: 'auto' | 'always';
+  readonly statelessResetKey: Uint8Array | undefined;
   readonly drainTimeoutMs: number;
   readonly keyLog: string | undefined;
 }
@@ -185,12 +203,15 @@ type Range = readonly [least: number, most: number];
 const DAY_MS = 86_400_000;
 const GIBIBYTE = 2 ** 30;
 const KIBIBYTE = 1024;
+/** As many as the hash of the core gives, from which keys are derived. */
+const RESET_KEY_BYTES = 32;
 
 /** What each limit may be. The least values are those with which a server can still serve. */
 const LIMIT_RANGES = {
   maxConnections: [1, 1_000_000],
   maxConnectionsPerIp: [1, 1_000_000],
   retryAboveHandshakes: [0, 1_000_000],
+  retryAboveHandshakesPerSecond: [0, 1_000_000],
   maxConcurrentStreams: [1, 65_535],
   maxHeaderBytes: [256, GIBIBYTE],
   maxHeaderFields: [4, 65_535],
@@ -203,6 +224,7 @@ const LIMIT_RANGES = {
   connectionReceiveWindowBytes: [KIBIBYTE, GIBIBYTE],
   sendWindowBytes: [KIBIBYTE, GIBIBYTE],
   maxAbandonedStreamsPerSecond: [1, 1_000_000],
+  maxOverheadFramesPerSecond: [1, 1_000_000],
   maxSessionsPerConnection: [1, 65_535],
   datagramReceiveBufferBytes: [2048, GIBIBYTE],
   datagramSendQueueBytes: [2048, GIBIBYTE],
@@ -229,6 +251,8 @@ const OPTION_KEYS = Object.keys({
   logger: 0,
   maxBodyBytes: 0,
   limits: 0,
+  addressValidation: 0,
+  statelessResetKey: 0,
   drainTimeoutMs: 0,
   keyLog: 0,
   quicDatagram: 0,
@@ -254,10 +278,16 @@ export function validateOptions(options: unknown): ValidatedOptions {
     port: optional(given['port'], (value) => checkInteger(value, 'port', 0, 65_535)) ?? 0,
     identity: readIdentity(given, ''),
     sni: readHostIdentities(given['sni']),
-    request: optional(given['request'], checkRequestKind) ?? 'own',
+    request:
+      optional(given['request'], (value) => checkChoice(value, 'request', ['own', 'lazy'] as const)) ?? 'own',
     mode,
     logger: optional(given['logger'], checkLogger) ?? globalThis.console,
     limits: checkLimits(given['limits'], given['maxBodyBytes']),
+    addressValidation:
+      optional(given['addressValidation'], (value) =>
+        checkChoice(value, 'addressValidation', ['auto', 'always'] as const),
+      ) ?? 'auto',
+    statelessResetKey: optional(given['statelessResetKey'], checkResetKey),
     drainTimeoutMs:
       optional(given['drainTimeoutMs'], (value) => checkInteger(value, 'drainTimeoutMs', 0, DAY_MS)) ??
       10_000,
@@ -324,10 +354,20 @@ function optional<Value>(value: unknown, check: (value: unknown) => Value): Valu
   return value === undefined ? undefined : check(value);
 }
 
-function checkRequestKind(value: unknown): 'own' | 'lazy' {
-  if (value === 'own' || value === 'lazy') return value;
-  const given = typeof value === 'string' ? JSON.stringify(value) : describe(value);
-  throw usageError('ERR_H3_OPTION_TYPE', `option "request" is ${given}; expected "own" or "lazy"`);
+/** A copy: the caller may wipe its own. */
+function checkResetKey(value: unknown): Uint8Array {
+  const expected = `a Uint8Array of at least ${RESET_KEY_BYTES} random bytes`;
+  if (!(value instanceof Uint8Array)) {
+    throw usageError(
+      'ERR_H3_OPTION_TYPE',
+      `option "statelessResetKey" is ${describe(value)}; expected ${expected}`,
+    );
+  }
+  if (value.byteLength >= RESET_KEY_BYTES) return value.slice();
+  throw usageError(
+    'ERR_H3_OPTION_RANGE',
+    `option "statelessResetKey" has ${value.byteLength} bytes; expected ${expected}`,
+  );
 }
 
 function checkLogger(value: unknown): Logger {

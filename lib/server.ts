@@ -185,7 +185,7 @@ export function createH3Server<const Patterns extends readonly string[] = readon
 }
 
 function nativeOptions(options: ValidatedOptions): ConstructorParameters<typeof NativeServer>[0] {
-  const { hostname, identity, keyLog } = options;
+  const { hostname, identity, keyLog, statelessResetKey } = options;
   return {
     ...(hostname !== undefined && { hostname }),
     port: options.port,
@@ -206,6 +206,8 @@ function nativeOptions(options: ValidatedOptions): ConstructorParameters<typeof 
     quicAlpn: [...options.quicAlpn],
     tellConnections: Connections.wanted(options),
     limits: options.limits,
+    alwaysValidateAddresses: options.addressValidation === 'always',
+    ...(statelessResetKey !== undefined && { statelessResetKey }),
     ...(keyLog !== undefined && { keyLog }),
   };
 }

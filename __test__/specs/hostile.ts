@@ -115,7 +115,7 @@ export const specs: Spec[] = [
           await Promise.allSettled(open.map((request) => request.cancel()));
         }
         assert.equal((await rapid.closed(3000)).code, H3_EXCESSIVE_LOAD);
-        assert.equal(server.getStats().protocolErrors, 1n);
+        assert.equal(server.getStats().excessiveLoad, 1n);
         assert.equal((await connection.get('/ping')).text, 'pong');
       });
     },

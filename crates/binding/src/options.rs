@@ -9,7 +9,10 @@ use napi_derive::napi;
 use trilane_core::certificate::DevCertificate;
 use trilane_core::router::{Methods, Pattern, Route, Router};
 use trilane_core::tls::{CertificateStore, Identity, KeyLogTarget, TlsOptions, server_config};
-use trilane_core::{BodyMode, DatagramOptions, Limits, Modes, ServerConfig, SessionRoutes, UnknownDatagrams};
+use trilane_core::{
+    AddressValidation, BodyMode, DatagramOptions, Limits, Modes, ServerConfig, SessionRoutes,
+    StatelessResetKey, UnknownDatagrams,
+};
 
 use crate::error::{ErrorCode, Result, error};
 
@@ -50,6 +53,7 @@ pub struct NativeLimits {
     pub max_connections: Option<u32>,
     pub max_connections_per_ip: Option<u32>,
     pub retry_above_handshakes: Option<u32>,
+    pub retry_above_handshakes_per_second: Option<u32>,
     pub max_concurrent_streams: Option<u32>,
     pub max_header_bytes: Option<u32>,
     pub max_header_fields: Option<u32>,
@@ -63,6 +67,7 @@ pub struct NativeLimits {
     pub connection_receive_window_bytes: Option<u32>,
     pub send_window_bytes: Option<u32>,
     pub max_abandoned_streams_per_second: Option<u32>,
+    pub max_overhead_frames_per_second: Option<u32>,
     pub max_sessions_per_connection: Option<u32>,
     pub datagram_receive_buffer_bytes: Option<u32>,
     pub datagram_send_queue_bytes: Option<u32>,
@@ -83,6 +88,10 @@ pub struct NativeServerOptions {
     /// Whether bodies of such requests come in pieces.
     pub streaming_fallback: bool,
     pub limits: Option<NativeLimits>,
+    /// Whether every new client must prove its address.
+    pub always_validate_addresses: bool,
+    /// The secret by which a later process is recognised; at least 32 bytes. Absent: random keys.
+    pub stateless_reset_key: Option<Uint8Array>,
     /// Whether raw QUIC datagrams are taken.
     pub quic_datagrams: bool,
     /// Whether datagrams whose request is not there are raw ones.
@@ -126,6 +135,11 @@ pub(crate) fn configure(options: NativeServerOptions) -> Result<Configured> {
     let tls =
         server_config(Arc::new(store), alpn, tls_options).map_err(|e| error(ErrorCode::Certificate, e))?;
     let limits = limits(&options.limits.unwrap_or_default());
+    let stateless_reset_key = options
+        .stateless_reset_key
+        .map(|secret| StatelessResetKey::new(&secret))
+        .transpose()
+        .map_err(|e| error(ErrorCode::Internal, e))?;
     let modes = Modes {
         routes: options.routes.iter().map(|route| mode(route.streaming)).collect(),
         fallback: mode(options.streaming_fallback),
@@ -148,8 +162,12 @@ pub(crate) fn configure(options: NativeServerOptions) -> Result<Configured> {
         },
         sessions: SessionRoutes(options.routes.iter().map(|route| route.session).collect()),
         tell_connections: options.tell_connections,
-        address_validation: Default::default(),
-        stateless_reset_key: None,
+        address_validation: if options.always_validate_addresses {
+            AddressValidation::Always
+        } else {
+            AddressValidation::Auto
+        },
+        stateless_reset_key,
     };
     Ok(Configured {
         config,
@@ -266,6 +284,14 @@ fn limits(given: &NativeLimits) -> Limits {
     set(
         &mut limits.max_abandoned_streams_per_second,
         given.max_abandoned_streams_per_second,
+    );
+    set(
+        &mut limits.max_overhead_frames_per_second,
+        given.max_overhead_frames_per_second,
+    );
+    set(
+        &mut limits.retry_above_handshakes_per_second,
+        given.retry_above_handshakes_per_second,
     );
     limits.send_window = given.send_window_bytes.map_or(limits.send_window, u64::from);
     let set = |target: &mut Duration, value: Option<u32>| {
