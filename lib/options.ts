@@ -45,7 +45,7 @@ export type ErrorHandler = (
 export interface H3Limits {
   /** Connections at once, handshakes included; more are refused. Default 10,000. */
   maxConnections?: number | undefined;
-  /** Connections at once from one IP address. Default 1,000. */
+  /** Connections at once from one IPv4 address or one IPv6 network of 64 bits. Default 1,000. */
   maxConnectionsPerIp?: number | undefined;
   /** Handshakes under way above which new clients must prove their address (RFC 9000 §8.1.2). Default 256. */
   retryAboveHandshakes?: number | undefined;

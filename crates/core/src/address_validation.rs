@@ -19,7 +19,7 @@ pub enum AddressValidation {
     Always,
 }
 
-/// How long a client may come back with the token of an earlier connection (RFC 9000 §8.1.3): a day. Addresses change hands.
+/// How long a client may come back with the token of an earlier connection (RFC 9000 §8.1.3). Addresses change hands.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Tokens given to a client: for its next connection, and one more opened beside it.

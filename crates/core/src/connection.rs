@@ -22,12 +22,11 @@ use crate::connection_state::{ConnectionState, StreamWork};
 use crate::datagrams::{Datagrams, Read};
 use crate::early_streams::EarlyStreams;
 use crate::exchange::{Exchange, ExchangeId};
-use crate::frame_budget::FRAMES_PER_REQUEST;
 use crate::handler::Request;
 use crate::inbound::{Admission, Received, Receiver, Refusal};
+use crate::load_guard::LoadGuard;
 use crate::open_exchanges::OpenExchanges;
 use crate::peer_streams;
-use crate::rate::Bucket;
 use crate::response::Method;
 use crate::server::ServerState;
 use crate::session::Arrived;
@@ -112,9 +111,7 @@ struct Task {
     sweep: Pin<Box<Sleep>>,
     sweeping: bool,
     drain: Drain,
-    abandoned: Bucket,
-    /// Of HTTP/3 frames without content; those of QUIC have a budget of their own, kept by the sampler.
-    overhead: Bucket,
+    guard: LoadGuard,
     /// The id after the last request stream that was accepted.
     next_stream: u64,
     /// Request streams accepted so far.
@@ -147,8 +144,7 @@ impl Task {
             sweep: Box::pin(sleep_until(Instant::now())),
             sweeping: false,
             drain: Drain::new(),
-            abandoned: Bucket::new(limits.max_abandoned_streams_per_second),
-            overhead: Bucket::new(limits.max_overhead_frames_per_second),
+            guard: LoadGuard::new(limits),
             accepted: 0,
             next_stream: 0,
             over: false,
@@ -283,7 +279,8 @@ impl Task {
         let mut receiver = Receiver::new(recv, &self.server.limits);
         let gate = self.server.gate();
         let polled = receiver.poll(cx, &gate, &mut self.head, &mut self.admission, None);
-        self.charge(receiver.take_overhead());
+        let verdict = self.guard.overhead(receiver.take_overhead());
+        self.heed(verdict);
         if self.over {
             return;
         }
@@ -369,7 +366,7 @@ impl Task {
 
     /// Hands a request to the handler; `receiver` reads what is still to come of it.
     fn deliver(&mut self, send: SendStream, body: RequestBody, receiver: Option<Receiver>) {
-        self.overhead.earn(FRAMES_PER_REQUEST);
+        self.guard.request();
         self.server.counters.requests.fetch_add(1, Relaxed);
         let stream = u64::from(send.id());
         let table = &self.server.table;
@@ -403,6 +400,7 @@ impl Task {
 
     /// Answers a request that no handler sees, and politely leaves the rest of it unread (RFC 9114 §4.1).
     fn refuse(&mut self, mut receiver: Receiver, send: SendStream, refusal: &Refusal) {
+        self.guard.request();
         self.server.counters.requests.fetch_add(1, Relaxed);
         // Without a head the method is unknown; an answer with a body is then the safe one.
         let method = if receiver.has_head() {
@@ -421,26 +419,21 @@ impl Task {
         }
     }
 
+    fn count_abandoned(&mut self) {
+        let verdict = self.guard.abandoned();
+        self.heed(verdict);
+    }
+
     /// Frames without content that others read: streamed bodies, slow requests, the peer's control stream.
     fn count_overhead(&mut self) {
-        let frames = self.state.take_overhead();
-        self.charge(frames);
+        let verdict = self.guard.overhead(self.state.take_overhead());
+        self.heed(verdict);
     }
 
-    /// Each request pays for a few such frames, so that a client that greases every one of them is never hurt (RFC 9114
-    /// §7.2.8); more are a load (§10.5).
     #[inline]
-    fn charge(&mut self, frames: u32) {
-        if frames > 0 && !self.overhead.draw(frames) {
-            let code = Code::H3_EXCESSIVE_LOAD;
-            self.fail(&Error::connection(code, "too many frames without content"));
-        }
-    }
-
-    fn count_abandoned(&mut self) {
-        if !self.abandoned.take() {
-            let code = Code::H3_EXCESSIVE_LOAD;
-            self.fail(&Error::connection(code, "too many streams opened and given up"));
+    fn heed(&mut self, verdict: Result<(), Error>) {
+        if let Err(error) = verdict {
+            self.fail(&error);
         }
     }
 

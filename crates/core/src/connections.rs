@@ -1,7 +1,7 @@
 //! The connections of a server: how many there are, from where, and how to reach them.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 
@@ -38,7 +38,7 @@ pub struct ConnectionName {
 struct Table {
     open: Slab<Open>,
     next_generation: u32,
-    /// Connections and handshakes by client address.
+    /// Connections and handshakes by [`origin`].
     by_ip: HashMap<IpAddr, usize>,
     total: usize,
     handshakes: usize,
@@ -99,8 +99,8 @@ pub(crate) enum Verdict {
 /// should go elsewhere, and forged ones send little to others.
 const REFUSALS_PER_SECOND: u32 = 1_000;
 
-/// Attempts a second that are answered with a Retry, twice as many in one burst. Clients whose first packet is ignored send it
-/// again.
+/// Attempts a second that are answered with a Retry, twice as many in one burst. Clients whose first packet is ignored
+/// send it again.
 const RETRIES_PER_SECOND: u32 = 10_000;
 
 impl Connections {
@@ -123,7 +123,7 @@ impl Connections {
         limits: &Limits,
     ) -> Verdict {
         let mut table = lock(&self.table);
-        let from_ip = table.by_ip.get(&ip).copied().unwrap_or(0);
+        let from_ip = table.by_ip.get(&origin(ip)).copied().unwrap_or(0);
         if table.total >= limits.max_connections {
             return table.refuse();
         }
@@ -144,6 +144,7 @@ impl Connections {
 
     /// Counts a connection until the place is dropped.
     pub(crate) fn enter(self: &Arc<Self>, ip: IpAddr) -> Place {
+        let ip = origin(ip);
         let mut table = lock(&self.table);
         table.total += 1;
         table.handshakes += 1;
@@ -200,8 +201,8 @@ impl Connections {
         }
     }
 
-    /// Looks at the next connections from the key `from` on, and calls `overdrawn` for those that sent too many frames without
-    /// content. Returns where to go on.
+    /// Looks at the next connections from the key `from` on, and calls `overdrawn` for those that sent too many frames
+    /// without content. Returns where to go on.
     pub(crate) fn sample(&self, from: usize, mut overdrawn: impl FnMut(&ConnectionState)) -> usize {
         let mut table = lock(&self.table);
         let end = table.open.capacity();
@@ -244,9 +245,19 @@ impl Connections {
     }
 }
 
+/// What counts as one address: of IPv6 the network of 64 bits, which is the least that a customer gets, and in which every
+/// address is free for the taking.
+fn origin(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
+        ip => ip,
+    }
+}
+
 /// One connection's place in the count.
 pub(crate) struct Place {
     connections: Arc<Connections>,
+    /// See [`origin`].
     ip: IpAddr,
     in_handshake: bool,
 }
@@ -350,6 +361,24 @@ mod tests {
             connections.judge(IP, true, AddressValidation::Auto, &limits()),
             Verdict::Accept
         );
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_network_count_as_one() {
+        let connections = Connections::new(Arc::new(Counters::new()), &limits());
+        let _places: Vec<_> = ["2001:db8::1", "2001:db8::ffff:0:0:1"]
+            .map(|ip| {
+                let mut place = connections.enter(ip.parse().unwrap());
+                place.established();
+                place
+            })
+            .into();
+        let judge =
+            |ip: &str| connections.judge(ip.parse().unwrap(), true, AddressValidation::Auto, &limits());
+        assert_eq!(judge("2001:db8::2"), Verdict::Refuse);
+        assert_eq!(judge("2001:db8:0:1::2"), Verdict::Accept);
+        // IPv4 on a socket for both.
+        assert_eq!(judge("::ffff:192.0.2.1"), Verdict::Accept);
     }
 
     #[test]

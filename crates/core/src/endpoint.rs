@@ -32,8 +32,8 @@ const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 /// Datagrams that QUIC itself keeps for sending: a few packets' worth. The rest waits in our queue, which knows their age.
 const QUIC_DATAGRAM_BUFFER: usize = 64 * 1024;
 
-/// Connection attempts that wait to be judged: each holds its first packet, and more are dropped without a word, as if lost. They
-/// are judged within a turn.
+/// Connection attempts that wait to be judged, within a turn: each holds its first packet, and more are dropped without a
+/// word, as if the network had lost them.
 const MAX_INCOMING: usize = 1_024;
 
 /// Bytes kept of what follows the first packet of an attempt until it is judged: a long ClientHello, some early data.
@@ -45,8 +45,8 @@ const INCOMING_BUFFERS_BYTES: u64 = 4 * 1024 * 1024;
 /// The version that is spoken (RFC 9000 §15). Others are answered with it (§6.1).
 const QUIC_V1: u32 = 1;
 
-/// Time between two stateless resets. Only packets with a connection id of ours get one, it is shorter than the packet (RFC 9000
-/// §10.3.3), and after a restart many clients wait for theirs.
+/// Time between two stateless resets. Only packets with a connection id of ours get one, it is shorter than the packet
+/// (RFC 9000 §10.3.3), and after a restart many clients wait for theirs.
 const RESET_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Binds `address`. Must be called inside the tokio runtime that is to drive the endpoint.

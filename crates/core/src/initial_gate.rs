@@ -10,9 +10,9 @@ use quinn_proto::transport_parameters::TransportParameters;
 use crate::rate::Bucket;
 use crate::sync::lock;
 
-/// First packets a second that are looked into, twice as many in one burst. Each costs 6 µs for its keys (RFC 9001 §5.2) before
-/// it is known to be one, a handshake 280 µs: this is an eighth of a core, and six times as many clients as one core can
-/// serve. Beyond it packets are dropped as if the network had; those of open connections are not among them.
+/// First packets a second that are looked into, twice as many in one burst. Each costs 6 µs for its keys (RFC 9001 §5.2)
+/// before it is known to be one, a handshake 280 µs: this is an eighth of a core, and six times as many clients as one
+/// core can serve. Beyond it packets are dropped as if the network had; those of open connections are not among them.
 const INITIALS_PER_SECOND: u32 = 20_000;
 
 /// The TLS of a server, which derives keys for first packets only so often.

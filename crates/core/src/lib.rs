@@ -31,6 +31,7 @@ mod handler;
 mod inbound;
 mod initial_gate;
 mod limits;
+mod load_guard;
 mod open_exchanges;
 mod outbound;
 mod peer_streams;

@@ -9,7 +9,8 @@ use trilane_http3::FieldLimits;
 pub struct Limits {
     /// Connections at once, handshakes included. More are refused with CONNECTION_REFUSED. Default 10,000.
     pub max_connections: usize,
-    /// Connections at once from one IP address; a household or office behind one address fits. Default 1,000.
+    /// Connections at once from one IPv4 address or one IPv6 network of 64 bits; a household or office behind one fits.
+    /// Default 1,000.
     pub max_connections_per_ip: usize,
     /// Handshakes under way beyond which a new client must first prove its address with a Retry packet
     /// (RFC 9000 §8.1.2). Default 256.

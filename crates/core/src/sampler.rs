@@ -12,12 +12,12 @@ use crate::connections::Connections;
 /// How often connections are looked at.
 const PERIOD: Duration = Duration::from_millis(250);
 
-/// Connections looked at in one go, 0.1 µs each; more have their turn in the next. With 10,000 connections each is looked at once a
-/// second, which costs a thousandth of a core.
+/// Connections looked at in one go, 0.1 µs each; more have their turn in the next. With 10,000 connections each is looked
+/// at once a second, which costs a thousandth of a core.
 pub(crate) const LOOKS_PER_PERIOD: usize = 2_500;
 
-/// Has connections closed that send more frames without content than `limits.max_overhead_frames_per_second` allows, until it
-/// is dropped. Sleeps while there is no connection.
+/// Has connections closed that send more frames without content than `limits.max_overhead_frames_per_second` allows, until
+/// it is dropped. Sleeps while there is no connection.
 pub(crate) async fn run(connections: Arc<Connections>) {
     let mut from = 0;
     loop {

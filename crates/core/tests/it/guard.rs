@@ -1,4 +1,4 @@
-//! Floods of what is allowed and no progress (RFC 9114 §10.5): they end with H3_EXCESSIVE_LOAD, and only for who sends them.
+//! Floods of what is allowed and no progress (RFC 9114 §10.5) end with H3_EXCESSIVE_LOAD, and only for who sends them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,8 +65,8 @@ async fn close_of(connection: &quinn::Connection) -> (u64, String) {
     }
 }
 
-/// Sends `first` and then `again` for ever, on a bidirectional stream; the server must close with H3_EXCESSIVE_LOAD while its
-/// other client is served.
+/// Sends `first` and then `again` for ever, on a bidirectional stream; the server must close with H3_EXCESSIVE_LOAD while
+/// its other client is served.
 async fn flood_request(mode: BodyMode, first: &[u8], again: &[u8]) {
     let server = server(mode);
     let mut neighbour = connect(&server).await;

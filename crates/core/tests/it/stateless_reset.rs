@@ -48,7 +48,6 @@ async fn survivor(former: u8, later: u8) -> (quinn::Connection, quinn::Endpoint,
 #[tokio::test]
 async fn a_successor_with_the_same_key_resets_the_connections_of_the_former() {
     let (connection, _endpoint, _successor) = survivor(1, 1).await;
-    assert!(connection.close_reason().is_none());
     let mut stream = connection.open_uni().await.unwrap();
     let _ = stream.write_all(&[0x21; 100]).await;
     assert_eq!(
