@@ -59,6 +59,7 @@ async fn a_successor_with_the_same_key_resets_the_connections_of_the_former() {
 #[tokio::test]
 async fn a_successor_with_another_key_does_not() {
     let (connection, _endpoint, _successor) = survivor(1, 2).await;
+    assert_eq!(connection.close_reason(), None);
     let mut stream = connection.open_uni().await.unwrap();
     let _ = stream.write_all(&[0x21; 100]).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
