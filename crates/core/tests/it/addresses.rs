@@ -169,7 +169,7 @@ async fn a_token_does_not_travel() {
     here.set_default_client_config(config.clone());
     there.set_default_client_config(config);
     let first = connect(&here, server.address).await.unwrap();
-    soon("a control stream", first.accept_uni()).await.unwrap();
+    let _control = soon("a control stream", first.accept_uni()).await.unwrap();
     connect(&there, server.address).await.unwrap();
     assert_eq!(server.server.stats().retries_sent, 2);
 }

@@ -82,6 +82,18 @@ struct ForgingSession {
     has_handshake_keys: bool,
 }
 
+impl ForgingSession {
+    fn forging(&self, keys: KeyPair<Box<dyn PacketKey>>) -> KeyPair<Box<dyn PacketKey>> {
+        KeyPair {
+            local: Box::new(ForgingKey {
+                key: keys.local,
+                forger: self.forger.clone(),
+            }),
+            remote: keys.remote,
+        }
+    }
+}
+
 impl Session for ForgingSession {
     fn initial_keys(&self, dst_cid: &ConnectionId, side: Side) -> Keys {
         self.tls.initial_keys(dst_cid, side)
@@ -121,21 +133,14 @@ impl Session for ForgingSession {
         if !std::mem::replace(&mut self.has_handshake_keys, true) {
             return Some(keys);
         }
-        let local = Box::new(ForgingKey {
-            key: keys.packet.local,
-            forger: self.forger.clone(),
-        });
         Some(Keys {
             header: keys.header,
-            packet: KeyPair {
-                local,
-                remote: keys.packet.remote,
-            },
+            packet: self.forging(keys.packet),
         })
     }
 
     fn next_1rtt_keys(&mut self) -> Option<KeyPair<Box<dyn PacketKey>>> {
-        self.tls.next_1rtt_keys()
+        self.tls.next_1rtt_keys().map(|keys| self.forging(keys))
     }
 
     fn is_valid_retry(&self, orig_dst_cid: &ConnectionId, header: &[u8], payload: &[u8]) -> bool {

@@ -230,8 +230,19 @@ async fn a_burst_within_the_limit_is_forgiven() {
     assert!(connection.close_reason().is_none());
 }
 
+/// What quinn says to an acknowledgement of a packet that it never sent.
+const SKIPPED: &[u8] = b"unsent packet acked";
+
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    Closed,
+    /// The frame acknowledged a packet number that the server skips, as a trap for who acknowledges what he has not
+    /// received (RFC 9000 §21.4).
+    Skipped,
+}
+
 /// Sends packets full of `frame`; the server must close with H3_EXCESSIVE_LOAD while its other client is served.
-async fn flood_quic(frame: &[u8]) {
+async fn flood_quic(frame: &[u8]) -> Outcome {
     let server = server(BodyMode::Streaming);
     let mut neighbour = connect(&server).await;
     let forger = Forger::new(frame);
@@ -251,55 +262,63 @@ async fn flood_quic(frame: &[u8]) {
     .await;
     // Flooded itself, the client may miss the close, and meets a stateless reset when it goes on (RFC 9000 §10.3).
     match soon("the close", connection.closed()).await {
+        ConnectionError::ConnectionClosed(close) if close.reason == SKIPPED => return Outcome::Skipped,
         ConnectionError::Reset => assert_eq!(server.server.stats().excessive_load, 1),
         _ => assert_closed(&server, &connection, "QUIC frames").await,
     }
     assert_eq!(neighbour.get("/").await.status, 200);
+    Outcome::Closed
 }
 
 /// RFC 9000 §21.9
 #[tokio::test]
 async fn pings_end_the_connection() {
-    flood_quic(&[0x01]).await;
+    assert_eq!(flood_quic(&[0x01]).await, Outcome::Closed);
 }
 
 #[tokio::test]
 async fn path_challenges_end_the_connection() {
-    flood_quic(&[0x1a, 1, 2, 3, 4, 5, 6, 7, 8]).await;
+    assert_eq!(flood_quic(&[0x1a, 1, 2, 3, 4, 5, 6, 7, 8]).await, Outcome::Closed);
 }
 
 #[tokio::test]
 async fn window_updates_for_nothing_end_the_connection() {
     // MAX_DATA, MAX_STREAM_DATA of stream 0, MAX_STREAMS
-    flood_quic(&[0x10, 9, 0x11, 0, 9, 0x12, 9, 0x13, 9]).await;
+    assert_eq!(
+        flood_quic(&[0x10, 9, 0x11, 0, 9, 0x12, 9, 0x13, 9]).await,
+        Outcome::Closed
+    );
 }
 
 #[tokio::test]
 async fn blocked_frames_end_the_connection() {
     // DATA_BLOCKED, STREAM_DATA_BLOCKED of stream 0, STREAMS_BLOCKED
-    flood_quic(&[0x14, 9, 0x15, 0, 9, 0x16, 9, 0x17, 9]).await;
+    assert_eq!(
+        flood_quic(&[0x14, 9, 0x15, 0, 9, 0x16, 9, 0x17, 9]).await,
+        Outcome::Closed
+    );
 }
 
 #[tokio::test]
 async fn stop_sending_again_and_again_ends_the_connection() {
     // Of stream 4, which is answered.
-    flood_quic(&[0x05, 4, 0x41, 0x0c]).await;
+    assert_eq!(flood_quic(&[0x05, 4, 0x41, 0x0c]).await, Outcome::Closed);
 }
 
 #[tokio::test]
 async fn empty_stream_frames_end_the_connection() {
     // Stream 0, at offset 0, of no length.
-    flood_quic(&[0x0a, 0, 0]).await;
+    assert_eq!(flood_quic(&[0x0a, 0, 0]).await, Outcome::Closed);
 }
 
 #[tokio::test]
 async fn many_acknowledgements_of_one_packet_end_the_connection() {
-    flood_quic(&[0x02, 0, 0, 0, 0]).await;
+    while flood_quic(&[0x02, 0, 0, 0, 0]).await == Outcome::Skipped {}
 }
 
 #[tokio::test]
 async fn empty_crypto_frames_end_the_connection() {
-    flood_quic(&[0x06, 0, 0]).await;
+    assert_eq!(flood_quic(&[0x06, 0, 0]).await, Outcome::Closed);
 }
 
 /// RFC 9221 §3: DATAGRAM frames are not negotiated.
