@@ -1,6 +1,7 @@
 //! The task that owns one connection: the only demultiplexer. It accepts streams, has requests read, routed and
 //! delivered, watches open exchanges, and takes the connection down in order.
 
+mod load;
 mod sessions;
 mod settings;
 
@@ -255,7 +256,10 @@ impl Task {
             Outcome::Done => {}
             Outcome::Abandoned => self.count_abandoned(),
             Outcome::Fatal(error) => self.fail(&error),
-            Outcome::Arrived(session, arrived) => self.stream_arrived(session, *arrived),
+            Outcome::Arrived(session, arrived) => {
+                self.count_accepted();
+                self.stream_arrived(session, *arrived);
+            }
             Outcome::Request(mut slow) => {
                 let (send, received) = (slow.send, slow.received);
                 std::mem::swap(&mut self.head, &mut slow.head);
@@ -274,8 +278,7 @@ impl Task {
             return reject(send, recv);
         }
         self.next_stream = self.next_stream.max(id + 4);
-        self.accepted += 1;
-        self.state.accepted(self.accepted);
+        self.count_accepted();
         let mut receiver = Receiver::new(recv, &self.server.limits);
         let gate = self.server.gate();
         let polled = receiver.poll(cx, &gate, &mut self.head, &mut self.admission, None);
@@ -410,52 +413,6 @@ impl Task {
         };
         self.server.table.refuse(&self.state, method, send, refusal);
         let _ = receiver.recv().stop(wire_code(Code::H3_NO_ERROR));
-    }
-
-    /// Requests that were complete and then given up cost more than streams that never became one.
-    fn count_cancelled(&mut self) {
-        for _ in 0..self.state.take_cancelled() {
-            self.count_abandoned();
-        }
-    }
-
-    fn count_abandoned(&mut self) {
-        let verdict = self.guard.abandoned();
-        self.heed(verdict);
-    }
-
-    /// Frames without content that others read: streamed bodies, slow requests, the peer's control stream.
-    fn count_overhead(&mut self) {
-        let verdict = self.guard.overhead(self.state.take_overhead());
-        self.heed(verdict);
-    }
-
-    #[inline]
-    fn heed(&mut self, verdict: Result<(), Error>) {
-        if let Err(error) = verdict {
-            self.fail(&error);
-        }
-    }
-
-    fn fail(&mut self, error: &Error) {
-        if self.over {
-            return;
-        }
-        let counters = &self.server.counters;
-        let counter = match error.code {
-            Code::H3_EXCESSIVE_LOAD => &counters.excessive_load,
-            _ => &counters.protocol_errors,
-        };
-        counter.fetch_add(1, Relaxed);
-        tracing::debug!(
-            code = error.code.value(),
-            reason = error.reason,
-            "connection error"
-        );
-        self.state
-            .quic
-            .close(wire_code(error.code), error.reason.as_bytes());
-        self.over = true;
     }
 
     fn closed(&mut self, error: &ConnectionError) {

@@ -13,9 +13,9 @@ pub(crate) const FRAMES_PER_REQUEST: u32 = 8;
 /// MAX_DATA and a MAX_STREAM_DATA frame sends two for about 1,200 bytes, and earns more.
 const BYTES_PER_FRAME: u64 = 512;
 
-/// Bytes received for one STREAM frame: the smallest requests, packed as closely as they can be, are about that long.
-/// Empty and one-byte frames are a quarter of it, and cost as much each.
-const BYTES_PER_STREAM_FRAME: u64 = 16;
+/// Bytes received for one STREAM or DATAGRAM frame: the smallest requests, packed as closely as they can be, are about that
+/// long. Empty and one-byte frames are a quarter of it, and cost as much each.
+const BYTES_PER_DATA_FRAME: u64 = 16;
 
 /// What a frame counts for that makes us derive connection ids or send a padded packet: microseconds, not nanoseconds.
 const COSTLY: u64 = 10;
@@ -37,7 +37,7 @@ struct Totals {
     plain: u64,
     costly: u64,
     acks: u64,
-    stream_frames: u64,
+    data_frames: u64,
     datagrams_received: u64,
     bytes_received: u64,
     bytes_sent: u64,
@@ -61,10 +61,9 @@ impl FrameBudget {
         let received = since(|totals| totals.bytes_received);
         // An honest packet has one ACK frame at most.
         let acks = since(|totals| totals.acks).saturating_sub(since(|totals| totals.datagrams_received));
-        let stream_frames =
-            since(|totals| totals.stream_frames).saturating_sub(received / BYTES_PER_STREAM_FRAME);
+        let data_frames = since(|totals| totals.data_frames).saturating_sub(received / BYTES_PER_DATA_FRAME);
         let spent =
-            since(|totals| totals.plain) + COSTLY * since(|totals| totals.costly) + acks + stream_frames;
+            since(|totals| totals.plain) + COSTLY * since(|totals| totals.costly) + acks + data_frames;
         let carried = received + since(|totals| totals.bytes_sent);
         let earned =
             carried / BYTES_PER_FRAME + u64::from(FRAMES_PER_REQUEST) * since(|totals| totals.requests);
@@ -95,7 +94,7 @@ impl Totals {
                 + received.new_token,
             costly: received.path_challenge + received.new_connection_id + received.retire_connection_id,
             acks: received.acks,
-            stream_frames: received.stream,
+            data_frames: received.stream + received.datagram,
             datagrams_received: stats.udp_rx.datagrams,
             bytes_received: stats.udp_rx.bytes,
             bytes_sent: stats.udp_tx.bytes.saturating_sub(padded),
@@ -152,12 +151,25 @@ mod tests {
     }
 
     #[test]
-    fn one_byte_stream_frames_are_too_much() {
+    fn one_byte_data_frames_are_too_much() {
         assert!(!survives(|stats, _| {
             stats.udp_rx.bytes += 1_200;
             stats.udp_rx.datagrams += 1;
             stats.frame_rx.stream += 200;
         }));
+    }
+
+    #[test]
+    fn empty_datagrams_are_too_much_and_small_ones_are_not() {
+        let packet_of = |frames: u64| {
+            survives(|stats, _| {
+                stats.udp_rx.bytes += 1_200;
+                stats.udp_rx.datagrams += 1;
+                stats.frame_rx.datagram += frames;
+            })
+        };
+        assert!(!packet_of(400));
+        assert!(packet_of(75));
     }
 
     #[test]

@@ -254,6 +254,7 @@ impl Receiver {
         admission: &mut Admission,
         mut share: Option<&mut Share>,
     ) -> Poll<Received> {
+        let before = self.overhead;
         for _ in 0..CHUNKS_PER_TURN {
             if let Some(share) = &mut share {
                 share.set(self.body_len());
@@ -268,7 +269,7 @@ impl Receiver {
                 Err(_) => return Poll::Ready(Received::Abandoned),
             }
             let taken = self.take_chunk(gate, head, admission);
-            self.overhead += self.reader.take_overhead();
+            self.overhead = self.overhead.saturating_add(self.reader.take_overhead());
             if let Err(end) = taken {
                 return Poll::Ready(if end == Received::Streaming {
                     self.streaming(cx)
@@ -276,7 +277,7 @@ impl Receiver {
                     end
                 });
             }
-            if self.overhead >= OVERHEAD_PER_TURN {
+            if self.overhead - before >= OVERHEAD_PER_TURN {
                 break;
             }
         }
@@ -339,6 +340,7 @@ impl Receiver {
     ) -> Poll<Result<Option<Bytes>, ContentError>> {
         // The head is never read again; trailers are checked and left.
         let (mut head, mut trailers) = (RequestHead::default(), FieldSection::default());
+        let before = self.overhead;
         loop {
             match self.reader.read(&mut self.rest, &mut head, &mut trailers) {
                 Ok(Some(Part::Data(bytes))) => {
@@ -354,8 +356,8 @@ impl Receiver {
                 Err(MessageError::Protocol(error)) => return Poll::Ready(Err(ContentError::Protocol(error))),
                 Err(_) => return Poll::Ready(Err(ContentError::TrailersTooLarge)),
             }
-            self.overhead += self.reader.take_overhead();
-            if self.overhead >= OVERHEAD_PER_TURN {
+            self.overhead = self.overhead.saturating_add(self.reader.take_overhead());
+            if self.overhead - before >= OVERHEAD_PER_TURN {
                 if self.body_len() > 0 {
                     return Poll::Ready(Ok(Some(self.take_body())));
                 }

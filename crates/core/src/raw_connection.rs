@@ -3,10 +3,12 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 
 use quinn::VarInt;
 
+use crate::connection::Outcome;
 use crate::connection_state::ConnectionState;
 use crate::datagram_counters::DatagramLayer;
 use crate::server::ServerState;
@@ -29,7 +31,14 @@ pub(crate) async fn run(state: Arc<ConnectionState>, server: Arc<ServerState>) {
         state.register(cx.waker());
         state.take_adopted(&mut adopted);
         work.extend(adopted.drain(..));
-        while let Poll::Ready(Some(_)) = futures_util::StreamExt::poll_next_unpin(&mut work, cx) {}
+        while let Poll::Ready(Some(outcome)) = futures_util::StreamExt::poll_next_unpin(&mut work, cx) {
+            if let Outcome::Fatal(error) = outcome {
+                // The sampler's: too many frames without content.
+                server.counters.excessive_load.fetch_add(1, Relaxed);
+                quic.close(NO_ERROR, error.reason.as_bytes());
+                return Poll::Ready(());
+            }
+        }
         if server.is_draining() {
             quic.close(NO_ERROR, b"");
             return Poll::Ready(());

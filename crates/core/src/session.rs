@@ -299,7 +299,7 @@ impl Session {
             )
         };
         if let Some(receiver) = receiver {
-            self.connection.adopt(discard(receiver));
+            self.connection.adopt(discard(receiver, self.connection.clone()));
         }
         lock(&self.connection.sessions).remove(&self.stream);
         for arrived in early {
@@ -336,9 +336,12 @@ impl Session {
 
 /// Refused: what the client had begun to send is read and forgotten. Stopping it right behind the answer would make browsers
 /// report a broken connection in place of the answer.
-async fn discard(mut receiver: Receiver) -> Outcome {
-    let reading =
-        async { while let Ok(Some(_)) = poll_fn(|cx| receiver.poll_content(cx, CAPSULE_BYTES)).await {} };
+async fn discard(mut receiver: Receiver, connection: Arc<ConnectionState>) -> Outcome {
+    let reading = async {
+        while let Ok(Some(_)) = read_content(&mut receiver, &connection).await {
+            tokio::task::yield_now().await;
+        }
+    };
     let _ = tokio::time::timeout(DISCARD_FOR, reading).await;
     let _ = receiver.recv().stop(wire_code(Code::H3_NO_ERROR));
     Outcome::Done
@@ -361,11 +364,24 @@ async fn release_datagrams(session: Arc<Session>) -> Outcome {
     Outcome::Done
 }
 
+/// The next piece of a CONNECT stream; tells the connection's task of frames that brought nothing.
+async fn read_content(
+    receiver: &mut Receiver,
+    connection: &ConnectionState,
+) -> Result<Option<Bytes>, ContentError> {
+    poll_fn(|cx| {
+        let read = receiver.poll_content(cx, CAPSULE_BYTES);
+        connection.count_overhead(receiver.take_overhead());
+        read
+    })
+    .await
+}
+
 /// Reads the capsules of an accepted session to the end of its CONNECT stream; part of the connection's task.
 async fn read_capsules(session: Arc<Session>, mut receiver: Receiver) -> Outcome {
     let mut capsules = CapsuleReader::new(MAX_CAPSULE_DATAGRAM);
     let error = 'reading: loop {
-        let read = poll_fn(|cx| receiver.poll_content(cx, CAPSULE_BYTES)).await;
+        let read = read_content(&mut receiver, &session.connection).await;
         let mut piece = match read {
             Ok(Some(piece)) => piece,
             Ok(None) => match capsules.finish() {
@@ -389,6 +405,11 @@ async fn read_capsules(session: Arc<Session>, mut receiver: Receiver) -> Outcome
                 Ok(None) => break,
                 Err(error) => break 'reading error.code,
             }
+        }
+        let overhead = capsules.take_overhead();
+        if overhead > 0 {
+            session.connection.count_overhead(overhead);
+            tokio::task::yield_now().await;
         }
     };
     let _ = receiver.recv().stop(wire_code(error));

@@ -62,6 +62,7 @@ pub struct CapsuleReader {
     state: State,
     gathered: BytesMut,
     dropped_datagrams: u64,
+    overhead: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +82,7 @@ impl CapsuleReader {
             state: State::Header,
             gathered: BytesMut::new(),
             dropped_datagrams: 0,
+            overhead: 0,
         }
     }
 
@@ -132,6 +134,12 @@ impl CapsuleReader {
         }
     }
 
+    /// Capsules read since the last call, those of datagrams not counted: each is allowed, and many are a load (RFC 9114
+    /// §10.5).
+    pub fn take_overhead(&mut self) -> u32 {
+        std::mem::take(&mut self.overhead)
+    }
+
     /// How many datagrams were above the limit and skipped.
     pub fn dropped_datagrams(&self) -> u64 {
         self.dropped_datagrams
@@ -139,6 +147,9 @@ impl CapsuleReader {
 
     /// Judges a capsule before anything of it is held.
     fn begin_capsule(&mut self, kind: u64, length: u64) -> Result<State, Error> {
+        if kind != DATAGRAM {
+            self.overhead = self.overhead.saturating_add(1);
+        }
         let (shortest, longest) = match kind {
             DATAGRAM if length > self.max_payload as u64 => {
                 self.dropped_datagrams += 1;

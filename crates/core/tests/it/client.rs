@@ -29,7 +29,8 @@ pub(crate) fn tls(server: &TestServer) -> QuicClientConfig {
     tls_as(server, b"h3")
 }
 
-fn tls_as(server: &TestServer, alpn: &[u8]) -> QuicClientConfig {
+/// The TLS of a client that trusts `server` and speaks `alpn`.
+pub(crate) fn tls_as(server: &TestServer, alpn: &[u8]) -> QuicClientConfig {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(server.certificate.clone().into()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());

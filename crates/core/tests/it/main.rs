@@ -10,6 +10,7 @@ mod forger;
 mod full_window;
 mod guard;
 mod hostile;
+mod other_floods;
 mod relay;
 mod requests;
 mod session_scene;

@@ -177,3 +177,16 @@ fn flow_control_of_single_streams_ends_the_session() {
         );
     }
 }
+
+/// RFC 9114 §10.5.
+#[test]
+fn every_capsule_but_datagrams_is_counted() {
+    let mut wire = BytesMut::new();
+    write_capsule(&mut wire, &Capsule::Datagram(Bytes::from_static(b"d")));
+    write_capsule(&mut wire, &Capsule::DrainSession);
+    write_capsule(&mut wire, &Capsule::MaxData(1));
+    wire.extend_from_slice(&[0x21, 0]);
+    let (mut reader, mut wire) = (CapsuleReader::new(100), wire.freeze());
+    while reader.read(&mut wire).unwrap().is_some() {}
+    assert_eq!((reader.take_overhead(), reader.take_overhead()), (3, 0));
+}

@@ -1,0 +1,62 @@
+//! The part of a connection's task that judges what the peer does, and closes when it is too much or against the rules.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use trilane_http3::{Code, Error};
+
+use super::Task;
+use crate::wire::wire_code;
+
+impl Task {
+    /// A stream that earns the peer a few QUIC frames: of a request, or of a session.
+    pub(super) fn count_accepted(&mut self) {
+        self.accepted += 1;
+        self.state.accepted(self.accepted);
+    }
+
+    /// Requests that were complete and then given up cost more than streams that never became one.
+    pub(super) fn count_cancelled(&mut self) {
+        for _ in 0..self.state.take_cancelled() {
+            self.count_abandoned();
+        }
+    }
+
+    pub(super) fn count_abandoned(&mut self) {
+        let verdict = self.guard.abandoned();
+        self.heed(verdict);
+    }
+
+    /// Frames without content that others read: streamed bodies, slow requests, the peer's control stream.
+    pub(super) fn count_overhead(&mut self) {
+        let verdict = self.guard.overhead(self.state.take_overhead());
+        self.heed(verdict);
+    }
+
+    #[inline]
+    pub(super) fn heed(&mut self, verdict: Result<(), Error>) {
+        if let Err(error) = verdict {
+            self.fail(&error);
+        }
+    }
+
+    pub(super) fn fail(&mut self, error: &Error) {
+        if self.over {
+            return;
+        }
+        let counters = &self.server.counters;
+        let counter = match error.code {
+            Code::H3_EXCESSIVE_LOAD => &counters.excessive_load,
+            _ => &counters.protocol_errors,
+        };
+        counter.fetch_add(1, Relaxed);
+        tracing::debug!(
+            code = error.code.value(),
+            reason = error.reason,
+            "connection error"
+        );
+        self.state
+            .quic
+            .close(wire_code(error.code), error.reason.as_bytes());
+        self.over = true;
+    }
+}
