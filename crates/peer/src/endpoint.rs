@@ -18,7 +18,8 @@ use crate::{
     trust::{self, Trust},
 };
 
-type SetupError = Box<dyn std::error::Error + Send + Sync>;
+/// Why an endpoint or its configuration cannot be made.
+pub(crate) type SetupError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The ALPN token of HTTP/3 (RFC 9114 §3.1).
 pub(crate) const ALPN: &[u8] = b"h3";
@@ -55,15 +56,22 @@ pub(crate) fn silenceable_client(remote: SocketAddr) -> io::Result<(Endpoint, Ar
 
 /// A client configuration with ALPN `h3`.
 pub(crate) fn http3_config(trust: Trust) -> Result<ClientConfig, SetupError> {
+    let mut config = ClientConfig::new(Arc::new(http3_crypto(trust)?));
+    config.transport_config(Arc::new(client_transport()?));
+    Ok(config)
+}
+
+/// The cryptographic part of a client configuration with ALPN `h3`.
+pub(crate) fn http3_crypto(trust: Trust) -> Result<QuicClientConfig, SetupError> {
     let mut tls = trust::client_config(trust, None)?;
     tls.alpn_protocols = vec![ALPN.to_vec()];
-    client_config(Arc::new(tls))
+    Ok(QuicClientConfig::try_from(Arc::new(tls))?)
 }
 
 /// A client configuration over a finished TLS configuration.
 pub(crate) fn client_config(tls: Arc<rustls::ClientConfig>) -> Result<ClientConfig, SetupError> {
     let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
-    config.transport_config(transport(CLIENT_IDLE)?);
+    config.transport_config(Arc::new(client_transport()?));
     Ok(config)
 }
 
@@ -77,12 +85,17 @@ pub(crate) fn server(port: u16) -> Result<Endpoint, SetupError> {
         .with_single_cert(vec![certificate], key)?;
     tls.alpn_protocols = vec![ALPN.to_vec()];
     let mut config = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
-    config.transport_config(transport(SERVER_IDLE)?);
+    config.transport_config(Arc::new(transport(SERVER_IDLE)?));
     Ok(Endpoint::server(config, (Ipv4Addr::LOCALHOST, port).into())?)
 }
 
-fn transport(idle: Duration) -> Result<Arc<TransportConfig>, SetupError> {
+/// The transport configuration of every client here, to be changed.
+pub(crate) fn client_transport() -> Result<TransportConfig, SetupError> {
+    transport(CLIENT_IDLE)
+}
+
+fn transport(idle: Duration) -> Result<TransportConfig, SetupError> {
     let mut transport = TransportConfig::default();
     transport.max_idle_timeout(Some(idle.try_into()?));
-    Ok(Arc::new(transport))
+    Ok(transport)
 }

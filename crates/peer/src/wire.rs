@@ -7,6 +7,10 @@ use quinn::VarInt;
 pub(crate) const DATA: u64 = 0x0;
 /// The frame type HEADERS (RFC 9114 §7.2.2).
 pub(crate) const HEADERS: u64 = 0x1;
+/// The frame type SETTINGS (RFC 9114 §7.2.4).
+pub(crate) const SETTINGS: u64 = 0x4;
+/// The frame type PRIORITY_UPDATE for request streams (RFC 9218 §7.2).
+pub(crate) const PRIORITY_UPDATE: u64 = 0xf0700;
 /// A control stream that opens with empty SETTINGS (RFC 9114 §6.2.1).
 pub(crate) const CONTROL_STREAM: &[u8] = b"\x00\x04\x00";
 
@@ -26,6 +30,11 @@ pub(crate) fn frame(out: &mut BytesMut, kind: u64, payload: &[u8]) {
     varint(out, kind);
     varint(out, payload.len() as u64);
     out.put_slice(payload);
+}
+
+/// The nth type that is reserved for frames, streams and settings alike, and has no meaning (RFC 9114 §6.2.3, §7.2.4.1, §7.2.8).
+pub(crate) fn reserved(number: u64) -> u64 {
+    0x1f * number + 0x21
 }
 
 /// A field section of literals without Huffman coding or dynamic table (RFC 9204 §4.5.6), whatever the names and values are.

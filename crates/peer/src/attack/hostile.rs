@@ -2,13 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
 
-use super::Plan;
+use super::{Plan, raw_frames::RawFrames};
 use crate::{endpoint, failure::Failure, silent_socket::SilentSocket, trust::Trust, wire};
 
 /// How long a handshake may take: a server under attack may be slow, but not dead.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+
+/// Frames of a flood that wait for the path, in bytes: few, so that what is counted as sent has nearly left.
+const QUEUED_FRAMES: usize = 32 * 1024;
 
 /// As much of a response as is looked at.
 const LOOK_AT: usize = 64;
@@ -19,19 +23,43 @@ pub(super) struct Hostile {
     pub(super) quic: Connection,
     /// Its socket, which can fall silent.
     pub(super) socket: Arc<SilentSocket>,
+    /// The control stream. Held open: closing it would be another offence.
+    pub(super) control: SendStream,
     endpoint: Endpoint,
-    /// Held open: closing it would be another offence.
-    _control: SendStream,
+}
+
+/// What a hostile client makes different from the moment it connects.
+pub(super) struct Character {
+    /// What the control stream begins with.
+    pub(super) control: Bytes,
+    /// The carrier of frames that quinn would not send.
+    pub(super) raw_frames: Option<Arc<RawFrames>>,
+    /// The window of each stream it receives, in bytes.
+    pub(super) stream_window: Option<u32>,
+}
+
+impl Default for Character {
+    fn default() -> Self {
+        Self {
+            control: Bytes::from_static(wire::CONTROL_STREAM),
+            raw_frames: None,
+            stream_window: None,
+        }
+    }
 }
 
 impl Hostile {
-    /// Connects on a socket of its own.
+    /// Connects on a socket of its own, like a sound client.
     pub(super) async fn connect(plan: &Plan) -> Result<Self, Failure> {
+        Self::connect_as(plan, &Character::default()).await
+    }
+
+    /// Connects on a socket of its own.
+    pub(super) async fn connect_as(plan: &Plan, character: &Character) -> Result<Self, Failure> {
         let setup = |error: &dyn std::fmt::Display| Failure::new("setup", error);
         let (mut endpoint, socket) =
             endpoint::silenceable_client(plan.target.address).map_err(|error| setup(&error))?;
-        let config = endpoint::http3_config(Trust::Anything).map_err(|error| setup(&error))?;
-        endpoint.set_default_client_config(config);
+        endpoint.set_default_client_config(config(character).map_err(|error| setup(&error))?);
         let connecting = endpoint
             .connect(plan.target.address, &plan.target.name)
             .map_err(|error| setup(&error))?;
@@ -39,12 +67,12 @@ impl Hostile {
             .await
             .map_err(|_| Failure::new("deadline", "no handshake within 10 s"))??;
         let mut control = quic.open_uni().await?;
-        control.write_all(wire::CONTROL_STREAM).await?;
+        control.write_all(&character.control).await?;
         Ok(Self {
             quic,
             socket,
+            control,
             endpoint,
-            _control: control,
         })
     }
 
@@ -53,6 +81,21 @@ impl Hostile {
         self.quic.close(0x100_u32.into(), b"");
         let _ = tokio::time::timeout(Duration::from_millis(500), self.endpoint.wait_idle()).await;
     }
+}
+
+fn config(character: &Character) -> Result<quinn::ClientConfig, endpoint::SetupError> {
+    let tls: Arc<dyn quinn::crypto::ClientConfig> = Arc::new(endpoint::http3_crypto(Trust::Anything)?);
+    let mut config = quinn::ClientConfig::new(match &character.raw_frames {
+        Some(frames) => frames.over(tls),
+        None => tls,
+    });
+    let mut transport = endpoint::client_transport()?;
+    transport.datagram_send_buffer_size(QUEUED_FRAMES);
+    if let Some(window) = character.stream_window {
+        transport.stream_receive_window(window.into());
+    }
+    config.transport_config(Arc::new(transport));
+    Ok(config)
 }
 
 /// Opens a request stream; a server that gives no credit for `plan.hold` is a failure of kind `no_credit`.

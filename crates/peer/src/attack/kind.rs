@@ -15,6 +15,20 @@ pub(super) enum Kind {
     ConnectChurn,
     Vanish,
     Fairness,
+    EmptyData,
+    UnknownFrames,
+    UnknownStreams,
+    PriorityUpdate,
+    SettingsChurn,
+    StopSending,
+    TinyWindows,
+    FrozenWindows,
+    PingFlood,
+    PathChallenge,
+    CidChurn,
+    FlowFrames,
+    Datagrams,
+    LateCrypto,
 }
 
 /// Where a neighbour of the attack can be.
@@ -35,7 +49,7 @@ pub(super) struct Defaults {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 24] = [
         Self::HugeHeaders,
         Self::ManyFields,
         Self::Trickle,
@@ -46,6 +60,20 @@ impl Kind {
         Self::ConnectChurn,
         Self::Vanish,
         Self::Fairness,
+        Self::EmptyData,
+        Self::UnknownFrames,
+        Self::UnknownStreams,
+        Self::PriorityUpdate,
+        Self::SettingsChurn,
+        Self::StopSending,
+        Self::TinyWindows,
+        Self::FrozenWindows,
+        Self::PingFlood,
+        Self::PathChallenge,
+        Self::CidChurn,
+        Self::FlowFrames,
+        Self::Datagrams,
+        Self::LateCrypto,
     ];
 
     /// The name on the command line.
@@ -61,6 +89,20 @@ impl Kind {
             Self::ConnectChurn => "connect-churn",
             Self::Vanish => "vanish",
             Self::Fairness => "fairness",
+            Self::EmptyData => "empty-data",
+            Self::UnknownFrames => "unknown-frames",
+            Self::UnknownStreams => "unknown-streams",
+            Self::PriorityUpdate => "priority-update",
+            Self::SettingsChurn => "settings-churn",
+            Self::StopSending => "stop-sending",
+            Self::TinyWindows => "tiny-windows",
+            Self::FrozenWindows => "frozen-windows",
+            Self::PingFlood => "ping-flood",
+            Self::PathChallenge => "path-challenge",
+            Self::CidChurn => "cid-churn",
+            Self::FlowFrames => "flow-frames",
+            Self::Datagrams => "datagrams",
+            Self::LateCrypto => "late-crypto",
         }
     }
 
@@ -88,6 +130,16 @@ impl Kind {
             Self::Vanish => (10, 10, 10_000, 0),
             // A header block of 60 bytes is then whole every quarter of a second.
             Self::Fairness => (1, 100, 0, 3),
+            Self::EmptyData | Self::PingFlood => (1, 200_000, 0, 0),
+            Self::UnknownFrames | Self::FlowFrames => (1, 100_000, 0, 0),
+            Self::PriorityUpdate => (1, 50_000, 0, 0),
+            Self::UnknownStreams | Self::PathChallenge | Self::CidChurn => (1, 20_000, 0, 0),
+            Self::Datagrams => (1, 20_000, 100, 0),
+            Self::StopSending => (1, 10_000, 0, 0),
+            Self::LateCrypto => (1, 1_000, 0, 0),
+            Self::SettingsChurn => (1, 50, 0, 0),
+            Self::TinyWindows => (1, 50, 4_096, 0),
+            Self::FrozenWindows => (1, 100, 0, 0),
         };
         Defaults {
             connections,
@@ -126,8 +178,44 @@ impl Kind {
             Self::ConnectChurn => Scope::Elsewhere("no connection lasts"),
             Self::Vanish => Scope::Elsewhere("who shares the connection vanishes with it"),
             Self::Fairness => Scope::Elsewhere("its classes are each other's neighbours"),
+            _ if self.is_flood() => {
+                Scope::Elsewhere("a server may end a connection that floods it (RFC 9114 §10.5)")
+            }
             _ => Scope::OneConnection,
         }
+    }
+
+    /// Whether this is one cheap thing again and again, which a server may answer by ending the connection.
+    pub(super) fn is_flood(self) -> bool {
+        matches!(
+            self,
+            Self::EmptyData
+                | Self::UnknownFrames
+                | Self::UnknownStreams
+                | Self::PriorityUpdate
+                | Self::SettingsChurn
+                | Self::StopSending
+                | Self::TinyWindows
+                | Self::FrozenWindows
+        ) || self.is_below_http()
+    }
+
+    /// Whether the flood consists of QUIC frames that quinn would not send by itself.
+    pub(super) fn is_below_http(self) -> bool {
+        matches!(
+            self,
+            Self::PingFlood
+                | Self::PathChallenge
+                | Self::CidChurn
+                | Self::FlowFrames
+                | Self::Datagrams
+                | Self::LateCrypto
+        )
+    }
+
+    /// The stream window of a client that takes its answers in crumbs, in bytes; `None`: as large as usual.
+    pub(super) fn stream_window(self) -> Option<u32> {
+        matches!(self, Self::TinyWindows | Self::FrozenWindows).then_some(8)
     }
 }
 

@@ -19,16 +19,22 @@ use crate::{Outcome, failure::Failure, output};
 
 mod connections;
 mod fairness;
+mod flood;
 mod headers;
 mod hostile;
+mod http_flood;
 mod kind;
 mod neighbour;
 mod packets;
 mod plan;
 mod progress;
+mod quic_flood;
+mod quic_frame;
+mod raw_frames;
 mod streams;
 mod tally;
 mod well_formed;
+mod windows;
 
 /// Between two connections of a repeated attack whose server ends them.
 const BEFORE_RECONNECT: std::time::Duration = std::time::Duration::from_millis(10);
@@ -58,6 +64,11 @@ pub(crate) async fn run(options: Options) -> Outcome {
         Err(_) => Some(json!({ "kind": "deadline" })),
     };
     report["outcomes"] = json!(plan.tally.outcomes());
+    if kind.is_flood() {
+        report["ends"] = json!(plan.tally.ends());
+        report["frames_sent"] = plan.tally.frames_sent().into();
+        report["packets_sent"] = plan.tally.packets_sent().into();
+    }
     report["bytes_sent"] = plan.tally.bytes_sent().into();
     report["bytes_received"] = plan.tally.bytes_received().into();
     report["elapsed_ms"] = (begun.elapsed().as_millis() as u64).into();
@@ -159,6 +170,7 @@ async fn elsewhere(kind: Kind, plan: &Arc<Plan>) -> Result<(), Failure> {
             Kind::GarbageStreams => streams::garbage(plan).await?,
             Kind::GarbageUdp => packets::garbage(plan).await?,
             Kind::ConnectChurn => connections::churn(plan).await?,
+            kind if kind.is_flood() => return flood::run(kind, plan, begun).await,
             _ => connections::vanish(plan).await?,
         }
         if begun.elapsed() >= plan.lasting {

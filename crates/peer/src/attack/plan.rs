@@ -35,6 +35,8 @@ pub(super) struct Plan {
     pub(super) hold: Duration,
     /// Rounds follow each other until this time is over. Zero: one round.
     pub(super) lasting: Duration,
+    /// How often a flood comes back after its connection has ended.
+    pub(super) reconnects: usize,
     /// The end, whatever happens.
     pub(super) deadline: Duration,
     pub(super) seed: u64,
@@ -63,6 +65,7 @@ impl Options {
                 Long("interval-ms") => plan.interval = Duration::from_millis(arguments::value(parser)?),
                 Long("hold") => plan.hold = arguments::seconds(parser)?,
                 Long("lasting") => lasting = Some(arguments::seconds(parser)?),
+                Long("reconnects") => plan.reconnects = arguments::value(parser)?,
                 Long("seconds") => plan.deadline = arguments::seconds(parser)?,
                 Long("seed") => plan.seed = arguments::value(parser)?,
                 Long("neighbour") => neighbour = Some(Neighbour::new(&plan.target)),
@@ -104,6 +107,7 @@ impl Plan {
             interval: defaults.interval,
             hold: Duration::from_secs(3),
             lasting: Duration::ZERO,
+            reconnects: 1_000,
             deadline: Duration::from_secs(60),
             seed: 1,
             is_watched: false,
@@ -112,8 +116,13 @@ impl Plan {
         }
     }
 
-    /// Waits until a round that follows the one begun at `round` may begin.
+    /// Waits until a round that follows the one begun at `round` may begin. Rounds of a flood begin `interval` after each other.
     pub(super) async fn next_round(&self, kind: Kind, round: Instant) {
-        tokio::time::sleep_until((round + kind.round()).into()).await;
+        let pause = if kind.is_flood() {
+            self.interval
+        } else {
+            kind.round()
+        };
+        tokio::time::sleep_until((round + pause).into()).await;
     }
 }

@@ -12,6 +12,9 @@ use std::{
 #[derive(Default)]
 pub(super) struct Tally {
     outcomes: Mutex<BTreeMap<String, u64>>,
+    ends: Mutex<BTreeMap<String, u64>>,
+    frames_sent: AtomicU64,
+    packets_sent: AtomicU64,
     bytes_sent: AtomicU64,
     bytes_received: AtomicU64,
 }
@@ -19,8 +22,22 @@ pub(super) struct Tally {
 impl Tally {
     /// Counts the outcome of one part.
     pub(super) fn note(&self, outcome: impl Into<String>) {
-        let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-        *outcomes.entry(outcome.into()).or_default() += 1;
+        count(&self.outcomes, outcome.into());
+    }
+
+    /// Counts how one flooded connection ended.
+    pub(super) fn ended(&self, how: impl Into<String>) {
+        count(&self.ends, how.into());
+    }
+
+    /// Counts the frames, streams or whatever else a flood is made of.
+    pub(super) fn frames(&self, number: usize) {
+        self.frames_sent.fetch_add(number as u64, Ordering::Relaxed);
+    }
+
+    /// Counts UDP packets.
+    pub(super) fn packets(&self, number: u64) {
+        self.packets_sent.fetch_add(number, Ordering::Relaxed);
     }
 
     pub(super) fn sent(&self, bytes: usize) {
@@ -33,10 +50,20 @@ impl Tally {
 
     /// How often each outcome was.
     pub(super) fn outcomes(&self) -> BTreeMap<String, u64> {
-        self.outcomes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        all(&self.outcomes)
+    }
+
+    /// How the flooded connections ended, and how often.
+    pub(super) fn ends(&self) -> BTreeMap<String, u64> {
+        all(&self.ends)
+    }
+
+    pub(super) fn frames_sent(&self) -> u64 {
+        self.frames_sent.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn packets_sent(&self) -> u64 {
+        self.packets_sent.load(Ordering::Relaxed)
     }
 
     pub(super) fn bytes_sent(&self) -> u64 {
@@ -46,4 +73,16 @@ impl Tally {
     pub(super) fn bytes_received(&self) -> u64 {
         self.bytes_received.load(Ordering::Relaxed)
     }
+}
+
+fn count(counts: &Mutex<BTreeMap<String, u64>>, name: String) {
+    *counts
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .entry(name)
+        .or_default() += 1;
+}
+
+fn all(counts: &Mutex<BTreeMap<String, u64>>) -> BTreeMap<String, u64> {
+    counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
