@@ -190,13 +190,15 @@ impl Task {
         mut accept: Pin<&mut quinn::AcceptUni<'q>>,
         turn: &mut Turn,
     ) {
-        for _ in 0..STREAMS_PER_TURN {
+        for accepted in 1..=STREAMS_PER_TURN {
             if self.over {
                 return;
             }
             match accept.as_mut().poll(cx) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(stream)) => {
+                    // The next wait has not been polled, so nothing but another turn will look at it.
+                    turn.more |= accepted == STREAMS_PER_TURN;
                     accept.set(quic.accept_uni());
                     let (state, timeout) = (self.state.clone(), self.server.limits.header_timeout);
                     self.peers

@@ -11,6 +11,7 @@ mod full_window;
 mod guard;
 mod hostile;
 mod other_floods;
+mod peer_streams;
 mod relay;
 mod requests;
 mod session_scene;

@@ -47,7 +47,10 @@ async fn on_one(kind: Kind, plan: &Plan, mut hostile: Hostile, character: &Chara
         }
     }
     plan.tally.packets(hostile.quic.stats().udp_tx.datagrams);
-    hostile.close().await;
+    // Whom the server has sent away has nothing to say any more, and comes back sooner.
+    if hostile.quic.close_reason().is_none() {
+        hostile.close().await;
+    }
 }
 
 async fn rounds(
