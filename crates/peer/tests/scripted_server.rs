@@ -22,6 +22,8 @@ const INCOMPLETE: u32 = 0x10d;
 enum Then {
     Finish,
     Reset(u32),
+    /// Nothing, until the client stops the answer; then the connection is closed with the client's code.
+    Wait,
 }
 
 /// Serves on a thread of its own until the test process ends. Returns the port.
@@ -56,6 +58,10 @@ fn serve_signed(control: &'static [u8], response: &'static [u8], then: Then) -> 
                             Then::Reset(code) => {
                                 tokio::time::sleep(Duration::from_millis(50)).await;
                                 send.reset(code.into()).unwrap();
+                            }
+                            Then::Wait => {
+                                let code = send.stopped().await.unwrap().unwrap();
+                                connection.close(code, b"stopped");
                             }
                         }
                     }
@@ -255,4 +261,45 @@ fn a_certificate_is_checked_against_the_roots_and_the_name() {
     assert_eq!(connect(&pem, "localhost")["error"], Value::Null);
     assert_eq!(connect(&other, "localhost")["error"]["kind"], "tls");
     assert_eq!(connect(&pem, "example.com")["error"]["kind"], "tls");
+}
+
+/// HEADERS, then a DATA frame of three bytes.
+const BEGINNING: &[u8] = b"\x01\x03\x00\x00\xd9\x00\x03abc";
+
+#[test]
+fn an_answer_that_pauses_is_stopped_with_our_code() {
+    let mut client = connected(serve(SETTINGS, BEGINNING, Then::Wait));
+    let reply = client.ask(json!({
+        "id": 1, "command": "request", "conn": "c", "stop_after_bytes": 3, "stop_code": 0x10b,
+    }));
+    assert_eq!(
+        (reply["status"].as_u64(), reply["body_length"].as_u64()),
+        (Some(200), Some(3)),
+        "{reply}"
+    );
+    assert_eq!(reply["error"]["kind"], "stopped_by_us", "{reply}");
+    let end = client.ask(json!({ "id": 2, "command": "wait_closed", "conn": "c" }));
+    assert_eq!(end["closed"]["code"], 0x10b, "{end}");
+}
+
+#[test]
+fn a_request_is_cancelled_after_a_read_that_waited_in_vain() {
+    let mut client = connected(serve(SETTINGS, BEGINNING, Then::Wait));
+    let request = json!({ "id": 1, "command": "request", "conn": "c", "request": "r", "read": "headers" });
+    assert_eq!(client.ask(request)["status"], 200);
+    let read = json!({
+        "id": 2, "command": "read", "conn": "c", "request": "r", "min_bytes": 4, "timeout_ms": 100,
+    });
+    let reply = client.ask(read);
+    assert_eq!(
+        (&reply["error"]["kind"], &reply["body_length"]),
+        (&json!("deadline"), &json!(3)),
+        "{reply}"
+    );
+    let reply = client.ask(json!({
+        "id": 3, "command": "cancel", "conn": "c", "request": "r", "code": 0x10c,
+    }));
+    assert_eq!(reply["error"], Value::Null);
+    let end = client.ask(json!({ "id": 4, "command": "wait_closed", "conn": "c" }));
+    assert_eq!(end["closed"]["code"], 0x10c, "{end}");
 }

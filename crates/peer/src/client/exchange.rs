@@ -14,11 +14,11 @@ use super::{
     body::{Body, Pace},
     connection::Connections,
     inbound::{Inbound, Until},
-    request, within,
+    quic, request, within,
 };
 use crate::failure::{Direction, Failure};
 
-type SendHalf = RequestStream<h3_quinn::SendStream<Bytes>, Bytes>;
+type SendHalf = RequestStream<quic::Sending<Bytes>, Bytes>;
 
 /// quinn forgets what it has not sent when a stream is reset; this lets the bytes before a reset arrive.
 const BEFORE_RESET: Duration = Duration::from_millis(20);

@@ -16,11 +16,14 @@ use tokio::sync::watch;
 use super::{
     Reply,
     connection::{Connections, Which},
-    reply, within,
+    quic, reply, within,
 };
-use crate::{failure::Failure, load::Requests};
+use crate::failure::Failure;
 
-type Driver = client::Connection<h3_quinn::Connection, Bytes>;
+type Driver = client::Connection<quic::Connection, Bytes>;
+
+/// What opens requests.
+type Requests = client::SendRequest<quic::Opener, Bytes>;
 
 /// What this side announces.
 #[derive(Deserialize, Default)]
@@ -56,7 +59,7 @@ impl Http3 {
         if let Some(size) = settings.max_field_section_size {
             builder.max_field_section_size(size);
         }
-        let built = builder.build(h3_quinn::Connection::new(quic.clone())).await;
+        let built = builder.build(quic::Connection::new(quic.clone())).await;
         let (mut driver, requests) = built.map_err(|error| Failure::from_h3_connection(&error, quic))?;
         let (announce, goaway) = watch::channel(None);
         let fault = Arc::new(Mutex::new(None));

@@ -6,13 +6,13 @@ use h3::{client::RequestStream, error::Code};
 use http::HeaderMap;
 use serde_json::{Value, json};
 
-use super::Reply;
+use super::{Reply, quic};
 use crate::failure::{Direction, Failure};
 
 /// A longer body is told by its length and hash.
 const KEEP: usize = 64 * 1024;
 
-type Stream = RequestStream<h3_quinn::RecvStream, Bytes>;
+type Stream = RequestStream<quic::Receiving, Bytes>;
 
 /// How far to read.
 #[derive(Clone, Copy)]
@@ -34,8 +34,6 @@ pub(super) struct Inbound {
     body: Body,
     trailers: Option<HeaderMap>,
     ended: bool,
-    /// A read was given up half-way. h3-quinn then holds the stream inside the read and panics when told to stop it.
-    busy: bool,
 }
 
 /// Body bytes since the last report.
@@ -74,16 +72,13 @@ impl Inbound {
             body: Body::new(),
             trailers: None,
             ended: false,
-            busy: false,
         }
     }
 
     /// Reads the informational responses and the final one's header block.
     pub(super) async fn head(&mut self) -> Result<(), Failure> {
         while self.response.is_none() {
-            self.busy = true;
             let received = self.stream.recv_response().await;
-            self.busy = false;
             let response = received.map_err(|error| self.failure(&error))?;
             if response.status().is_informational() {
                 self.informational.push(json!({
@@ -108,9 +103,7 @@ impl Inbound {
             if until.enough.is_some_and(|enough| self.body.length >= enough) {
                 return Ok(());
             }
-            self.busy = true;
             let received = self.stream.recv_data().await;
-            self.busy = false;
             match received {
                 Ok(Some(mut chunk)) => {
                     let bytes = chunk.copy_to_bytes(chunk.remaining());
@@ -130,9 +123,7 @@ impl Inbound {
     }
 
     async fn end(&mut self) -> Result<(), Failure> {
-        self.busy = true;
         let received = self.stream.recv_trailers().await;
-        self.busy = false;
         self.ended = true;
         self.trailers = received.map_err(|error| self.failure(&error))?;
         Ok(())
@@ -140,7 +131,7 @@ impl Inbound {
 
     /// Asks the server to stop.
     pub(super) fn stop(&mut self, code: Code) {
-        if !self.ended && !self.busy {
+        if !self.ended {
             self.stream.stop_sending(code);
         }
         self.ended = true;

@@ -21,6 +21,7 @@ mod dial;
 mod exchange;
 mod http3;
 mod inbound;
+mod quic;
 mod raw;
 mod request;
 
