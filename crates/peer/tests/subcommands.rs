@@ -103,6 +103,57 @@ fn every_attack_ends_by_itself_and_the_server_goes_on() {
     assert_eq!(report["errors"], 0, "{report}");
 }
 
+/// Floods that one connection stands, whatever becomes of it: kinds, and as much of them as a test wants.
+const FLOODS: [(&str, &[&str]); 14] = [
+    ("empty-data", &["--count", "1000"]),
+    ("unknown-frames", &["--count", "1000"]),
+    ("unknown-streams", &["--count", "300"]),
+    ("priority-update", &["--count", "1000"]),
+    ("settings-churn", &["--count", "3"]),
+    ("stop-sending", &["--count", "300"]),
+    ("tiny-windows", &["--count", "5"]),
+    ("frozen-windows", &["--count", "5"]),
+    ("ping-flood", &["--count", "2000"]),
+    ("path-challenge", &["--count", "2000"]),
+    ("cid-churn", &["--count", "500"]),
+    ("flow-frames", &["--count", "2000"]),
+    ("datagrams", &["--count", "100"]),
+    ("late-crypto", &["--count", "100"]),
+];
+
+#[test]
+fn every_flood_tells_what_it_sent_and_how_its_connections_ended() {
+    let (_server, port) = Peer::serve("canned");
+    let url = format!("https://127.0.0.1:{port}/");
+    for (kind, flags) in FLOODS {
+        let mut arguments = vec!["attack", kind, &url, "--hold", "0.3", "--seconds", "15"];
+        arguments.extend_from_slice(flags);
+        let report = once(&arguments);
+        assert_eq!(report["attack"], kind);
+        assert!(report["error"].is_null(), "{report}");
+        for number in ["frames_sent", "packets_sent", "bytes_sent"] {
+            assert!(report[number].as_u64() > Some(0), "{number}: {report}");
+        }
+        assert!(
+            report["ends"].as_object().is_some_and(|ends| !ends.is_empty()),
+            "{report}"
+        );
+    }
+    let report = once(&["probe", &url, "--seconds", "0.2"]);
+    assert_eq!(report["errors"], 0, "{report}");
+}
+
+#[test]
+fn a_flood_comes_back_no_more_often_than_it_may() {
+    let (_server, port) = Peer::serve("core");
+    let url = format!("https://127.0.0.1:{port}/");
+    let flags = ["--lasting", "5", "--reconnects", "2", "--count", "1"];
+    let report = once(&[&["attack", "settings-churn", &url][..], &flags].concat());
+    assert_eq!(report["ends"]["closed:0x105"], 3, "{report}");
+    assert_eq!(report["outcomes"]["no reconnects left"], 1, "{report}");
+    assert!(report["elapsed_ms"].as_u64() < Some(4_000), "{report}");
+}
+
 #[test]
 fn an_attack_stays_on_this_machine() {
     let mut peer = Peer::start(&["attack", "open-reset", "https://192.0.2.1:443/"]);

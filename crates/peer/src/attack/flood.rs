@@ -18,14 +18,20 @@ use crate::failure::Failure;
 /// A connection that ends is counted with how it ended, and replaced, at most `plan.reconnects` times; one that is still there
 /// at the end has `survived`.
 pub(super) async fn run(kind: Kind, plan: &Plan, begun: Instant) -> Result<(), Failure> {
-    for _ in 0..=plan.reconnects {
+    // A round of this one is made of connections.
+    let least = if kind == Kind::SettingsChurn {
+        plan.count
+    } else {
+        1
+    };
+    for connection in 1..=plan.reconnects.saturating_add(1) {
         let character = character(kind);
         // A server under attack may refuse a client: an outcome, and no reason to give up.
         match Hostile::connect_as(plan, &character).await {
             Ok(hostile) => on_one(kind, plan, hostile, &character, begun).await,
             Err(failure) => plan.tally.note(format!("connecting {}", failure.label())),
         }
-        if begun.elapsed() >= plan.lasting {
+        if connection >= least && begun.elapsed() >= plan.lasting {
             return Ok(());
         }
         tokio::time::sleep(BEFORE_RECONNECT).await;
