@@ -10,17 +10,36 @@ const NOISE_MS = 10;
 
 const LONGEST_GAP_MS = 500;
 
+// `limits.maxOverheadFramesPerSecond`, of which a burst may take two seconds' worth at once. A connection that carried much more
+// than that to the end was not guarded; the factor leaves room for frames that were earned and for those on their way.
+const GUARDED_PER_SECOND = 10_000;
+const BURST_SECONDS = 2;
+const LENIENCE = 3;
+
 /** What is broken, in words; an empty list if nothing is. */
 export function broken(measured) {
-  const { attack, before, peak, after, elsewhere, alive } = measured;
+  const { attack, flood, lasted, before, peak, after, elsewhere, alive } = measured;
   const idle = quieter(elsewhere.idle, attack.neighbour?.idle);
   return [
     ...(alive ? [] : ['the server is gone or does not answer']),
     ...(attack.error ? [`the attack failed: ${attack.error.kind} ${attack.error.reason ?? ''}`] : []),
+    ...(flood ? unguarded(flood, attack, lasted) : []),
     ...(attack.classes ? starved(attack.classes) : memory(before, peak, after)),
     ...errors('other connection', elsewhere.attacked),
     ...(attack.classes ? [] : slowed('other connection', idle, elsewhere.attacked)),
     ...(attack.neighbour?.attacked ? impaired('same connection', idle, attack.neighbour.attacked) : []),
+  ];
+}
+
+/** A flood ends as its kind says, or keeps below what every connection may do. */
+function unguarded({ end, of }, { ends, frames_sent: frames }, lasted) {
+  const others = Object.keys(ends).filter((one) => one !== 'survived' && !end.test(one));
+  const allowed = GUARDED_PER_SECOND * (lasted + BURST_SECONDS) * LENIENCE;
+  const mustEnd = of === 'connections' || (of === 'frames' && frames > allowed);
+  const isEnded = Object.keys(ends).some((one) => end.test(one));
+  return [
+    ...others.map((one) => `a flooded connection ended with ${one}`),
+    ...(mustEnd && !isEnded ? [`no flooded connection was ended after ${frames} frames`] : []),
   ];
 }
 

@@ -6,34 +6,30 @@
 //   node bench/hostile.mjs --quick                  every attack for 1 second instead of 3
 //   --no-build
 //
+// A full run on this Node writes bench/HOSTILE.md.
+//
 // An attack is: start a server, warm it up, let it come to rest, probe it idle, then attack it while one neighbour asks every
 // 5 ms on a connection of its own and another on the attacked connection, and look again 5 seconds later. The server runs on
-// core 0, attackers and probes on core 1, where taskset exists. Exit code 1: a promise of hostile-promise.mjs is broken.
+// core 0, attackers and probes on core 1, where taskset exists. CPU is the server's, from the first packet of the attack to its
+// last, the neighbours' requests included. Exit code 1: a promise of hostile-promise.mjs is broken.
+import { writeFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 
 import { locate } from '../__test__/runtimes/locate.mjs';
 import { installPackages, setUp } from '../scripts/setup.mjs';
+import { ATTACKS } from './attacks.mjs';
 import { endAll, once, startServer } from './child.mjs';
-import { rssMiB } from './cpu.mjs';
+import { cpuSeconds, rssMiB } from './cpu.mjs';
 import { broken } from './hostile-promise.mjs';
-import { hostileTable } from './hostile-table.mjs';
+import { hostileDocument, hostileTable } from './hostile-table.mjs';
 import { existing, peer } from './paths.mjs';
 import { watchRss } from './rss-watch.mjs';
 
-/** The name here, and kind and flags of `peer attack`. */
-const ATTACKS = [
-  ...['huge-headers', 'many-fields', 'trickle', 'half-requests', 'garbage-streams'],
-  ...['open-reset', 'garbage-udp', 'connect-churn', 'vanish'],
-]
-  .map((kind) => ({ name: kind, kind, flags: ['--neighbour'] }))
-  .concat([
-    { name: 'fairness-download', kind: 'fairness', flags: ['--download', '/source'] },
-    { name: 'fairness-upload', kind: 'fairness', flags: ['--upload', '/sink'] },
-  ]);
-
 // Compilers and heaps have found their size after so many requests, paced so that no queue's garbage is the baseline.
 const WARMUP = { seconds: 2, rate: 2500 };
+// A quick look may be taken at a debug build, or on a busy machine.
+const QUICK_WARMUP = { seconds: 2, rate: 250 };
 const REST_MS = 2000;
 const IDLE_SECONDS = 2;
 const IDLE_ATTEMPTS = 3;
@@ -81,21 +77,23 @@ async function probeIdle(url) {
 }
 
 async function warmUp(url) {
-  const { seconds: length, rate } = WARMUP;
+  const { seconds: length, rate } = options.quick ? QUICK_WARMUP : WARMUP;
   const flags = ['--seconds', String(length), '--warmup', '0', '--rate', String(rate)];
   const { requests } = await runPeer(['load', url, ...flags], { timeoutMs: length * 1000 + GRACE_MS });
   if (requests < length * rate * 0.9) throw new Error(`the server answered only ${requests} requests`);
   await pause(REST_MS);
 }
 
-/** The attack and, from its first moment on, a probe on another connection. */
-async function attackAndProbe(url, { kind, flags }) {
+/** The attack and, from its first moment on, a probe on another connection; the server's CPU time meanwhile. */
+async function attackAndProbe(server, { kind, flags, path }) {
+  const origin = `https://localhost:${server.port}`;
   let probing;
+  let begun;
   const attacking = runPeer(
     [
       'attack',
       kind,
-      url,
+      origin + path,
       ...flags,
       '--lasting',
       String(seconds),
@@ -107,12 +105,16 @@ async function attackAndProbe(url, { kind, flags }) {
       // An attacker on another machine would take no processor time from the neighbours.
       priority: 'low',
       onOutput() {
-        probing ??= probe(url, seconds);
+        if (begun) return;
+        begun = { at: performance.now(), cpu: cpuSeconds(server.pid) };
+        probing = probe(`${origin}/hello`, seconds);
       },
     },
   );
   const attack = await attacking;
-  return { attack, attacked: await probing };
+  const lasted = (performance.now() - begun.at) / 1000;
+  const cpu = begun.cpu && cpuSeconds(server.pid).since(begun.cpu);
+  return { attack, lasted, cpu, attacked: await probing };
 }
 
 async function answers(url) {
@@ -128,13 +130,14 @@ async function measure(command, one) {
     const idle = await probeIdle(url);
     const before = rssMiB(server.pid);
     const watch = watchRss(server.pid);
-    const { attack, attacked } = await attackAndProbe(url, one);
+    const { attack, lasted, cpu, attacked } = await attackAndProbe(server, one);
     const peak = watch.stop();
     await pause(RECOVERY_MS);
     const after = rssMiB(server.pid);
     const alive = await answers(url);
-    const measured = { name: one.name, attack, before, peak, after, elsewhere: { idle, attacked }, alive };
-    return { ...measured, broken: broken(measured) };
+    const measured = { name: one.name, flood: one.flood, attack, lasted, cpu, before, peak, after, alive };
+    const seen = { ...measured, elsewhere: { idle, attacked } };
+    return { ...seen, broken: broken(seen) };
   } finally {
     await server.end();
   }
@@ -166,6 +169,12 @@ try {
   }
 } finally {
   await endAll();
-  if (results.length > 0) console.log(`${options.runtime} ${runtime.version}\n\n${hostileTable(results)}`);
+  const run = { runtime: `${options.runtime} ${runtime.version}`, seconds, results };
+  if (results.length > 0) console.log(`${run.runtime}\n\n${hostileTable(results)}`);
+  if (results.length === ATTACKS.length && !options.quick && options.runtime === 'node') {
+    writeFileSync(new URL('HOSTILE.md', import.meta.url), hostileDocument(run));
+  } else {
+    console.log('\nbench/HOSTILE.md is left as it is: only a full run on this Node writes it.');
+  }
 }
 process.exitCode = results.every((result) => result.broken.length === 0) ? 0 : 1;
