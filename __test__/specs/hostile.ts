@@ -29,6 +29,8 @@ interface Attack {
   readonly name: string;
   readonly short: Readonly<Record<string, number>>;
   readonly outcomes: RegExp;
+  /** How the connections of a flood may end. */
+  readonly ends?: RegExp;
   readonly limits?: H3Limits;
 }
 
@@ -92,8 +94,98 @@ const ATTACKS: readonly Attack[] = [
   },
 ];
 
+/** What a flood brings that lasts as long as one sample of the server's guard and a bit. */
+const LASTING = { lasting: 1.2, hold: 1 };
+/** What a flood brings whose frames the server counts as it reads them. */
+const BRIEF = { count: 50_000, hold: 1 };
+const ANSWERED = /^(answered(:200)?|silence)$/;
+const EXCESSIVE = /^(closed:0x107|survived)$/;
+
+const FLOODS: readonly Attack[] = [
+  {
+    kind: 'empty-data',
+    name: 'DATA frames without content',
+    short: BRIEF,
+    outcomes: ANSWERED,
+    ends: EXCESSIVE,
+  },
+  {
+    kind: 'unknown-frames',
+    name: 'frames of reserved types',
+    short: BRIEF,
+    outcomes: ANSWERED,
+    ends: EXCESSIVE,
+  },
+  {
+    kind: 'unknown-streams',
+    name: 'streams of reserved types',
+    short: { count: 5_000, hold: 1 },
+    outcomes: ANSWERED,
+    ends: EXCESSIVE,
+  },
+  {
+    kind: 'priority-update',
+    name: 'PRIORITY_UPDATE again and again',
+    short: BRIEF,
+    outcomes: ANSWERED,
+    ends: EXCESSIVE,
+  },
+  {
+    kind: 'settings-churn',
+    name: 'connections that send SETTINGS twice',
+    short: { count: 20, hold: 1 },
+    outcomes: /^$/,
+    ends: /^closed:0x105$/,
+  },
+  {
+    kind: 'stop-sending',
+    name: 'requests whose answers are not wanted',
+    short: { count: 2_000, hold: 1 },
+    outcomes: ANSWERED,
+    ends: EXCESSIVE,
+  },
+  {
+    kind: 'tiny-windows',
+    name: 'answers taken byte by byte',
+    short: { count: 50, bytes: 100, hold: 1 },
+    outcomes: /^(finished|stopped by us|silence)$/,
+    ends: EXCESSIVE,
+  },
+  {
+    kind: 'frozen-windows',
+    name: 'answers that nobody takes',
+    short: { count: 100, hold: 0.5 },
+    outcomes: /^(silence|reset:0x10[0-9a-e])$/,
+    ends: EXCESSIVE,
+  },
+  { kind: 'ping-flood', name: 'PING again and again', short: LASTING, outcomes: ANSWERED, ends: EXCESSIVE },
+  { kind: 'path-challenge', name: 'path challenges', short: LASTING, outcomes: ANSWERED, ends: EXCESSIVE },
+  { kind: 'cid-churn', name: 'connection ids', short: LASTING, outcomes: ANSWERED, ends: EXCESSIVE },
+  {
+    kind: 'flow-frames',
+    name: 'flow control that changes nothing',
+    short: LASTING,
+    outcomes: ANSWERED,
+    ends: EXCESSIVE,
+  },
+  {
+    kind: 'datagrams',
+    name: 'DATAGRAM frames that nobody has allowed',
+    short: { count: 1_000, hold: 1 },
+    outcomes: /^not_negotiated$/,
+    ends: /^transport:0xa$/,
+  },
+  {
+    kind: 'late-crypto',
+    name: 'CRYPTO after the handshake',
+    short: { count: 500, hold: 1 },
+    outcomes: ANSWERED,
+    ends: /^(closed:0x107|transport:0xd|tls:0xa|survived)$/,
+  },
+];
+
 export const specs: Spec[] = [
-  ...ATTACKS.map((attack) => ({
+  ...[...ATTACKS, ...FLOODS].map((attack) => ({
     name: `${attack.name}: a neighbour is served all the time, and memory stays bounded`,
     run() {
       const limits = { idleTimeoutMs: IDLE_MS, ...attack.limits };
@@ -125,7 +217,7 @@ export const specs: Spec[] = [
 /** Runs the attack beside a neighbour with a steady beat of requests. */
 async function endure(
   { server, connection, connect, log }: Stage,
-  { kind, short, outcomes }: Attack,
+  { kind, short, outcomes, ends }: Attack,
 ): Promise<void> {
   const size = STRESS ? {} : short;
   const args = Object.entries(size).flatMap(([name, value]) => [`--${name}`, `${value}`]);
@@ -140,12 +232,13 @@ async function endure(
   }, 20);
   const [attack, probe] = await Promise.all([
     runPeer(['attack', kind, server.url.href, ...args], 25_000),
-    runPeer(['probe', server.url.href, '--seconds', STRESS ? '3' : '1'], 25_000),
+    runPeer(['probe', server.url.href, '--seconds', probeSeconds(ends !== undefined)], 25_000),
   ]);
   clearInterval(watching);
   const told = JSON.stringify({ attack, probe });
   assert.equal(attack['error'], null, told);
   for (const outcome of Object.keys(attack['outcomes'] as object)) assert.match(outcome, outcomes, told);
+  if (ends !== undefined) assertEnded(attack['ends'] as Record<string, number>, ends, told);
   assert.equal(probe['errors'], 0, told);
   assert.ok((probe['requests'] as number) > 50, told);
   assert.ok((probe['max_us'] as number) < 1_000_000, told);
@@ -154,6 +247,18 @@ async function endure(
   assert.equal((await (await connect()).get()).text, 'served');
   if (STRESS) await assertForgotten(before);
   log.take();
+}
+
+/** A flood's connections end as they may, and some connection was there. */
+function assertEnded(ended: Record<string, number>, ends: RegExp, told: string): void {
+  assert.ok(Object.keys(ended).length > 0, told);
+  for (const end of Object.keys(ended)) assert.match(end, ends, told);
+}
+
+/** The short floods are over sooner than the other attacks. */
+function probeSeconds(isFlood: boolean): string {
+  if (STRESS) return '3';
+  return isFlood ? '0.5' : '1';
 }
 
 async function assertForgotten(before: number): Promise<void> {
