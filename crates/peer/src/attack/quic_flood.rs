@@ -20,7 +20,11 @@ pub(super) async fn round(
     if kind == Kind::Datagrams && !frames.server_takes_datagrams() {
         plan.tally.note("not_negotiated");
     }
-    let payload = vec![0; plan.bytes];
+    if kind == Kind::CidChurn {
+        // A server may turn to any id it is offered. After an exchange it has turned to one that quinn knows.
+        answers(plan, hostile).await?;
+    }
+    let mut payload = vec![0; plan.bytes.max(1)];
     let longest = LONGEST.max(plan.bytes + 8);
     let mut packet = BytesMut::new();
     let (mut number, mut in_packet, mut retired) = (0, 0, 0);
@@ -31,7 +35,11 @@ pub(super) async fn round(
             Kind::PathChallenge => quic_frame::path_challenge(&mut packet, at),
             Kind::CidChurn => churn(&mut packet, at, &mut retired, frames.issued()),
             Kind::FlowFrames => quic_frame::flow_control(&mut packet, at),
-            Kind::Datagrams => quic_frame::datagram(&mut packet, &payload),
+            Kind::Datagrams => {
+                // A quarter stream id (RFC 9297 §2.1) of a stream that is open, was, or never will be.
+                payload[0] = (at % 64) as u8;
+                quic_frame::datagram(&mut packet, &payload);
+            }
             // Every other byte is missing, so that nothing can be handed on.
             _ => quic_frame::crypto(&mut packet, 2 * at + 1, b"c"),
         }
@@ -48,7 +56,7 @@ pub(super) async fn round(
 }
 
 /// Gives an id back that the server has issued, and gets another for it (RFC 9000 §5.1.1); where there is none to give back,
-/// repeats itself or offers an id of its own again and again. The id in use, with the number 0, stays.
+/// repeats itself or offers ids of its own again and again. The ids in use stay: 0 of the server, 0 or 1 of quinn.
 fn churn(packet: &mut BytesMut, number: u64, retired: &mut u64, issued: u64) {
     if *retired < issued {
         *retired += 1;
@@ -56,7 +64,7 @@ fn churn(packet: &mut BytesMut, number: u64, retired: &mut u64, issued: u64) {
     } else if number.is_multiple_of(2) && issued > 0 {
         quic_frame::retire_connection_id(packet, *retired);
     } else {
-        quic_frame::new_connection_id(packet, 1 + number % 4, number);
+        quic_frame::new_connection_id(packet, 2 + number % 3, number);
     }
 }
 
