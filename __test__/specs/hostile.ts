@@ -169,6 +169,21 @@ const FLOODS: readonly Attack[] = [
     ends: EXCESSIVE,
   },
   {
+    kind: 'stream-frames',
+    name: 'STREAM frames without data',
+    short: LASTING,
+    outcomes: ANSWERED,
+    ends: EXCESSIVE,
+  },
+  {
+    kind: 'ack-flood',
+    name: 'the same acknowledgement again and again',
+    short: LASTING,
+    outcomes: ANSWERED,
+    // A server may have skipped the number of its first packet: then this is a lie (RFC 9000 §21.4).
+    ends: /^(closed:0x107|transport:0xa|survived)$/,
+  },
+  {
     kind: 'datagrams',
     name: 'DATAGRAM frames that nobody has allowed',
     short: { count: 1_000, hold: 1 },

@@ -104,7 +104,7 @@ fn every_attack_ends_by_itself_and_the_server_goes_on() {
 }
 
 /// Floods that one connection stands, whatever becomes of it: kinds, and as much of them as a test wants.
-const FLOODS: [(&str, &[&str]); 14] = [
+const FLOODS: [(&str, &[&str]); 16] = [
     ("empty-data", &["--count", "1000"]),
     ("unknown-frames", &["--count", "1000"]),
     ("unknown-streams", &["--count", "300"]),
@@ -119,6 +119,8 @@ const FLOODS: [(&str, &[&str]); 14] = [
     ("flow-frames", &["--count", "2000"]),
     ("datagrams", &["--count", "100"]),
     ("late-crypto", &["--count", "100"]),
+    ("stream-frames", &["--count", "2000"]),
+    ("ack-flood", &["--count", "2000"]),
 ];
 
 #[test]

@@ -29,6 +29,8 @@ pub(super) enum Kind {
     FlowFrames,
     Datagrams,
     LateCrypto,
+    StreamFrames,
+    AckFlood,
 }
 
 /// Where a neighbour of the attack can be.
@@ -49,7 +51,7 @@ pub(super) struct Defaults {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 24] = [
+    pub(super) const ALL: [Self; 26] = [
         Self::HugeHeaders,
         Self::ManyFields,
         Self::Trickle,
@@ -74,6 +76,8 @@ impl Kind {
         Self::FlowFrames,
         Self::Datagrams,
         Self::LateCrypto,
+        Self::StreamFrames,
+        Self::AckFlood,
     ];
 
     /// The name on the command line.
@@ -103,6 +107,8 @@ impl Kind {
             Self::FlowFrames => "flow-frames",
             Self::Datagrams => "datagrams",
             Self::LateCrypto => "late-crypto",
+            Self::StreamFrames => "stream-frames",
+            Self::AckFlood => "ack-flood",
         }
     }
 
@@ -131,7 +137,9 @@ impl Kind {
             // A header block of 60 bytes is then whole every quarter of a second.
             Self::Fairness => (1, 100, 0, 3),
             Self::EmptyData | Self::PingFlood => (1, 200_000, 0, 0),
-            Self::UnknownFrames | Self::FlowFrames => (1, 100_000, 0, 0),
+            Self::UnknownFrames | Self::FlowFrames | Self::StreamFrames | Self::AckFlood => {
+                (1, 100_000, 0, 0)
+            }
             Self::PriorityUpdate => (1, 50_000, 0, 0),
             Self::UnknownStreams | Self::PathChallenge | Self::CidChurn => (1, 20_000, 0, 0),
             Self::Datagrams => (1, 20_000, 100, 0),
@@ -210,6 +218,8 @@ impl Kind {
                 | Self::FlowFrames
                 | Self::Datagrams
                 | Self::LateCrypto
+                | Self::StreamFrames
+                | Self::AckFlood
         )
     }
 

@@ -56,6 +56,18 @@ pub(super) fn crypto(out: &mut BytesMut, offset: u64, data: &[u8]) {
     out.put_slice(data);
 }
 
+/// STREAM (RFC 9000 §19.8) with offset 0 and no data.
+pub(super) fn empty_stream(out: &mut BytesMut, stream: u64) {
+    varint(out, 0x0a);
+    varint(out, stream);
+    varint(out, 0);
+}
+
+/// ACK (RFC 9000 §19.3) of the first packet and no other.
+pub(super) fn ack_of_the_first(out: &mut BytesMut) {
+    out.put_slice(&[0x02, 0, 0, 0, 0]);
+}
+
 /// Frames that say something about flow control and change nothing, in turn: MAX_DATA, MAX_STREAMS of both kinds, DATA_BLOCKED,
 /// STREAMS_BLOCKED of both kinds (RFC 9000 §19.9 to §19.14).
 pub(super) fn flow_control(out: &mut BytesMut, number: u64) {
@@ -167,6 +179,8 @@ mod tests {
         datagram(&mut packet, &[0; 100]);
         crypto(&mut packet, 70_000, b"ab");
         flow_control(&mut packet, 1);
+        empty_stream(&mut packet, 400);
+        ack_of_the_first(&mut packet);
         assert_eq!(
             kinds(&packet),
             [
@@ -176,7 +190,9 @@ mod tests {
                 (0x18, 28),
                 (0x31, 103),
                 (0x06, 8),
-                (0x12, 2)
+                (0x12, 2),
+                (0x0a, 4),
+                (0x02, 5)
             ]
         );
     }
