@@ -5,12 +5,13 @@ const SOURCE = '/source';
 
 // RFC 9114 §8.1: H3_EXCESSIVE_LOAD, and H3_FRAME_UNEXPECTED for a second SETTINGS frame; RFC 9000 §20.1: PROTOCOL_VIOLATION and
 // CRYPTO_BUFFER_EXCEEDED. 0xa is what a TLS stack makes of a message that is none (unexpected_message, RFC 9001 §4.8).
-const EXCESSIVE_LOAD = /^closed:0x107$/;
+// Whoever is still sending when the server has forgotten a closed connection meets a stateless reset instead (RFC 9000 §10.3).
+const EXCESSIVE_LOAD = /^(closed:0x107|stateless_reset)$/;
 const CHURN = /^closed:0x105$/;
-const UNWANTED_DATAGRAM = /^transport:0xa$/;
+const UNWANTED_DATAGRAM = /^(transport:0xa|stateless_reset)$/;
 // One packet number in some dozens is skipped on purpose, and who acknowledges it is a liar (RFC 9000 §21.4).
-const ACKS = /^(closed:0x107|transport:0xa)$/;
-const LATE_CRYPTO = /^(closed:0x107|transport:0xd|tls:0xa)$/;
+const ACKS = /^(closed:0x107|stateless_reset|transport:0xa)$/;
+const LATE_CRYPTO = /^(closed:0x107|stateless_reset|transport:0xd|tls:0xa)$/;
 
 /**
  * What a flood is judged by: `end` is how its connections may end. `frames` are counted one by one by the server's guard;

@@ -99,7 +99,8 @@ const LASTING = { lasting: 1.2, hold: 1 };
 /** What a flood brings whose frames the server counts as it reads them. */
 const BRIEF = { count: 50_000, hold: 1 };
 const ANSWERED = /^(answered(:200)?|silence)$/;
-const EXCESSIVE = /^(closed:0x107|survived)$/;
+/** A flooder that goes on sending may miss the close and meet a stateless reset (RFC 9000 §10.3). */
+const EXCESSIVE = /^(closed:0x107|stateless_reset|survived)$/;
 
 const FLOODS: readonly Attack[] = [
   {
@@ -181,21 +182,21 @@ const FLOODS: readonly Attack[] = [
     short: LASTING,
     outcomes: ANSWERED,
     // A server may have skipped the number of its first packet: then this is a lie (RFC 9000 §21.4).
-    ends: /^(closed:0x107|transport:0xa|survived)$/,
+    ends: /^(closed:0x107|stateless_reset|transport:0xa|survived)$/,
   },
   {
     kind: 'datagrams',
     name: 'DATAGRAM frames that nobody has allowed',
     short: { count: 1_000, hold: 1 },
     outcomes: /^not_negotiated$/,
-    ends: /^transport:0xa$/,
+    ends: /^(transport:0xa|stateless_reset)$/,
   },
   {
     kind: 'late-crypto',
     name: 'CRYPTO after the handshake',
     short: { count: 500, hold: 1 },
     outcomes: ANSWERED,
-    ends: /^(closed:0x107|transport:0xd|tls:0xa|survived)$/,
+    ends: /^(closed:0x107|stateless_reset|transport:0xd|tls:0xa|survived)$/,
   },
 ];
 
