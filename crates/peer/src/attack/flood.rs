@@ -13,6 +13,9 @@ use super::{
 };
 use crate::failure::Failure;
 
+/// A round ends when all but this many of its bytes have arrived.
+const SEND_WINDOW: u32 = 32 * 1024;
+
 /// Rounds until `plan.lasting` has passed since `begun`, at least one.
 ///
 /// A connection that ends is counted with how it ended, and replaced, at most `plan.reconnects` times; one that is still there
@@ -94,5 +97,6 @@ fn character(kind: Kind) -> Character {
         },
         raw_frames: kind.is_below_http().then(RawFrames::new),
         stream_window: kind.stream_window(),
+        send_window: Some(SEND_WINDOW),
     }
 }

@@ -36,6 +36,8 @@ pub(super) struct Character {
     pub(super) raw_frames: Option<Arc<RawFrames>>,
     /// The window of each stream it receives, in bytes.
     pub(super) stream_window: Option<u32>,
+    /// What it has sent and the server has not acknowledged, at most, in bytes: what is counted as sent has then nearly arrived.
+    pub(super) send_window: Option<u32>,
 }
 
 impl Default for Character {
@@ -44,6 +46,7 @@ impl Default for Character {
             control: Bytes::from_static(wire::CONTROL_STREAM),
             raw_frames: None,
             stream_window: None,
+            send_window: None,
         }
     }
 }
@@ -93,6 +96,9 @@ fn config(character: &Character) -> Result<quinn::ClientConfig, endpoint::SetupE
     transport.datagram_send_buffer_size(QUEUED_FRAMES);
     if let Some(window) = character.stream_window {
         transport.stream_receive_window(window.into());
+    }
+    if let Some(window) = character.send_window {
+        transport.send_window(window.into());
     }
     config.transport_config(Arc::new(transport));
     Ok(config)
