@@ -97,7 +97,7 @@ const ATTACKS: readonly Attack[] = [
 /** What a flood brings that lasts as long as one sample of the server's guard and a bit. */
 const LASTING = { lasting: 1.2, hold: 1 };
 /** What a flood brings whose frames the server counts as it reads them. */
-const BRIEF = { count: 50_000, hold: 1 };
+const BRIEF = { count: 50_000, lasting: 0.5, hold: 1 };
 const ANSWERED = /^(answered(:200)?|silence)$/;
 /** A flooder that goes on sending may miss the close and meet a stateless reset (RFC 9000 §10.3). */
 const EXCESSIVE = /^(closed:0x107|stateless_reset|survived)$/;
