@@ -9,8 +9,6 @@ const SOURCE = '/source';
 const EXCESSIVE_LOAD = /^(closed:0x107|stateless_reset)$/;
 const CHURN = /^closed:0x105$/;
 const UNWANTED_DATAGRAM = /^(transport:0xa|stateless_reset)$/;
-// One packet number in some dozens is skipped on purpose, and who acknowledges it is a liar (RFC 9000 §21.4).
-const ACKS = /^(closed:0x107|stateless_reset|transport:0xa)$/;
 const LATE_CRYPTO = /^(closed:0x107|stateless_reset|transport:0xd|tls:0xa)$/;
 
 /**
@@ -19,13 +17,12 @@ const LATE_CRYPTO = /^(closed:0x107|stateless_reset|transport:0xd|tls:0xa)$/;
  */
 const FLOODS = [
   ...['empty-data', 'unknown-frames', 'unknown-streams', 'priority-update', 'stop-sending'],
-  ...['ping-flood', 'path-challenge', 'cid-churn', 'flow-frames', 'stream-frames'],
+  ...['ping-flood', 'path-challenge', 'cid-churn', 'flow-frames', 'stream-frames', 'ack-flood'],
 ].map((kind) => ({ name: kind, kind, flood: { end: EXCESSIVE_LOAD, of: 'frames' } }));
 
 const OTHER_FLOODS = [
   { name: 'settings-churn', kind: 'settings-churn', flood: { end: CHURN, of: 'connections' } },
   { name: 'datagrams', kind: 'datagrams', flood: { end: UNWANTED_DATAGRAM, of: 'connections' } },
-  { name: 'ack-flood', kind: 'ack-flood', flood: { end: ACKS, of: 'frames' } },
   { name: 'late-crypto', kind: 'late-crypto', flood: { end: LATE_CRYPTO, of: 'frames' } },
   { name: 'tiny-windows', kind: 'tiny-windows', path: SOURCE, flood: { end: EXCESSIVE_LOAD, of: 'frames' } },
   {

@@ -209,8 +209,7 @@ const FLOODS: readonly Attack[] = [
     name: 'the same acknowledgement again and again',
     short: LASTING,
     outcomes: ANSWERED,
-    // A server may have skipped the number of its first packet: then this is a lie (RFC 9000 §21.4).
-    ends: /^(closed:0x107|stateless_reset|transport:0xa|survived)$/,
+    ends: EXCESSIVE,
     isTooMuch: true,
   },
   {

@@ -42,7 +42,7 @@ pub(super) async fn round(
     let mut packet = BytesMut::new();
     let mut in_packet = 0;
     for number in 1..=plan.count {
-        source.append(&mut packet, number as u64, frames.issued());
+        source.append(&mut packet, number as u64, frames);
         in_packet += 1;
         if packet.len() + longest > frames.room(&hostile.quic) || number == plan.count {
             frames.send(&hostile.quic, &packet).await?;
@@ -79,12 +79,12 @@ struct Source {
 }
 
 impl Source {
-    /// Appends the frame of this number, from 1; `issued` is the last connection id that the server has issued.
-    fn append(&mut self, packet: &mut BytesMut, number: u64, issued: u64) {
+    /// Appends the frame of this number, from 1.
+    fn append(&mut self, packet: &mut BytesMut, number: u64, frames: &RawFrames) {
         match self.kind {
             Kind::PingFlood => packet.put_u8(quic_frame::PING),
             Kind::PathChallenge => quic_frame::path_challenge(packet, number),
-            Kind::CidChurn => self.churn(packet, number, issued),
+            Kind::CidChurn => self.churn(packet, number, frames.issued()),
             Kind::FlowFrames => quic_frame::flow_control(packet, number),
             Kind::Datagrams => {
                 // A quarter stream id (RFC 9297 §2.1) of a stream that is open, was, or never will be.
@@ -92,7 +92,7 @@ impl Source {
                 quic_frame::datagram(packet, &self.payload);
             }
             Kind::StreamFrames => quic_frame::empty_stream(packet, self.stream),
-            Kind::AckFlood => quic_frame::ack_of_the_first(packet),
+            Kind::AckFlood => quic_frame::ack(packet, frames.received()),
             // Every other byte is missing, so that nothing can be handed on.
             _ => quic_frame::crypto(packet, 2 * number, b"c"),
         }

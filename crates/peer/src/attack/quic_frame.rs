@@ -63,9 +63,12 @@ pub(super) fn empty_stream(out: &mut BytesMut, stream: u64) {
     varint(out, 0);
 }
 
-/// ACK (RFC 9000 §19.3) of the first packet and no other.
-pub(super) fn ack_of_the_first(out: &mut BytesMut) {
-    out.put_slice(&[0x02, 0, 0, 0, 0]);
+/// ACK (RFC 9000 §19.3) of one packet and no other.
+pub(super) fn ack(out: &mut BytesMut, packet: u64) {
+    varint(out, 0x02);
+    varint(out, packet);
+    // No delay, no gaps, and no further packet in the first range.
+    out.put_slice(&[0, 0, 0]);
 }
 
 /// Frames that say something about flow control and change nothing, in turn: MAX_DATA, MAX_STREAMS of both kinds, DATA_BLOCKED,
@@ -180,7 +183,7 @@ mod tests {
         crypto(&mut packet, 70_000, b"ab");
         flow_control(&mut packet, 1);
         empty_stream(&mut packet, 400);
-        ack_of_the_first(&mut packet);
+        ack(&mut packet, 1);
         assert_eq!(
             kinds(&packet),
             [

@@ -43,6 +43,8 @@ pub(super) struct RawFrames {
     mark: [u8; MARK],
     /// The largest sequence number of a connection id that the server has issued.
     issued: AtomicU64,
+    /// The number of a packet with a short header that has come.
+    received: AtomicU64,
     /// The server's transport parameters allow DATAGRAM frames.
     takes_datagrams: AtomicBool,
 }
@@ -53,6 +55,7 @@ impl RawFrames {
         Arc::new(Self {
             mark: fastrand::u64(..).to_be_bytes(),
             issued: AtomicU64::new(0),
+            received: AtomicU64::new(0),
             takes_datagrams: AtomicBool::new(false),
         })
     }
@@ -87,6 +90,11 @@ impl RawFrames {
     /// The largest sequence number of a connection id that the server has issued; 0 before it has issued any.
     pub(super) fn issued(&self) -> u64 {
         self.issued.load(Ordering::Relaxed)
+    }
+
+    /// The number of a packet that the server has sent after the handshake.
+    pub(super) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
     }
 
     /// Whether the server allows DATAGRAM frames (RFC 9221 §3).
@@ -260,6 +268,10 @@ impl PacketKey for RawKey {
 
     fn decrypt(&self, packet: u64, header: &[u8], payload: &mut BytesMut) -> Result<(), CryptoError> {
         self.inner.decrypt(packet, header, payload)?;
+        // RFC 9000 §17.3: the first bit tells short headers.
+        if header.first().is_some_and(|first| first & 0x80 == 0) {
+            self.frames.received.store(packet, Ordering::Relaxed);
+        }
         self.frames.hide_connection_ids(payload);
         Ok(())
     }
