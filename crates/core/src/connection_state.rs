@@ -14,6 +14,7 @@ use crate::connection::Outcome;
 use crate::connections::ConnectionName;
 use crate::datagram_counters::{DatagramCounters, DatagramLayer, DatagramStats};
 use crate::datagram_queue::{DatagramPolicy, DatagramQueue};
+use crate::file::FileMemory;
 use crate::peer_streams::Goaway;
 use crate::session::Session;
 use crate::stats::Counters;
@@ -61,6 +62,7 @@ pub(crate) struct ConnectionState {
     adopted: Mutex<Vec<StreamWork>>,
     /// Answers written and finished, kept until the peer has acknowledged them: a graceful stop waits for them.
     finished: Mutex<Vec<SendStream>>,
+    pub(crate) file_memory: Arc<FileMemory>,
 }
 
 impl ConnectionState {
@@ -90,6 +92,7 @@ impl ConnectionState {
             waker: AtomicWaker::new(),
             adopted: Mutex::default(),
             finished: Mutex::default(),
+            file_memory: Arc::default(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! The open exchanges of a server: answers are sent, streamed, reset and aborted here, by id.
 
+mod file;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::pin;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use crate::body::RequestBody;
 use crate::connections::ConnectionName;
 use crate::exchange::{Exchange, ExchangeId};
+use crate::file::FileError;
 use crate::router::{ParamSpan, RouteId};
 use crate::server::ConnectionInfo;
 use crate::session::{SessionEvent, StreamName};
@@ -39,6 +40,8 @@ pub enum ExchangeEvent {
     /// All that was written to a streaming answer was accepted by QUIC: time to write more. Told to a writer that asked
     /// ([`crate::Notify`]).
     Drained,
+    /// An answer from a file was sent.
+    Finished,
 }
 
 /// What happens to a connection.
@@ -104,5 +107,15 @@ pub trait Handler: Send + Sync + 'static {
     /// Hears what becomes of an exchange that was not answered at once.
     fn exchange_event(&self, id: ExchangeId, event: ExchangeEvent) {
         let _ = (id, event);
+    }
+
+    /// Hears that the file of an answer cannot be sent. Nothing was sent: another answer is awaited.
+    fn file_refused(&self, id: ExchangeId, error: FileError) {
+        let _ = (id, error);
+    }
+
+    /// Hears that the file of an answer failed while it was being sent. The stream was reset, the exchange is over.
+    fn file_broken(&self, id: ExchangeId, error: FileError) {
+        let _ = (id, error);
     }
 }

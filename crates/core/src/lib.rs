@@ -26,6 +26,7 @@ mod endpoint;
 mod endpoint_keys;
 mod exchange;
 mod exchange_table;
+mod file;
 mod frame_budget;
 mod handler;
 mod inbound;
@@ -62,6 +63,9 @@ pub use datagrams::DatagramOptions;
 pub use endpoint_keys::{KeyTooShort, StatelessResetKey};
 pub use exchange::{Exchange, ExchangeError, ExchangeId, Notify};
 pub use exchange_table::ExchangeTable;
+pub use file::{
+    Conditions, Dotfiles, Field, FileAnswer, FileError, FileLocation, Folder, Found, Symlinks, media_type,
+};
 pub use handler::{CloseCause, ConnectionEvent, ExchangeEvent, Handler, Request};
 pub use inbound::{BodyMode, Modes, SessionRoutes};
 pub use limits::Limits;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::task::AtomicWaker;
@@ -77,6 +77,13 @@ impl Outbound {
         }
     }
 
+    /// A queue that takes nothing, for a writer with a source of its own: it only hears of a reset.
+    pub(crate) fn closed() -> Self {
+        let queue = Self::new(Bytes::new(), None);
+        lock(&queue.state).end = Some(End::Finished);
+        queue
+    }
+
     pub(crate) fn push(&self, chunk: Bytes, notify: Notify) -> Result<(), WriteError> {
         let mut state = lock(&self.state);
         if state.end.is_some() {
@@ -121,6 +128,12 @@ impl Outbound {
         state.queue.clear();
         state.queued = 0;
         self.waker.wake();
+    }
+
+    /// The code of a reset, if there was one; else the task of `cx` is woken by the next.
+    pub(crate) fn poll_reset(&self, cx: &Context<'_>) -> Option<Code> {
+        self.waker.register(cx.waker());
+        self.reset_code()
     }
 
     fn reset_code(&self) -> Option<Code> {
@@ -240,12 +253,15 @@ async fn next(
 }
 
 /// Writes all chunks; a reset by the writer interrupts it.
-async fn write(stream: &mut SendStream, queue: &Outbound, mut chunks: Vec<Bytes>) -> Result<(), Outcome> {
+pub(crate) async fn write(
+    stream: &mut SendStream,
+    queue: &Outbound,
+    mut chunks: Vec<Bytes>,
+) -> Result<(), Outcome> {
     let mut done = 0;
     while done < chunks.len() {
         let written = poll_fn(|cx| {
-            queue.waker.register(cx.waker());
-            if let Some(code) = queue.reset_code() {
+            if let Some(code) = queue.poll_reset(cx) {
                 return Poll::Ready(Err(Outcome::Reset { code }));
             }
             pin!(stream.write_chunks(&mut chunks[done..]))
@@ -263,6 +279,6 @@ async fn write(stream: &mut SendStream, queue: &Outbound, mut chunks: Vec<Bytes>
     Ok(())
 }
 
-fn stop_code(end: Result<Option<VarInt>, StoppedError>) -> Option<u64> {
+pub(crate) fn stop_code(end: Result<Option<VarInt>, StoppedError>) -> Option<u64> {
     end.ok().flatten().map(VarInt::into_inner)
 }
