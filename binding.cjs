@@ -836,5 +836,7 @@ function __napiStampBindingTarget(exportsObject, target) {
 module.exports.__napiBindingTarget = __napiStampBindingTarget(nativeBinding, __napiLoadedBindingTarget)
 module.exports = nativeBinding
 module.exports.NativeBody = nativeBinding.NativeBody
+module.exports.NativeFolder = nativeBinding.NativeFolder
 module.exports.NativeReadHalf = nativeBinding.NativeReadHalf
 module.exports.NativeServer = nativeBinding.NativeServer
+module.exports.mediaType = nativeBinding.mediaType

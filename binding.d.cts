@@ -33,6 +33,14 @@ export declare class NativeBody {
   [globalThis.Symbol.asyncIterator](): globalThis.__NapiRsAsyncGenerator<NativeBody, Uint8Array, void, undefined>
 }
 
+/** A folder whose files are served. */
+export declare class NativeFolder {
+  /** Looks at nothing yet. */
+  constructor(options: NativeFolderOptions)
+  /** Looks for `path`, relative and percent-decoded once. */
+  find(path: string): Promise<NativeFound>
+}
+
 /**
  * The half of a stream that is read: one piece for each step, up to 256 KiB of what is there. A step that is not asked for
  * is not read, and QUIC flow control holds the peer back.
@@ -124,6 +132,9 @@ export declare class NativeServer {
   remoteAddress(slot: number, generation: number): NativeAddress | null
 }
 
+/** The Content-Type of a file with this name. */
+export declare function mediaType(name: string): string
+
 /** An IP address and a port. */
 export interface NativeAddress {
   address: string
@@ -170,6 +181,25 @@ export interface NativeFailure {
   message: string
   /** The client's HTTP/3 error code, if it sent one. */
   wireCode?: number
+}
+
+/** What of a folder is served. */
+export interface NativeFolderOptions {
+  root: string
+  indexes: Array<string>
+  serveDotfiles: boolean
+  followSymlinksAnywhere: boolean
+}
+
+/** What the path of a request leads to in a folder. */
+export interface NativeFound {
+  kind: 'file' | 'needsSlash' | 'nothing' | 'failed'
+  /** Of a file, relative to the folder. */
+  path?: string
+  /** Of a failure: a code of the table of errors. */
+  code?: string
+  /** Of a failure. */
+  message?: string
 }
 
 /** A certificate for one host name, or for `*.` and a name. */
@@ -234,11 +264,16 @@ export interface NativeServerHooks {
   request: (count: number, text: string, bodies: Uint8Array[]) => void
   /**
    * Hears of one exchange: the client reset it, stopped reading or is gone, `code` being its HTTP/3 error code
-   * if it sent one; or all that was written was sent.
+   * if it sent one; or all that was written was sent; or an answer from a file was sent.
    */
-  exchange: (slot: number, generation: number, event: 'aborted' | 'drained', code: number | null) => void
+  exchange: (slot: number, generation: number, event: 'aborted' | 'drained' | 'finished', code: number | null) => void
   /** The answer that was given may not be sent, for this reason; the exchange awaits another. */
   refused: (slot: number, generation: number, reason: string) => void
+  /**
+   * The file of an answer failed, with a code of the table of errors. Before it had begun, the exchange awaits
+   * another answer; after, its stream was reset.
+   */
+  fileFailed: (slot: number, generation: number, begun: boolean, code: string, reason: string) => void
   /**
    * Takes raw QUIC datagrams: how many, and their bytes one behind the other; the numbers in `inbox` are slot and
    * generation of the connection, and the length.

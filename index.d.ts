@@ -1,5 +1,6 @@
 export type { H3Connection, H3DatagramContext, QUICDatagramContext, RemoteAddress } from './lib/datagrams.js';
 export { ERROR_CODES, type ErrorRow, H3Error, type H3ErrorCode, type H3ErrorLayer, isH3Error, type UsageError, type UsageErrorCode, } from './lib/errors.js';
+export { type FileResponseInit, fileResponse } from './lib/file-response.js';
 export type { IdentityOptions } from './lib/identity.js';
 export type { ConnectionCloseCause, ErrorHandler, H3Limits, H3ServeOptions, Logger } from './lib/options.js';
 export type { H3Request } from './lib/request.js';
@@ -9,3 +10,4 @@ export { createH3Server, type H3ConnectionStats, H3Server, type H3ServerStats } 
 export type { WebTransportBidirectionalStream } from './lib/session-streams.js';
 export type { WebTransportCloseInfo, WebTransportDatagrams, WTAcceptOptions, WTContext, } from './lib/webtransport.js';
 export { WebTransportError, type WebTransportErrorOptions, type WebTransportErrorSource, } from './lib/webtransport-error.js';
+export { type ServeStaticOptions, type StaticHandler, serveStatic } from './lib/serve-static.js';

@@ -9,6 +9,7 @@ export {
   type UsageError,
   type UsageErrorCode,
 } from './lib/errors.js';
+export { type FileResponseInit, fileResponse } from './lib/file-response.js';
 export type { IdentityOptions } from './lib/identity.js';
 export type { ConnectionCloseCause, ErrorHandler, H3Limits, H3ServeOptions, Logger } from './lib/options.js';
 export type { H3Request } from './lib/request.js';
@@ -33,3 +34,4 @@ export {
   type WebTransportErrorOptions,
   type WebTransportErrorSource,
 } from './lib/webtransport-error.js';
+export { type ServeStaticOptions, type StaticHandler, serveStatic } from './lib/serve-static.js';

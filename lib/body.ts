@@ -1,8 +1,9 @@
 import type { UnderlyingSource } from 'node:stream/web';
 import { describe, type UsageError, usageError } from './errors.js';
+import type { FileBody } from './file-body.js';
 
 /** What a response body is by the time it goes out: text is sent as UTF-8. */
-export type OutgoingBody = null | string | Uint8Array | ReadableStream<Uint8Array>;
+export type OutgoingBody = null | string | Uint8Array | ReadableStream<Uint8Array> | FileBody;
 
 /** The content of an empty body. */
 export const NO_BYTES: Uint8Array = new Uint8Array(0);

@@ -1,8 +1,9 @@
 import type { NativeServer, NativeServerHooks } from '../binding.cjs';
 import { Connections } from './connections.js';
 import { DatagramOutbox, ExchangeDatagrams, eachDatagram } from './datagrams.js';
-import { H3Error, isH3Error, usageError } from './errors.js';
+import { fromNative, H3Error, isH3Error, usageError } from './errors.js';
 import { Exchange } from './exchange.js';
+import { FileBody } from './file-body.js';
 import { incomingBody } from './incoming-body.js';
 import { lazyRequest } from './lazy-request.js';
 import type { ConnectionHooks, Logger } from './options.js';
@@ -86,6 +87,8 @@ export class Dispatcher {
       request: (count, text, bodies) => this.outbox.turn(() => this.#takeRequests(count, text, bodies)),
       exchange: (_slot, generation, event, code) => this.#hear(generation, event, code),
       refused: (slot, generation, reason) => this.#refused(slot, generation, reason),
+      fileFailed: (_slot, generation, begun, code, reason) =>
+        this.#fileFailed(generation, begun, fromNative({ code, message: reason })),
       inbox: this.#inbox,
       ...(takes('webtransport') && this.#sessions.hooks),
       ...((takes('h3Datagram') || takes('webtransport')) && {
@@ -217,7 +220,13 @@ export class Dispatcher {
 
   #send(exchange: Exchange, outgoing: Outgoing): void {
     const { body } = outgoing;
-    const isStream = typeof body === 'object' && body !== null && !(body instanceof Uint8Array);
+    if (body instanceof FileBody && exchange.gone === null) {
+      // Open until the native part says what became of it.
+      this.#open.set(exchange.generation, exchange);
+      this.outbox.add(exchange, outgoing);
+      return;
+    }
+    const isStream = typeof body === 'object' && body !== null && 'getReader' in body;
     if (!isStream) {
       this.#close(exchange);
       if (exchange.gone === null) this.outbox.add(exchange, outgoing);
@@ -291,16 +300,25 @@ export class Dispatcher {
     this.#sessions.datagrams.flush();
   }
 
-  #hear(generation: number, event: 'aborted' | 'drained', code: number | null): void {
+  #hear(generation: number, event: 'aborted' | 'drained' | 'finished', code: number | null): void {
     const exchange = this.#open.get(generation);
     if (exchange === undefined) return;
     if (event === 'drained') {
       exchange.drained();
       return;
     }
-    exchange.abort(code);
+    if (event === 'aborted') exchange.abort(code);
     if (exchange.session === null) this.#close(exchange);
     else exchange.session.ended(null);
+  }
+
+  /** The file of an answer failed: another answer may be given if it had not begun. */
+  #fileFailed(generation: number, begun: boolean, error: Error): void {
+    const exchange = this.#open.get(generation);
+    if (exchange === undefined) return;
+    this.#close(exchange);
+    if (begun) this.#log(exchange, error);
+    else this.#fail(exchange, error);
   }
 
   /** The native part found a field that may not be sent. */

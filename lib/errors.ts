@@ -95,6 +95,36 @@ export const ERROR_CODES = {
     doc: 'The body of a Response was already read, is locked, has a wrong chunk, or does not fit the status.',
     hint: 'Make a new Response for every request.',
   },
+  ERR_H3_FILE_NOT_FOUND: {
+    kind: 'H3Error',
+    layer: 'response',
+    doc: 'The file of an answer does not exist.',
+    hint: 'Answer 404 in `error`, or check the path; relative paths begin at the working directory.',
+  },
+  ERR_H3_FILE_NOT_REGULAR: {
+    kind: 'H3Error',
+    layer: 'response',
+    doc: 'What an answer names as its file is a folder, a pipe or a device.',
+    hint: 'Name a regular file; for a folder use `serveStatic`.',
+  },
+  ERR_H3_FILE_ACCESS: {
+    kind: 'H3Error',
+    layer: 'response',
+    doc: 'The process may not read the file of an answer.',
+    hint: 'Check the permissions of the file and of the folders above it.',
+  },
+  ERR_H3_FILE_READ: {
+    kind: 'H3Error',
+    layer: 'response',
+    doc: 'The operating system failed to open or read the file of an answer.',
+    hint: 'See the message; "too many open files" means that the limit of the process (`ulimit -n`) is low.',
+  },
+  ERR_H3_FILE_SHRUNK: {
+    kind: 'H3Error',
+    layer: 'response',
+    doc: 'A file became shorter while it was being sent; the client saw a reset.',
+    hint: 'Replace files by renaming a new one over them, instead of writing into them.',
+  },
   ERR_H3_BODY_USED: {
     kind: 'TypeError',
     layer: 'body',

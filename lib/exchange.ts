@@ -112,6 +112,13 @@ export class Exchange implements IncomingParts {
     else this.#onGone = listener;
   }
 
+  /** The parameter `name` as it is in the URL, not decoded; null if the route has none. */
+  rawParam(name: string): string | null {
+    const index = this.route?.paramNames.indexOf(name) ?? -1;
+    if (index === -1 || this.#spans === null) return null;
+    return this.url.slice(this.#spans[2 * index], this.#spans[2 * index + 1]);
+  }
+
   #decodeParams(): Record<string, string> {
     const params: Record<string, string> = {};
     const spans = this.#spans;

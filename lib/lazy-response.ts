@@ -1,6 +1,7 @@
 import { isArrayBuffer, isAsyncIterable, isStream, type OutgoingBody, streamFrom } from './body.js';
 import { describe, usageError } from './errors.js';
 import { addField, findField, type PackedFields } from './fields.js';
+import { FileBody } from './file-body.js';
 import { faceHeaders, lazyHeaders, packHeaders, unpackHeaders } from './headers.js';
 import { standFor } from './stand-in.js';
 
@@ -37,7 +38,7 @@ class LazyResponse {
   #real: PlatformResponse | null = null;
   #sent = false;
 
-  constructor(body?: ResponseBody | null, init?: ResponseInit) {
+  constructor(body?: ResponseBody | FileBody | null, init?: ResponseInit) {
     const status = init?.status;
     this.#status = status === undefined ? 200 : finalStatus(status);
     const statusText = init?.statusText;
@@ -132,7 +133,8 @@ class LazyResponse {
   #build(): PlatformResponse {
     const headers = unpackHeaders(this.#headers === null ? this.#fields : packHeaders(this.#headers));
     const init = { status: this.#status, statusText: this.#statusText, headers };
-    const real = new globalThis.Response(this.#sent ? '' : this.#body, init);
+    const body = this.#body instanceof FileBody ? this.#body.stream() : this.#body;
+    const real = new globalThis.Response(this.#sent ? '' : body, init);
     if (this.#headers !== null) faceHeaders(this.#headers, real.headers);
     if (this.#sent) void real.arrayBuffer();
     this.#real = real;
@@ -144,6 +146,11 @@ Object.setPrototypeOf(LazyResponse, globalThis.Response);
 standFor(LazyResponse, globalThis.Response, new globalThis.Response(), (response) =>
   LazyResponse.realOf(response as LazyResponse),
 );
+
+/** A Response whose body is `file`: with the runtime's prototype, and sent without its bytes passing through here. */
+export function responseOfFile(file: FileBody, init: ResponseInit): PlatformResponse {
+  return new LazyResponse(file, init) as unknown as PlatformResponse;
+}
 
 /** The type of {@link Response}: that of fetch, which also takes asynchronous iterators. */
 export interface ResponseClass {
@@ -205,11 +212,12 @@ interface Extracted {
 }
 
 /** What fetch calls "extract a body", for all but text and null. Bytes are copied, so the caller may reuse its buffer. */
-function extractBody(body: Exclude<ResponseBody, string | null | undefined>): Extracted {
+function extractBody(body: Exclude<ResponseBody, string | null | undefined> | FileBody): Extracted {
   if (ArrayBuffer.isView(body)) {
     return { body: new Uint8Array(body.buffer, body.byteOffset, body.byteLength).slice(), type: '' };
   }
   if (isArrayBuffer(body)) return { body: new Uint8Array(body).slice(), type: '' };
+  if (body instanceof FileBody) return { body, type: body.type };
   if (body instanceof Blob) return { body, type: body.type };
   if (body instanceof URLSearchParams) {
     return { body: body.toString(), type: 'application/x-www-form-urlencoded;charset=UTF-8' };

@@ -1,5 +1,6 @@
 import type { NativeServer } from '../binding.cjs';
 import type { Exchange } from './exchange.js';
+import { FileBody } from './file-body.js';
 import type { Outgoing } from './response.js';
 
 /** Numbers of one answer: slot, generation, status, kind, length of the fields, length of the body if it is text or shared. */
@@ -14,6 +15,8 @@ const SHARED_BODY_BYTES = 4096;
 const SHARED_BYTES = 1 << 18;
 /** In the kind: the body is in the shared buffer, its length where that of the text would be. */
 const SHARED = 2 ** 29;
+/** In the kind: the body is the file that the text names, as `crates/binding/src/files.rs` reads it. */
+const FILE = 2 ** 28;
 /** In the kind: the body follows in pieces. */
 const STREAMING = 2 ** 31;
 /** In the kind: an answer of the error handler; refused, it becomes a plain 500. */
@@ -62,6 +65,10 @@ export class Outbox {
       } else {
         kind += this.#bodies.push(body);
       }
+    } else if (body instanceof FileBody) {
+      kind += FILE;
+      text = body.pack(exchange);
+      length = text.length;
     } else if (body !== null) {
       kind += STREAMING;
     }

@@ -14,6 +14,11 @@ export class Log implements Logger {
     return entries;
   }
 
+  /** How much was logged since the last {@link take}. */
+  get size(): number {
+    return this.#entries.length;
+  }
+
   debug(): void {}
 
   info(...data: unknown[]): void {

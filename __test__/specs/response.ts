@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { chunkBytes } from '../../lib/body.js';
+import { FileBody } from '../../lib/file-body.js';
 import { Response as Lazy, type Outgoing, type OutgoingBody, readResponse } from '../../lib/response.js';
 import type { Spec } from './spec.js';
 
@@ -24,7 +25,7 @@ function pairs({ fields }: Outgoing): string[][] {
 }
 
 async function text(body: OutgoingBody): Promise<string> {
-  if (body === null) return '';
+  if (body === null || body instanceof FileBody) return '';
   if (typeof body === 'string') return body;
   if (body instanceof Uint8Array) return new TextDecoder().decode(body);
   let whole = '';

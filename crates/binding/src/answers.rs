@@ -14,6 +14,7 @@ use trilane_http3::Code;
 
 use crate::bridge::Bridge;
 use crate::datagrams::{self, OutgoingDatagrams};
+use crate::files::file_answer;
 
 /// Words of one answer: slot, generation, status, kind and body, length of the fields, length of the body if it is text
 /// or shared.
@@ -28,8 +29,11 @@ const LAST_RESORT: u32 = 1 << 30;
 /// Set in an answer's fourth word if its body is the next piece of the shared bytes.
 const SHARED: u32 = 1 << 29;
 
+/// Set in an answer's fourth word if its body is a file, named by its text (`files`).
+const FILE: u32 = 1 << 28;
+
 /// The rest of an answer's fourth word: the number of its body among the binary ones, from 1; 0 if it is text.
-const BODY: u32 = SHARED - 1;
+const BODY: u32 = FILE - 1;
 
 /// Answers of a turn, packed.
 pub(crate) struct AnswerBatch {
@@ -193,6 +197,8 @@ fn answer(batch: &AnswerBatch, table: &Arc<ExchangeTable>, bridge: &Bridge) {
         let status = u16::try_from(status).unwrap_or(0);
         let result = if kind & STREAMING != 0 {
             table.start(id, status, pairs).map(drop)
+        } else if kind & FILE != 0 {
+            table.respond_with_file(id, file_answer(status, &fields, &body))
         } else {
             table.respond(id, status, pairs, body)
         };
@@ -248,7 +254,7 @@ fn utf8_length(bytes: &[u8], mut units: usize) -> usize {
 
 /// Field text back to the bytes it stands for: a header value is a byte string (Fetch §2.2.2), one character a byte.
 /// A character above U+00FF cannot stand for a byte; it becomes one that the field rules refuse.
-fn latin1(utf8: Bytes) -> Bytes {
+pub(crate) fn latin1(utf8: Bytes) -> Bytes {
     if utf8.is_ascii() {
         return utf8;
     }
@@ -261,8 +267,8 @@ fn latin1(utf8: Bytes) -> Bytes {
 
 /// The pairs of "name\0value\0name\0value".
 #[derive(Clone)]
-struct Pairs<'a> {
-    rest: &'a [u8],
+pub(crate) struct Pairs<'a> {
+    pub(crate) rest: &'a [u8],
 }
 
 impl<'a> Iterator for Pairs<'a> {

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use trilane_core::router::{ParamSpan, RouteId};
 use trilane_core::{
-    ConnectionEvent, ConnectionName, Exchange, ExchangeEvent, ExchangeId, Handler, Request, RequestBody,
-    SessionEvent, StreamEvent, StreamName,
+    ConnectionEvent, ConnectionName, Exchange, ExchangeEvent, ExchangeId, FileError, Handler, Request,
+    RequestBody, SessionEvent, StreamEvent, StreamName,
 };
 use trilane_http3::RequestHead;
 
@@ -70,6 +70,15 @@ pub(crate) enum Happened {
     Connection(ConnectionName, ConnectionEvent),
     Session(ExchangeId, SessionEvent),
     Stream(StreamName, StreamEvent),
+    /// The file of an answer failed: before its head was sent, another answer is awaited; after, the stream was reset.
+    FileFailed(ExchangeId, Sent, FileError),
+}
+
+/// How far an answer had come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    Nothing,
+    Part,
 }
 
 /// All that waits for JavaScript.
@@ -301,6 +310,14 @@ impl Handler for Bridge {
         let dropped = inbox.push(connection.slot, connection.generation, payload);
         self.dropped.quic.fetch_add(dropped, Relaxed);
         self.added(state);
+    }
+
+    fn file_refused(&self, id: ExchangeId, error: FileError) {
+        self.happened(Happened::FileFailed(id, Sent::Nothing, error));
+    }
+
+    fn file_broken(&self, id: ExchangeId, error: FileError) {
+        self.happened(Happened::FileFailed(id, Sent::Part, error));
     }
 
     fn h3_datagram(&self, id: ExchangeId, payload: Bytes) {

@@ -1,6 +1,7 @@
 //! Errors on their way to JavaScript: `code` is set, the message is for people.
 
 use napi::Status;
+use trilane_core::FileError;
 
 /// The `code` of a thrown error; `lib/errors.ts` has a row for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,12 +20,23 @@ pub enum ErrorCode {
     Bind,
     /// The server runs already.
     Running,
+    /// The file of an answer is not there.
+    FileNotFound,
+    /// What an answer names is no file.
+    FileNotRegular,
+    /// The file of an answer may not be read.
+    FileAccess,
+    /// The file of an answer cannot be read for another reason.
+    FileRead,
+    /// The file of an answer became shorter.
+    FileShrunk,
     /// What should not happen.
     Internal,
 }
 
-impl AsRef<str> for ErrorCode {
-    fn as_ref(&self) -> &str {
+impl ErrorCode {
+    /// The code as JavaScript knows it.
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::RoutePattern => "ERR_H3_ROUTE_PATTERN",
             Self::RouteMethod => "ERR_H3_ROUTE_METHOD",
@@ -33,7 +45,30 @@ impl AsRef<str> for ErrorCode {
             Self::AddressInUse => "ERR_H3_ADDRESS_IN_USE",
             Self::Bind => "ERR_H3_BIND",
             Self::Running => "ERR_H3_SERVER_RUNNING",
+            Self::FileNotFound => "ERR_H3_FILE_NOT_FOUND",
+            Self::FileNotRegular => "ERR_H3_FILE_NOT_REGULAR",
+            Self::FileAccess => "ERR_H3_FILE_ACCESS",
+            Self::FileRead => "ERR_H3_FILE_READ",
+            Self::FileShrunk => "ERR_H3_FILE_SHRUNK",
             Self::Internal => "ERR_H3_INTERNAL",
+        }
+    }
+}
+
+impl AsRef<str> for ErrorCode {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl From<&FileError> for ErrorCode {
+    fn from(error: &FileError) -> Self {
+        match error {
+            FileError::NotFound { .. } => Self::FileNotFound,
+            FileError::NotRegular { .. } => Self::FileNotRegular,
+            FileError::Access { .. } => Self::FileAccess,
+            FileError::Read { .. } => Self::FileRead,
+            FileError::Shrunk { .. } => Self::FileShrunk,
         }
     }
 }

@@ -16,6 +16,7 @@ mod connection;
 mod datagrams;
 mod environment;
 mod error;
+mod files;
 mod options;
 mod runtime;
 mod server;

@@ -12,10 +12,10 @@ use trilane_core::{
     StreamKind,
 };
 
-use crate::bridge::{BATCH_WORDS, Bridge, Happened, RequestBatch};
+use crate::bridge::{BATCH_WORDS, Bridge, Happened, RequestBatch, Sent};
 use crate::connection::NativeConnection;
 use crate::datagrams::{DATAGRAM_WORDS, DatagramBatch};
-use crate::error::{Result, internal};
+use crate::error::{ErrorCode, Result, internal};
 use crate::session::NativeStreamFailure;
 use crate::values::{Copied, Latin1};
 
@@ -25,6 +25,7 @@ type WakeFunction = ThreadsafeFunction<(), (), (), Status, false, true>;
 type RequestHook = FunctionRef<FnArgs<(u32, Latin1, Vec<Copied>)>, ()>;
 type EventHook = FunctionRef<FnArgs<(u32, u32, &'static str, Option<f64>)>, ()>;
 type RefusedHook = FunctionRef<FnArgs<(u32, u32, String)>, ()>;
+type FileFailedHook = FunctionRef<FnArgs<(u32, u32, bool, &'static str, String)>, ()>;
 type DatagramHook = FunctionRef<FnArgs<(u32, Copied)>, ()>;
 type ConnectedHook = FunctionRef<FnArgs<(NativeConnection,)>, ()>;
 type DisconnectedHook = FunctionRef<FnArgs<(u32, u32, bool, Option<f64>)>, ()>;
@@ -41,14 +42,20 @@ pub struct NativeServerHooks {
     #[napi(ts_type = "(count: number, text: string, bodies: Uint8Array[]) => void")]
     pub request: RequestHook,
     /// Hears of one exchange: the client reset it, stopped reading or is gone, `code` being its HTTP/3 error code
-    /// if it sent one; or all that was written was sent.
+    /// if it sent one; or all that was written was sent; or an answer from a file was sent.
     #[napi(
-        ts_type = "(slot: number, generation: number, event: 'aborted' | 'drained', code: number | null) => void"
+        ts_type = "(slot: number, generation: number, event: 'aborted' | 'drained' | 'finished', code: number | null) => void"
     )]
     pub exchange: EventHook,
     /// The answer that was given may not be sent, for this reason; the exchange awaits another.
     #[napi(ts_type = "(slot: number, generation: number, reason: string) => void")]
     pub refused: RefusedHook,
+    /// The file of an answer failed, with a code of the table of errors. Before it had begun, the exchange awaits
+    /// another answer; after, its stream was reset.
+    #[napi(
+        ts_type = "(slot: number, generation: number, begun: boolean, code: string, reason: string) => void"
+    )]
+    pub file_failed: FileFailedHook,
     /// Takes raw QUIC datagrams: how many, and their bytes one behind the other; the numbers in `inbox` are slot and
     /// generation of the connection, and the length.
     #[napi(ts_type = "(count: number, bytes: Uint8Array) => void")]
@@ -189,6 +196,7 @@ impl Turn {
                 let (event, code) = match event {
                     ExchangeEvent::Aborted { code } => ("aborted", code.map(|code| code as f64)),
                     ExchangeEvent::Drained => ("drained", None),
+                    ExchangeEvent::Finished => ("finished", None),
                 };
                 let hook = self.hooks.exchange.borrow_back(env)?;
                 hook.call((id.slot, id.generation, event, code).into())
@@ -226,6 +234,12 @@ impl Turn {
                 .refused
                 .borrow_back(env)?
                 .call((id.slot, id.generation, reason).into()),
+            Happened::FileFailed(id, sent, error) => {
+                let code = ErrorCode::from(&error).as_str();
+                let begun = sent == Sent::Part;
+                let hook = self.hooks.file_failed.borrow_back(env)?;
+                hook.call((id.slot, id.generation, begun, code, error.to_string()).into())
+            }
         }
     }
 

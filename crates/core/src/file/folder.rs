@@ -49,8 +49,7 @@ pub enum Found {
 }
 
 impl Folder {
-    /// Looks for `path`, percent-decoded once, with or without a slash at its start; with one at its end, or empty, it names
-    /// a folder. Fails if the folder itself is gone, or the file system does.
+    /// Looks for `path`, relative and percent-decoded once; empty, or with a slash at its end, it names a folder. Fails if the folder itself is gone, or the file system does.
     pub fn find(&self, path: &str) -> Result<Found, FileError> {
         let Some((file, is_folder)) = self.checked(path) else {
             return Ok(Found::Nothing);
@@ -104,15 +103,13 @@ impl Folder {
 
     /// `path` as one of the file system, and whether it names a folder; `None` if it cannot name anything that is served.
     fn checked(&self, path: &str) -> Option<(PathBuf, bool)> {
-        let path = path.strip_prefix('/').unwrap_or(path);
         let (names, is_folder) = match path.strip_suffix('/') {
             Some(names) => (names, true),
             None => (path, path.is_empty()),
         };
         let mut checked = PathBuf::new();
-        if names.is_empty() {
-            // The folder itself; a second slash would be an empty name.
-            return path.is_empty().then_some((checked, is_folder));
+        if path.is_empty() {
+            return Some((checked, is_folder));
         }
         for name in names.split('/') {
             if !is_name(name) || (self.dotfiles == Dotfiles::Hide && name.starts_with('.')) {
@@ -195,6 +192,8 @@ mod tests {
     fn a_path_is_checked_before_the_file_system_sees_it() {
         let folder = folder(Path::new("/nowhere"));
         for path in [
+            "/",
+            "/a",
             "..",
             "../a",
             "a/../b",
@@ -213,8 +212,7 @@ mod tests {
         }
         for (path, name, is_folder) in [
             ("", "", true),
-            ("/", "", true),
-            ("/a", "a", false),
+            ("a", "a", false),
             ("a/b.txt", "a/b.txt", false),
             ("a/b/", "a/b", true),
         ] {

@@ -3,9 +3,12 @@
 /// The Content-Type of a file called `name`: that of its ending, with `charset=utf-8` for text;
 /// `application/octet-stream` if the ending is not known.
 pub fn media_type(name: &str) -> String {
-    let guessed = mime_guess::from_path(name)
-        .first_raw()
-        .unwrap_or("application/octet-stream");
+    let guessed = match mime_guess::from_path(name).first_raw() {
+        // RFC 9239 §6 has one name for scripts of every ending.
+        Some("application/javascript") => "text/javascript",
+        Some(known) => known,
+        None => "application/octet-stream",
+    };
     if guessed.starts_with("text/") {
         format!("{guessed};charset=utf-8")
     } else {

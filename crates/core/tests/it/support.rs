@@ -12,7 +12,7 @@ use trilane_core::router::{Methods, Pattern, Route, Router};
 use trilane_core::tls::{CertificateStore, Identity, TlsOptions, server_config};
 use trilane_core::{
     AddressValidation, BodyMode, ConnectionEvent, ConnectionName, DatagramOptions, Exchange, ExchangeEvent,
-    ExchangeId, Handler, Limits, Modes, Request, RequestBody, Server, ServerConfig, SessionEvent,
+    ExchangeId, FileError, Handler, Limits, Modes, Request, RequestBody, Server, ServerConfig, SessionEvent,
     SessionRoutes, StatelessResetKey, StreamEvent, StreamName,
 };
 
@@ -51,6 +51,8 @@ pub(crate) struct Script {
     pub(crate) connections: Mutex<Vec<(ConnectionName, ConnectionEvent)>>,
     pub(crate) sessions: Mutex<Vec<(ExchangeId, SessionEvent)>>,
     pub(crate) streams: Mutex<Vec<(StreamName, StreamEvent)>>,
+    /// What became of files, "refused" or "broken" and why.
+    pub(crate) file_errors: Mutex<Vec<(&'static str, FileError)>>,
 }
 
 impl Script {
@@ -63,6 +65,7 @@ impl Script {
             connections: Mutex::default(),
             sessions: Mutex::default(),
             streams: Mutex::default(),
+            file_errors: Mutex::default(),
         })
     }
 
@@ -110,6 +113,14 @@ impl Handler for Script {
 
     fn connection_event(&self, connection: ConnectionName, event: ConnectionEvent) {
         self.connections.lock().unwrap().push((connection, event));
+    }
+
+    fn file_refused(&self, _: ExchangeId, error: FileError) {
+        self.file_errors.lock().unwrap().push(("refused", error));
+    }
+
+    fn file_broken(&self, _: ExchangeId, error: FileError) {
+        self.file_errors.lock().unwrap().push(("broken", error));
     }
 }
 
