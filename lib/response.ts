@@ -1,8 +1,9 @@
 import { Buffer } from 'node:buffer';
 import { isAsyncIterable, isStream, type OutgoingBody, streamFrom } from './body.js';
 import { isBuffered, peek } from './buffered-body.js';
+import { bunFile } from './bun-file.js';
 import { describe, usageError } from './errors.js';
-import { addField, eachField, type PackedFields } from './fields.js';
+import { addField, eachField, findField, type PackedFields } from './fields.js';
 import { packReal } from './headers.js';
 import { finalStatus, type ResponseParts, sentTwice, takeLazyResponse } from './lazy-response.js';
 import { type Taken, takeBody } from './take-body.js';
@@ -68,17 +69,26 @@ export function readResponse(value: unknown): Outgoing | Promise<Outgoing> {
 }
 
 function readParts({ status, fields, body }: ResponseParts): Outgoing | Promise<Outgoing> {
-  if (body instanceof Blob) return readBlob(status, fields, body);
+  if (body instanceof Blob) {
+    // A part of a file (RFC 9110 §15.3.7) is what its handler made of it.
+    const file = status === 206 ? null : bunFile(body);
+    if (file === null) return readBlob(status, fields, body);
+    return { status, fields: checkedFields(fields, file, false), body: file };
+  }
   if (isStream(body) && body.locked) throw lockedBody();
   return { status, fields: checkedFields(fields, body, false), body };
 }
 
 async function readBlob(status: number, fields: PackedFields, blob: Blob): Promise<Outgoing> {
-  const body =
-    blob.size <= BLOB_IN_ONE_STEP_BYTES
-      ? new Uint8Array(await blob.arrayBuffer())
-      : (blob.stream() as ReadableStream<Uint8Array>);
-  return { status, fields: checkedFields(fields, body, false), body };
+  if (blob.size <= BLOB_IN_ONE_STEP_BYTES) {
+    const bytes = new Uint8Array(await blob.arrayBuffer());
+    return { status, fields: checkedFields(fields, bytes, false), body: bytes };
+  }
+  const body = blob.stream() as ReadableStream<Uint8Array>;
+  const checked = checkedFields(fields, body, false);
+  // Those of Bun may have no size yet.
+  const addsLength = Number.isSafeInteger(blob.size) && findField(checked, 'content-length') === null;
+  return { status, fields: addsLength ? addField(checked, 'content-length', `${blob.size}`) : checked, body };
 }
 
 function readForeign(response: ForeignResponse): Outgoing | Promise<Outgoing> {
