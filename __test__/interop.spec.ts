@@ -12,7 +12,7 @@ const CLIENTS = [
   { name: "Bun's fetch (lsquic)", runtime: 'bun', script: 'bun-client.js' },
   { name: '@currentspace/http3 (quiche)', runtime: 'node26', script: 'quiche-client.js' },
 ];
-const CHECKS = 7;
+const CHECKS = 8;
 const CLIENT_MS = 60_000;
 
 for (const { name, runtime, script } of CLIENTS) {

@@ -324,7 +324,10 @@ export class Dispatcher {
   /** The native part found a field that may not be sent. */
   #refused(slot: number, generation: number, reason: string): void {
     const refused = this.#open.get(generation);
-    refused?.supersede(new H3Error('ERR_H3_INTERNAL', 'the answer was refused'));
+    if (refused !== undefined) {
+      refused.supersede(new H3Error('ERR_H3_INTERNAL', 'the answer was refused'));
+      this.#close(refused);
+    }
     const { method = '', url = '' } = refused ?? {};
     const exchange = new Exchange(slot, generation, method, url, '', null, null, null);
     this.#fail(exchange, usageError('ERR_H3_HEADER', reason));

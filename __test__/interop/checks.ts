@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import process from 'node:process';
 import { soon } from '../harness/deadline.js';
 
@@ -64,6 +65,15 @@ const CHECKS: Readonly<Record<string, (request: ForeignClient) => Promise<void>>
   async [`${MANY} requests at once`](request) {
     const answers = await Promise.all(Array.from({ length: MANY }, (_, n) => request('GET', `/number/${n}`)));
     for (const [n, answer] of answers.entries()) assert.equal(text(answer), `${n}`);
+  },
+
+  async 'a file'(request) {
+    const answer = await request('GET', '/file');
+    const file = readFileSync(new URL('../../package-lock.json', import.meta.url));
+    assert.equal(answer.status, 200);
+    assert.equal(answer.header('content-type'), 'application/json');
+    assert.equal(answer.header('content-length'), `${file.byteLength}`);
+    assert.equal(sha256(answer.body), sha256(file));
   },
 
   async 'streamed answer'(request) {

@@ -1,5 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createH3Server, type H3Server, Response } from '../../index.js';
+import { createH3Server, fileResponse, type H3Server, Response } from '../../index.js';
+
+/** A file of about a hundred kilobytes that is there wherever the clients run. */
+const SERVED_FILE = new URL('../../package-lock.json', import.meta.url);
 
 /** The server that foreign clients are set on: what `checks.ts` and its like in other languages expect. */
 export function startInteropServer(): H3Server {
@@ -15,6 +18,7 @@ export function startInteropServer(): H3Server {
       },
       { method: 'GET', pattern: '/download', fetch: () => new Response(download) },
       { method: 'GET', pattern: '/number/:n', fetch: (request) => new Response(request.params.n) },
+      { method: 'GET', pattern: '/file', fetch: () => fileResponse(SERVED_FILE) },
       { method: 'GET', pattern: '/stream', fetch: () => new Response(numbers()) },
     ],
   });

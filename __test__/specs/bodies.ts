@@ -227,6 +227,21 @@ export const specs: Spec[] = [
       });
     },
   ),
+  ...each(
+    'a stream of the error handler that may not be sent is cancelled, and the client gets a 500',
+    async (Class) => {
+      const body = new Gibibyte();
+      const headers = { te: 'gzip' };
+      const error = (): Response => new Class(body.generate() as unknown as Content, { headers });
+      const fetch = (): Response => {
+        throw new Error('wanted');
+      };
+      await withServer({ fetch, error }, async ({ connection }) => {
+        assert.equal((await connection.get()).status, 500);
+        await body.returned();
+      });
+    },
+  ),
   ...each('events of a stream of text reach the client one by one', async (Class) => {
     const second = deferred();
     const fetch = (): Response => {

@@ -8,7 +8,8 @@ use std::task::Poll;
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use trilane_core::{
-    DatagramSender, ExchangeError, ExchangeId, ExchangeTable, Notify, SessionTable, StreamError, StreamName,
+    DatagramSender, ExchangeError, ExchangeEvent, ExchangeId, ExchangeTable, Handler, Notify, SessionTable,
+    StreamError, StreamName,
 };
 use trilane_http3::Code;
 
@@ -209,6 +210,12 @@ fn answer(batch: &AnswerBatch, table: &Arc<ExchangeTable>, bridge: &Bridge) {
                 let plain = [(&b"content-type"[..], &b"text/plain;charset=utf-8"[..])];
                 let text = Bytes::from_static(b"Internal Server Error");
                 drop(table.respond(id, 500, plain.into_iter(), text));
+                // Whoever produces or awaits the body that was refused hears that it is over.
+                if kind & STREAMING != 0 {
+                    bridge.exchange_event(id, ExchangeEvent::Aborted { code: None });
+                } else if kind & FILE != 0 {
+                    bridge.exchange_event(id, ExchangeEvent::Finished);
+                }
             }
         }
     }
