@@ -18,6 +18,16 @@ const TABLES = [
   { file: 'README.md', name: 'options', make: optionsTable },
   { file: 'README.md', name: 'server members', make: serverTable },
   { file: 'SECURITY.md', name: 'limits', make: limitsTable },
+  {
+    file: 'docs/files.md',
+    name: 'file options',
+    make: () => optionRows('lib/file-response.ts', 'FileResponseInit'),
+  },
+  {
+    file: 'docs/files.md',
+    name: 'folder options',
+    make: () => optionRows('lib/serve-static.ts', 'ServeStaticOptions'),
+  },
 ];
 
 const { values } = parseArgs({ options: { check: { type: 'boolean', default: false } } });
@@ -62,8 +72,15 @@ ${rows.join('\n')}
 
 function optionsTable() {
   const members = ['H3Handlers', 'H3ServeOptions'].flatMap((name) => membersOf('lib/options.ts', name));
-  const identity = membersOf('lib/identity.ts', 'IdentityOptions');
-  const rows = [...members, ...identity].map(({ name, type, doc }) => row([`\`${name}\``, type, doc]));
+  return tableOf([...members, ...membersOf('lib/identity.ts', 'IdentityOptions')]);
+}
+
+function optionRows(file, owner) {
+  return tableOf(membersOf(file, owner));
+}
+
+function tableOf(options) {
+  const rows = options.map(({ name, type, doc }) => row([`\`${name}\``, type, doc]));
   return ['| option | type | meaning |', '| --- | --- | --- |', ...rows].join('\n');
 }
 
