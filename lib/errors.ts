@@ -119,10 +119,10 @@ export const ERROR_CODES = {
     doc: 'The operating system failed to open or read the file of an answer.',
     hint: 'See the message; "too many open files" means that the limit of the process (`ulimit -n`) is low.',
   },
-  ERR_H3_FILE_SHRUNK: {
+  ERR_H3_FILE_CHANGED: {
     kind: 'H3Error',
     layer: 'response',
-    doc: 'A file became shorter while it was being sent; the client saw a reset.',
+    doc: 'A file became shorter, or another file, while it was being sent; the client saw a reset.',
     hint: 'Replace files by renaming a new one over them, instead of writing into them.',
   },
   ERR_H3_BODY_USED: {

@@ -277,7 +277,7 @@ export const specs: Spec[] = [
           assert.equal(answer.error?.code, H3_INTERNAL_ERROR);
           await until('the exchange to end', () => server.getStats().requestsActive === 0);
           await until('the log', () => log.size > 0);
-          assert.ok(coded('ERR_H3_FILE_SHRUNK')(log.take()[0]?.[1]));
+          assert.ok(coded('ERR_H3_FILE_CHANGED')(log.take()[0]?.[1]));
         },
       ),
   },

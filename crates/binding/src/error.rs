@@ -28,8 +28,8 @@ pub enum ErrorCode {
     FileAccess,
     /// The file of an answer cannot be read for another reason.
     FileRead,
-    /// The file of an answer became shorter.
-    FileShrunk,
+    /// The file of an answer is no longer what it was.
+    FileChanged,
     /// What should not happen.
     Internal,
 }
@@ -49,7 +49,7 @@ impl ErrorCode {
             Self::FileNotRegular => "ERR_H3_FILE_NOT_REGULAR",
             Self::FileAccess => "ERR_H3_FILE_ACCESS",
             Self::FileRead => "ERR_H3_FILE_READ",
-            Self::FileShrunk => "ERR_H3_FILE_SHRUNK",
+            Self::FileChanged => "ERR_H3_FILE_CHANGED",
             Self::Internal => "ERR_H3_INTERNAL",
         }
     }
@@ -68,7 +68,7 @@ impl From<&FileError> for ErrorCode {
             FileError::NotRegular { .. } => Self::FileNotRegular,
             FileError::Access { .. } => Self::FileAccess,
             FileError::Read { .. } => Self::FileRead,
-            FileError::Shrunk { .. } => Self::FileShrunk,
+            FileError::Changed { .. } => Self::FileChanged,
         }
     }
 }

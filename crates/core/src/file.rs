@@ -77,9 +77,9 @@ pub enum FileError {
         /// The error of the operating system.
         source: io::Error,
     },
-    /// It became shorter than it was when it was opened.
-    #[error("{path} became shorter while it was being sent", path = path.display())]
-    Shrunk {
+    /// It became shorter than it was when it was opened, or another one was put in its place.
+    #[error("{path} became shorter, or another file, while it was being sent", path = path.display())]
+    Changed {
         /// What was being read.
         path: PathBuf,
     },
@@ -97,7 +97,7 @@ impl FileError {
             Kind::PermissionDenied if source.raw_os_error().is_none() => Self::NotFound { path },
             Kind::PermissionDenied => Self::Access { path, source },
             Kind::IsADirectory => Self::NotRegular { path },
-            Kind::UnexpectedEof => Self::Shrunk { path },
+            Kind::UnexpectedEof => Self::Changed { path },
             _ if is_link_loop(&source) => Self::NotFound { path },
             _ if is_no_file(&source) => Self::NotRegular { path },
             _ => Self::Read { path, source },
@@ -195,7 +195,7 @@ impl FileAnswer {
         let body = if rule != BodyRule::Allowed || sent == 0 {
             Content::Whole(Bytes::new())
         } else {
-            let mut reader = FileReader::new(file, start, sent, location.path())?;
+            let mut reader = FileReader::new(location, (file, &metadata), start, sent);
             if sent <= WHOLE_BYTES {
                 Content::Whole(reader.read(sent as usize)?)
             } else {

@@ -189,7 +189,7 @@ enum Waited {
 
 impl Ahead {
     fn start(mut reader: FileReader, lease: Lease) -> Self {
-        let (bytes, path) = (lease.bytes(), reader.path().clone());
+        let (bytes, path) = (lease.bytes(), reader.path());
         Self {
             reading: spawn_blocking(move || Ok((reader.read(bytes)?, reader))),
             lease,
