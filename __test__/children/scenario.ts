@@ -1,9 +1,16 @@
 // A program of its own for `specs/process.ts`: `scenario.js <name>`. It prints `ready <port>` once its server listens
 // and then does what its name says; how it ends is what the spec looks at.
 
+import { dirname } from 'node:path';
 import process from 'node:process';
 import { Worker } from 'node:worker_threads';
-import { createH3Server, type H3ServeOptions, type H3Server } from '../../index.js';
+import {
+  createH3Server,
+  fileResponse,
+  type H3ServeOptions,
+  type H3Server,
+  serveStatic,
+} from '../../index.js';
 import { collectGarbage } from '../harness/runtime.js';
 import { told } from './parent.js';
 
@@ -46,14 +53,24 @@ const SCENARIOS: Readonly<Record<string, () => Promise<void> | void>> = {
     server.close();
   },
 
-  /** Requests never answered, streams never ended, then process.exit(). */
+  /** Requests never answered, streams never ended, files half sent and looked for, then process.exit(). */
   exits() {
     let seen = 0;
+    const folder = serveStatic(dirname(process.execPath));
     serve({
-      fetch() {
+      fetch(request, server) {
         seen += 1;
         if (seen === 10) setTimeout(() => process.exit(7), 20);
-        return seen % 2 === 0 ? new Promise<Response>(() => undefined) : new Response(endless());
+        switch (seen % 4) {
+          case 0:
+            return new Promise<Response>(() => undefined);
+          case 1:
+            return new Response(endless());
+          case 2:
+            return folder(request, server);
+          default:
+            return fileResponse(process.execPath);
+        }
       },
     });
   },
