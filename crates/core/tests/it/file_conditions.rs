@@ -18,8 +18,6 @@ async fn fetch(
     fields: Vec<Field>,
     conditions: Conditions,
 ) -> Answer {
-    let handler = Script::new(|_, exchange| _ = exchange.into_id());
-    drop(handler);
     let (sender, mut ids) = tokio::sync::mpsc::unbounded_channel();
     let handler = Script::new(move |_, exchange| sender.send(exchange.into_id()).unwrap());
     let server = start(Setup::default(), handler);
