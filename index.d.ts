@@ -6,8 +6,8 @@ export type { ConnectionCloseCause, ErrorHandler, H3Limits, H3ServeOptions, Logg
 export type { H3Request } from './lib/request.js';
 export { Response } from './lib/response.js';
 export { type Handler, type RouteDefinition, type RouteDefinitions, type RouteParams, route, } from './lib/routes.js';
+export { type ServeStaticOptions, type StaticHandler, serveStatic } from './lib/serve-static.js';
 export { createH3Server, type H3ConnectionStats, H3Server, type H3ServerStats } from './lib/server.js';
 export type { WebTransportBidirectionalStream } from './lib/session-streams.js';
 export type { WebTransportCloseInfo, WebTransportDatagrams, WTAcceptOptions, WTContext, } from './lib/webtransport.js';
 export { WebTransportError, type WebTransportErrorOptions, type WebTransportErrorSource, } from './lib/webtransport-error.js';
-export { type ServeStaticOptions, type StaticHandler, serveStatic } from './lib/serve-static.js';

@@ -21,6 +21,7 @@ export {
   type RouteParams,
   route,
 } from './lib/routes.js';
+export { type ServeStaticOptions, type StaticHandler, serveStatic } from './lib/serve-static.js';
 export { createH3Server, type H3ConnectionStats, H3Server, type H3ServerStats } from './lib/server.js';
 export type { WebTransportBidirectionalStream } from './lib/session-streams.js';
 export type {
@@ -34,4 +35,3 @@ export {
   type WebTransportErrorOptions,
   type WebTransportErrorSource,
 } from './lib/webtransport-error.js';
-export { type ServeStaticOptions, type StaticHandler, serveStatic } from './lib/serve-static.js';
