@@ -3,6 +3,7 @@
 use super::static_table::TABLE;
 use super::{huffman, integer};
 use crate::field_section::{FieldLimits, FieldSection};
+use crate::qpack::integer::Fault;
 
 /// The text is indexed with 32 bits, whatever larger limit was asked for.
 const MAX_TEXT: usize = u32::MAX as usize / 2;
@@ -29,13 +30,16 @@ pub(crate) trait FieldRules {
 pub(crate) enum DecodeError {
     /// It exceeds the limits.
     TooLarge,
-    /// It is not valid QPACK: QPACK_DECOMPRESSION_FAILED.
+    /// It is not valid QPACK: QPACK_DECOMPRESSION_FAILED, of the connection.
     Encoding(&'static str),
+    /// An integer in it is larger than any that is understood here: QPACK_DECOMPRESSION_FAILED, of the stream.
+    Integer,
     /// A field breaks the rules of its message.
     Malformed(&'static str),
 }
 
-/// Decodes `encoded` into `section` (emptied first) and lets `rules` judge each field.
+/// Decodes `encoded` into `section` (emptied first), in its order (RFC9204-2.2-order-received), and lets `rules` judge
+/// each field.
 pub(crate) fn decode(
     mut encoded: &[u8],
     limits: FieldLimits,
@@ -51,6 +55,7 @@ pub(crate) fn decode(
             return Err(DecodeError::TooLarge);
         }
         let source = read_field(*first, &mut encoded, section)?;
+        // RFC9204-7.4-string-limit: a string adds to the size, and a frame above the limit is not even read.
         if section.size() > max_bytes {
             return Err(DecodeError::TooLarge);
         }
@@ -61,23 +66,34 @@ pub(crate) fn decode(
     Ok(())
 }
 
-/// Required Insert Count and Base (RFC 9204 §4.5.1). The count must be 0, because we offer no dynamic table;
-/// a negative Base is then invalid (§4.5.1.2), any other unused.
+/// Required Insert Count and Base (RFC 9204 §4.5.1). The count must be 0, because we offer no dynamic table.
 #[inline]
 fn read_prefix(encoded: &mut &[u8]) -> Result<(), DecodeError> {
+    const CUT: DecodeError = DecodeError::Encoding("field section ends inside its prefix");
     if let [0, 0, rest @ ..] = encoded {
         *encoded = rest;
         return Ok(());
     }
-    if integer::decode(encoded, 8) != Some(0) {
-        return Err(DecodeError::Encoding(
-            "required insert count without a dynamic table",
-        ));
+    match integer::decode(encoded, 8) {
+        Ok(0) => {}
+        // RFC9204-4.5.1-prefix-cut
+        Err(Fault::Cut) => return Err(CUT),
+        // RFC9204-4.5.1.1-insert-count, RFC9204-2.1.2-blocked-streams
+        Ok(_) | Err(Fault::TooLarge) => {
+            return Err(DecodeError::Encoding(
+                "required insert count without a dynamic table",
+            ));
+        }
     }
-    let negative = encoded.first().is_some_and(|byte| byte & 0x80 != 0);
+    // RFC9204-4.5.1-prefix-cut
+    let negative = encoded.first().ok_or(CUT)? & 0x80 != 0;
     match integer::decode(encoded, 7) {
-        Some(_) if !negative => Ok(()),
-        _ => Err(DecodeError::Encoding("invalid base of a field section")),
+        // RFC9204-4.5.1.2-negative-base: the count is 0, so no Delta Base is below it.
+        Ok(_) if negative => Err(DecodeError::Encoding("negative base of a field section")),
+        // RFC9204-4.5.1.2-unused-base
+        Ok(_) => Ok(()),
+        Err(Fault::Cut) => Err(CUT),
+        Err(Fault::TooLarge) => Err(DecodeError::Integer),
     }
 }
 
@@ -85,6 +101,7 @@ fn read_prefix(encoded: &mut &[u8]) -> Result<(), DecodeError> {
 #[inline]
 fn read_field(first: u8, encoded: &mut &[u8], section: &mut FieldSection) -> Result<Source, DecodeError> {
     const DYNAMIC: DecodeError = DecodeError::Encoding("reference to the dynamic table");
+    // RFC9204-4.5.4-never-indexed: that bit of a literal is passed over.
     match first >> 4 {
         0b1100.. => {
             let index = read_static_index(encoded, 6)?;
@@ -107,16 +124,28 @@ fn read_field(first: u8, encoded: &mut &[u8], section: &mut FieldSection) -> Res
             read_value(encoded, section)?;
             Ok(Source::Literal)
         }
-        // Indexed, by name reference and post-base: all of them name dynamic entries.
+        // All of these name dynamic entries, which no required insert count promised (RFC9204-2.2.1-count-too-small):
+        // RFC9204-2.2.3-indexed-dynamic
+        0b1000..=0b1011 => Err(DYNAMIC),
+        // RFC9204-2.2.3-name-dynamic
+        0b0100 | 0b0110 => Err(DYNAMIC),
+        // RFC9204-2.2.3-indexed-post-base
+        0b0001 => Err(DYNAMIC),
+        // RFC9204-2.2.3-name-post-base
         _ => Err(DYNAMIC),
     }
 }
 
+/// RFC9204-3.1-indexed-static, RFC9204-3.1-name-static
 #[inline]
 fn read_static_index(encoded: &mut &[u8], bits: u32) -> Result<usize, DecodeError> {
     match integer::decode(encoded, bits) {
-        Some(index) if index < TABLE.len() as u64 => Ok(index as usize),
-        _ => Err(DecodeError::Encoding("invalid static table index")),
+        Ok(index) if index < TABLE.len() as u64 => Ok(index as usize),
+        Ok(_) => Err(DecodeError::Encoding("invalid static table index")),
+        // RFC9204-4.5.2-index-cut
+        Err(Fault::Cut) => Err(DecodeError::Encoding("field section ends inside an index")),
+        // RFC9204-7.4-integer-too-large
+        Err(Fault::TooLarge) => Err(DecodeError::Integer),
     }
 }
 
@@ -134,10 +163,14 @@ fn read_value(encoded: &mut &[u8], section: &mut FieldSection) -> Result<(), Dec
 /// A string literal (RFC 9204 §4.1.2) whose length has a prefix of `bits`.
 #[inline]
 fn read_string(encoded: &mut &[u8], bits: u32, huffman: bool, text: &mut Vec<u8>) -> Result<(), DecodeError> {
-    let string = integer::decode(encoded, bits)
-        .and_then(|length| usize::try_from(length).ok())
-        .and_then(|length| encoded.split_at_checked(length));
-    let Some((string, rest)) = string else {
+    let length = match integer::decode(encoded, bits) {
+        Ok(length) => usize::try_from(length).unwrap_or(usize::MAX),
+        Err(Fault::Cut) => usize::MAX,
+        // RFC9204-7.4-integer-too-large
+        Err(Fault::TooLarge) => return Err(DecodeError::Integer),
+    };
+    // RFC9204-4.1.2-name-past-end, RFC9204-4.1.2-value-past-end
+    let Some((string, rest)) = encoded.split_at_checked(length) else {
         return Err(DecodeError::Encoding("string literal exceeds its field section"));
     };
     *encoded = rest;
@@ -167,6 +200,8 @@ mod tests {
         max_bytes: 1000,
         max_fields: 10,
     };
+
+    const PAST_END: &str = "string literal exceeds its field section";
 
     type Fields = Vec<(String, String)>;
 
@@ -199,6 +234,7 @@ mod tests {
         assert_eq!(sources, [Source::StaticName(1)]);
     }
 
+    /// RFC9204-2.2-order-received
     #[test]
     fn indexed_and_huffman_and_plain_fields_decode() {
         let mut encoded = vec![0, 0, 0xd1, 0xff, 0x23];
@@ -228,53 +264,197 @@ mod tests {
         );
     }
 
-    /// RFC 9204 §2.2.1 and §4.5.1.
+    /// RFC9204-4.5-empty-section, RFC9204-4.5.1.2-unused-base
     #[test]
-    fn a_required_insert_count_or_a_negative_base_is_refused() {
-        assert_eq!(
-            refusal(&[1, 0, 0xd1]),
-            "required insert count without a dynamic table"
-        );
-        assert_eq!(refusal(&[0, 0x80, 0xd1]), "invalid base of a field section");
-        assert_eq!(refusal(&[0]), "invalid base of a field section");
-        assert_eq!(refusal(&[]), "required insert count without a dynamic table");
-        assert!(run(&[0, 5, 0xd1], LIMITS).is_ok(), "an unused base is harmless");
-    }
-
-    /// RFC 9204 §2.2.3.
-    #[test]
-    fn every_reference_to_the_dynamic_table_is_refused() {
-        for first in [0x80, 0xbf, 0x40, 0x6f, 0x10, 0x1f, 0x00, 0x0f] {
-            assert_eq!(refusal(&[0, 0, first, 0, 0]), "reference to the dynamic table");
+    fn a_section_may_be_empty_and_have_any_base_that_is_not_negative() {
+        assert_eq!(run(&[0, 0], LIMITS).unwrap().0, []);
+        for base in [&[5][..], &[0x7f, 0], &[0x7f, 0xff, 0x01]] {
+            assert!(run(&[&[0], base, &[0xd1]].concat(), LIMITS).is_ok(), "{base:x?}");
         }
     }
 
-    /// RFC 9204 §3.1.
+    /// RFC9204-4.5.1-prefix-cut
+    #[test]
+    fn a_section_that_ends_inside_its_prefix_is_refused() {
+        for cut in [
+            &[][..],
+            &[0],
+            &[0xff],
+            &[0xff, 0x80],
+            &[0, 0x7f],
+            &[0, 0x7f, 0x80],
+        ] {
+            assert_eq!(refusal(cut), "field section ends inside its prefix", "{cut:x?}");
+        }
+    }
+
+    /// RFC9204-4.5.1.1-insert-count, RFC9204-2.1.2-blocked-streams
+    #[test]
+    fn a_required_insert_count_is_refused() {
+        for count in [&[1][..], &[0xfe], &[0xff, 0], &[0xff, 0xff, 0x7f], &[0xff; 12]] {
+            let encoded = [count, &[0, 0xd1]].concat();
+            assert_eq!(
+                refusal(&encoded),
+                "required insert count without a dynamic table",
+                "{count:x?}"
+            );
+        }
+    }
+
+    /// RFC9204-4.5.1.2-negative-base
+    #[test]
+    fn a_negative_base_is_refused() {
+        for base in [&[0x80][..], &[0x81], &[0xfe], &[0xff, 0]] {
+            let encoded = [&[0], base, &[0xd1]].concat();
+            assert_eq!(refusal(&encoded), "negative base of a field section", "{base:x?}");
+        }
+    }
+
+    #[test]
+    fn every_reference_to_the_dynamic_table_is_refused() {
+        let cases = [
+            ("RFC9204-2.2.3-indexed-dynamic", [0x80, 0xbf]),
+            ("RFC9204-2.2.3-name-dynamic", [0x40, 0x6f]),
+            ("RFC9204-2.2.3-indexed-post-base", [0x10, 0x1f]),
+            ("RFC9204-2.2.3-name-post-base", [0x00, 0x0f]),
+            // With a count of 0, which is less than any reference needs.
+            ("RFC9204-2.2.1-count-too-small", [0x81, 0x9f]),
+        ];
+        for (rule, firsts) in cases {
+            for first in firsts {
+                assert_eq!(
+                    refusal(&[0, 0, first, 0, 0]),
+                    "reference to the dynamic table",
+                    "{rule}"
+                );
+            }
+        }
+    }
+
+    /// RFC9204-3.1-indexed-static, RFC9204-3.1-name-static
     #[test]
     fn a_static_index_above_98_is_refused() {
         assert!(run(&[0, 0, 0xff, 98 - 63], LIMITS).is_ok());
-        assert_eq!(refusal(&[0, 0, 0xff, 99 - 63]), "invalid static table index");
-        assert_eq!(refusal(&[0, 0, 0x5f, 99 - 15, 0]), "invalid static table index");
-        assert_eq!(refusal(&[0, 0, 0xff]), "invalid static table index");
+        assert!(run(&[0, 0, 0x5f, 98 - 15, 0], LIMITS).is_ok());
+        let largest = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3e];
+        for index in [&[0xff, 99 - 63][..], &[0x5f, 99 - 15, 0], &largest] {
+            assert_eq!(
+                refusal(&[&[0, 0], index].concat()),
+                "invalid static table index",
+                "{index:x?}"
+            );
+        }
+    }
+
+    /// RFC9204-4.5.2-index-cut
+    #[test]
+    fn a_section_that_ends_inside_an_index_is_refused() {
+        for cut in [&[0xff][..], &[0xff, 0x80], &[0x5f], &[0x5f, 0xff]] {
+            assert_eq!(
+                refusal(&[&[0, 0], cut].concat()),
+                "field section ends inside an index",
+                "{cut:x?}"
+            );
+        }
+    }
+
+    /// RFC9204-4.5.4-never-indexed
+    #[test]
+    fn a_line_that_must_never_be_indexed_reads_like_another() {
+        let encoded = [0, 0, 0x71, 1, b'/', 0x31, b'x', 1, b'y'];
+        let (fields, sources) = run(&encoded, LIMITS).unwrap();
+        let expected = [(":path", "/"), ("x", "y")];
+        assert_eq!(
+            fields,
+            expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        );
+        assert_eq!(sources, [Source::StaticName(1), Source::Literal]);
+    }
+
+    /// RFC9204-4.1.2-name-past-end
+    #[test]
+    fn a_name_longer_than_its_section_is_refused() {
+        for name in [
+            &[0x21][..],
+            &[0x22, b'a'],
+            &[0x27],
+            &[0x27, 0x80],
+            &[0x27, 0xff, 0xff, 0xff, 1],
+            &[0x2a, 0x1f],
+        ] {
+            assert_eq!(refusal(&[&[0, 0], name].concat()), PAST_END, "{name:x?}");
+        }
+    }
+
+    /// RFC9204-4.1.2-value-past-end
+    #[test]
+    fn a_value_longer_than_its_section_is_refused() {
+        for value in [
+            &[][..],
+            &[2, b'/'],
+            &[0x7f],
+            &[0x7f, 0x80],
+            &[0x7f, 0xff, 0xff, 0x7f],
+            &[0x82, 0x1f],
+        ] {
+            assert_eq!(refusal(&[&[0, 0, 0x51], value].concat()), PAST_END, "{value:x?}");
+            assert_eq!(
+                refusal(&[&[0, 0, 0x21, b'x'], value].concat()),
+                PAST_END,
+                "{value:x?}"
+            );
+        }
+    }
+
+    /// RFC9204-7.4-integer-too-large
+    #[test]
+    fn an_integer_too_large_to_be_understood_is_told_apart() {
+        let huge = [0xff; 10];
+        let padded = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0];
+        for rest in [huge, padded] {
+            for before in [
+                &[0, 0x7f][..],
+                &[0, 0, 0xff],
+                &[0, 0, 0x5f],
+                &[0, 0, 0x27],
+                &[0, 0, 0x51, 0x7f],
+            ] {
+                assert_eq!(
+                    run(&[before, &rest].concat(), LIMITS),
+                    Err(DecodeError::Integer),
+                    "{before:x?}"
+                );
+            }
+        }
     }
 
     #[test]
-    fn a_string_longer_than_its_section_is_refused() {
-        assert_eq!(
-            refusal(&[0, 0, 0x51, 2, b'/']),
-            "string literal exceeds its field section"
-        );
-        assert_eq!(refusal(&[0, 0, 0x51]), "string literal exceeds its field section");
-        assert_eq!(
-            refusal(&[0, 0, 0x27, 0xff, 0xff, 0xff]),
-            "string literal exceeds its field section"
-        );
+    fn an_invalid_huffman_code_is_refused_in_names_and_values() {
+        let cases = [
+            ("RFC9204-4.1.2-huffman-long-padding", &[0xff][..]),
+            ("RFC9204-4.1.2-huffman-long-padding", &[0x1f, 0xff]),
+            ("RFC9204-4.1.2-huffman-zero-padding", &[0x1e]),
+            ("RFC9204-4.1.2-huffman-eos", &[0xff, 0xff, 0xff, 0xff]),
+        ];
+        for (rule, code) in cases {
+            let length = code.len() as u8;
+            let value = [&[0, 0, 0x51, 0x80 | length], code].concat();
+            assert_eq!(refusal(&value), "invalid Huffman code", "{rule}");
+            let name = [&[0, 0, 0x28 | length], code, &[0]].concat();
+            assert_eq!(refusal(&name), "invalid Huffman code", "{rule}");
+        }
     }
 
-    /// RFC 9204 §4.1.2.
+    /// RFC9204-7.4-string-limit
     #[test]
-    fn an_invalid_huffman_code_is_refused() {
-        assert_eq!(refusal(&[0, 0, 0x51, 0x81, 0xff]), "invalid Huffman code");
+    fn a_string_is_limited_by_its_section_alone() {
+        let limits = |max_bytes| FieldLimits {
+            max_bytes,
+            max_fields: 1,
+        };
+        let encoded = [&[0, 0, 0x21, b'x', 0x7f, 0xe9, 0x06][..], &[b'v'; 1000]].concat();
+        assert_eq!(run(&encoded, limits(1001 + 32)).unwrap().0[0].1.len(), 1000);
+        assert_eq!(run(&encoded, limits(1000 + 32)), Err(DecodeError::TooLarge));
     }
 
     /// RFC 9114 §4.2.2.
