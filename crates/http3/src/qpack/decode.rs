@@ -1,9 +1,9 @@
 //! Field sections that use the static table only (RFC 9204 §4.5).
 
+use super::huffman;
+use super::integer::{self, Fault};
 use super::static_table::TABLE;
-use super::{huffman, integer};
 use crate::field_section::{FieldLimits, FieldSection};
-use crate::qpack::integer::Fault;
 
 /// The text is indexed with 32 bits, whatever larger limit was asked for.
 const MAX_TEXT: usize = u32::MAX as usize / 2;
