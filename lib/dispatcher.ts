@@ -85,7 +85,7 @@ export class Dispatcher {
     this.hooks = {
       request: (count, text, bodies) => this.outbox.turn(() => this.#takeRequests(count, text, bodies)),
       exchange: (_slot, generation, event, code) => this.#hear(generation, event, code),
-      refused: (slot, generation, reason) => this.#refused(slot, generation, reason),
+      refused: (slot, generation, code, reason) => this.#refused(slot, generation, code, reason),
       inbox: this.#inbox,
       ...(takes('webtransport') && this.#sessions.hooks),
       ...((takes('h3Datagram') || takes('webtransport')) && {
@@ -303,13 +303,18 @@ export class Dispatcher {
     else exchange.session.ended(null);
   }
 
-  /** The native part found a field that may not be sent. */
-  #refused(slot: number, generation: number, reason: string): void {
+  /** The native part found a field that may not be sent, or a length that is not that of the body. */
+  #refused(
+    slot: number,
+    generation: number,
+    code: 'ERR_H3_HEADER' | 'ERR_H3_RESPONSE_LENGTH',
+    reason: string,
+  ): void {
     const refused = this.#open.get(generation);
     refused?.supersede(new H3Error('ERR_H3_INTERNAL', 'the answer was refused'));
     const { method = '', url = '' } = refused ?? {};
     const exchange = new Exchange(slot, generation, method, url, '', null, null, null);
-    this.#fail(exchange, usageError('ERR_H3_HEADER', reason));
+    this.#fail(exchange, usageError(code, reason));
   }
 
   #close(exchange: Exchange): void {
@@ -349,5 +354,6 @@ function untilClientEnds(request: H3Request): Response {
 
 /** RFC 9110 §6.4.1; what is dropped here is dropped again, and counted, in the core. */
 function mayHaveBody(method: string, status: number): boolean {
-  return method !== 'HEAD' && status !== 204 && status !== 304 && !(method === 'CONNECT' && status < 300);
+  const never = method === 'HEAD' || status === 204 || status === 205 || status === 304;
+  return !never && !(method === 'CONNECT' && status < 300);
 }

@@ -14,6 +14,7 @@ use trilane_http3::Code;
 
 use crate::bridge::Bridge;
 use crate::datagrams::{self, OutgoingDatagrams};
+use crate::error::ErrorCode;
 
 /// Words of one answer: slot, generation, status, kind and body, length of the fields, length of the body if it is text
 /// or shared.
@@ -196,15 +197,25 @@ fn answer(batch: &AnswerBatch, table: &Arc<ExchangeTable>, bridge: &Bridge) {
         } else {
             table.respond(id, status, pairs, body)
         };
-        if let Err(error @ (ExchangeError::Field(_) | ExchangeError::Status(_))) = result {
+        let Err(error) = result else { continue };
+        if let Some(code) = refusal_code(&error) {
             if kind & LAST_RESORT == 0 {
-                bridge.refused(id, error.to_string());
+                bridge.refused(id, code, error.to_string());
             } else {
                 let plain = [(&b"content-type"[..], &b"text/plain;charset=utf-8"[..])];
                 let text = Bytes::from_static(b"Internal Server Error");
                 drop(table.respond(id, 500, plain.into_iter(), text));
             }
         }
+    }
+}
+
+/// The code of an error after which the exchange awaits another answer.
+fn refusal_code(error: &ExchangeError) -> Option<ErrorCode> {
+    match error {
+        ExchangeError::Field(_) | ExchangeError::Status(_) => Some(ErrorCode::Header),
+        ExchangeError::InvalidLength | ExchangeError::Length { .. } => Some(ErrorCode::ResponseLength),
+        _ => None,
     }
 }
 

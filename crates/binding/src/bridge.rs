@@ -15,6 +15,7 @@ use trilane_core::{
 use trilane_http3::RequestHead;
 
 use crate::datagrams::DatagramInbox;
+use crate::error::ErrorCode;
 
 /// Wakes the JavaScript thread; called from any thread, at most once until [`Bridge::take`].
 pub(crate) type Wake = dyn Fn() + Send + Sync;
@@ -66,7 +67,7 @@ pub(crate) struct RequestBatch {
 pub(crate) enum Happened {
     Event(ExchangeId, ExchangeEvent),
     /// The answer that JavaScript gave may not be sent; another one is awaited.
-    Refused(ExchangeId, String),
+    Refused(ExchangeId, ErrorCode, String),
     Connection(ConnectionName, ConnectionEvent),
     Session(ExchangeId, SessionEvent),
     Stream(StreamName, StreamEvent),
@@ -191,8 +192,8 @@ impl Bridge {
         waiting
     }
 
-    pub(crate) fn refused(&self, id: ExchangeId, reason: String) {
-        self.happened(Happened::Refused(id, reason));
+    pub(crate) fn refused(&self, id: ExchangeId, code: ErrorCode, reason: String) {
+        self.happened(Happened::Refused(id, code, reason));
     }
 
     fn happened(&self, happened: Happened) {

@@ -19,12 +19,17 @@ pub enum ErrorCode {
     Bind,
     /// The server runs already.
     Running,
+    /// A header cannot be sent.
+    Header,
+    /// A `content-length` is not the length of its body.
+    ResponseLength,
     /// What should not happen.
     Internal,
 }
 
-impl AsRef<str> for ErrorCode {
-    fn as_ref(&self) -> &str {
+impl ErrorCode {
+    /// The code as JavaScript sees it.
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::RoutePattern => "ERR_H3_ROUTE_PATTERN",
             Self::RouteMethod => "ERR_H3_ROUTE_METHOD",
@@ -33,8 +38,16 @@ impl AsRef<str> for ErrorCode {
             Self::AddressInUse => "ERR_H3_ADDRESS_IN_USE",
             Self::Bind => "ERR_H3_BIND",
             Self::Running => "ERR_H3_SERVER_RUNNING",
+            Self::Header => "ERR_H3_HEADER",
+            Self::ResponseLength => "ERR_H3_RESPONSE_LENGTH",
             Self::Internal => "ERR_H3_INTERNAL",
         }
+    }
+}
+
+impl AsRef<str> for ErrorCode {
+    fn as_ref(&self) -> &str {
+        self.as_str()
     }
 }
 

@@ -24,7 +24,7 @@ type WakeFunction = ThreadsafeFunction<(), (), (), Status, false, true>;
 
 type RequestHook = FunctionRef<FnArgs<(u32, Latin1, Vec<Copied>)>, ()>;
 type EventHook = FunctionRef<FnArgs<(u32, u32, &'static str, Option<f64>)>, ()>;
-type RefusedHook = FunctionRef<FnArgs<(u32, u32, String)>, ()>;
+type RefusedHook = FunctionRef<FnArgs<(u32, u32, &'static str, String)>, ()>;
 type DatagramHook = FunctionRef<FnArgs<(u32, Copied)>, ()>;
 type ConnectedHook = FunctionRef<FnArgs<(NativeConnection,)>, ()>;
 type DisconnectedHook = FunctionRef<FnArgs<(u32, u32, bool, Option<f64>)>, ()>;
@@ -46,8 +46,10 @@ pub struct NativeServerHooks {
         ts_type = "(slot: number, generation: number, event: 'aborted' | 'drained', code: number | null) => void"
     )]
     pub exchange: EventHook,
-    /// The answer that was given may not be sent, for this reason; the exchange awaits another.
-    #[napi(ts_type = "(slot: number, generation: number, reason: string) => void")]
+    /// The answer that was given may not be sent: the code of the error, and the reason; the exchange awaits another.
+    #[napi(
+        ts_type = "(slot: number, generation: number, code: 'ERR_H3_HEADER' | 'ERR_H3_RESPONSE_LENGTH', reason: string) => void"
+    )]
     pub refused: RefusedHook,
     /// Takes raw QUIC datagrams: how many, and their bytes one behind the other; the numbers in `inbox` are slot and
     /// generation of the connection, and the length.
@@ -221,11 +223,11 @@ impl Turn {
                     None => Ok(()),
                 }
             }
-            Happened::Refused(id, reason) => self
+            Happened::Refused(id, code, reason) => self
                 .hooks
                 .refused
                 .borrow_back(env)?
-                .call((id.slot, id.generation, reason).into()),
+                .call((id.slot, id.generation, code.as_str(), reason).into()),
         }
     }
 

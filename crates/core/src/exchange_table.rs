@@ -22,7 +22,7 @@ use crate::exchange::{ExchangeError, ExchangeId, Notify};
 use crate::handler::{ExchangeEvent, Handler};
 use crate::inbound::Refusal;
 use crate::outbound::{self, Outbound, WriteError};
-use crate::response::{BodyRule, Encoder, Method, body_rule};
+use crate::response::{BodyRule, Encoder, Method, body_rule, may_declare};
 use crate::session::Session;
 use crate::stats::Counters;
 use crate::sync::lock;
@@ -211,7 +211,8 @@ impl ExchangeTable {
             .map(|slot| slot.connection.quic.remote_address())
     }
 
-    /// Sends a whole answer. With [`ExchangeError::Field`] and [`ExchangeError::Status`] the exchange stays open.
+    /// Sends a whole answer. With [`ExchangeError::Field`], [`ExchangeError::Status`], [`ExchangeError::InvalidLength`] and
+    /// [`ExchangeError::Length`] the exchange stays open.
     pub fn respond<'a>(
         &self,
         id: ExchangeId,
@@ -219,7 +220,14 @@ impl ExchangeTable {
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
         body: Bytes,
     ) -> Result<(), ExchangeError> {
-        check_head(status, fields.clone())?;
+        if let Some(declared) = check_head(status, fields.clone())? {
+            let method = lock(&self.slots).get(id)?.method;
+            let length = body.len();
+            // RFC9110-8.6-contradiction-refused
+            if !may_declare(body_rule(method, status), declared, length) {
+                return Err(ExchangeError::Length { declared, length });
+            }
+        }
         let (method, connection, send) = self.take_awaited(id)?;
         let length = body.len() as u64;
         let chunks = self.encoder.whole(method, status, fields, body);
@@ -237,27 +245,23 @@ impl ExchangeTable {
         status: u16,
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
     ) -> Result<bool, ExchangeError> {
-        check_head(status, fields.clone())?;
+        let declared = check_head(status, fields.clone())?;
         let mut slots = lock(&self.slots);
         let slot = slots.get(id)?;
         if matches!(slot.answer, Answer::Streaming(_)) {
             return Err(ExchangeError::AlreadyStarted);
         }
-        let head = self.encoder.head(slot.method, status, fields.clone());
-        if !matches!(
-            body_rule(slot.method, status),
-            BodyRule::Allowed | BodyRule::Tunnel
-        ) {
+        let head = self.encoder.head(slot.method, status, fields);
+        let rule = body_rule(slot.method, status);
+        if !matches!(rule, BodyRule::Allowed | BodyRule::Tunnel) {
             drop(slots);
             let (_, connection, send) = self.take_awaited(id)?;
             self.write_whole(&connection, send, [head, Bytes::new()]);
             self.over(&connection);
             return Ok(false);
         }
-        let declared = fields
-            .clone()
-            .find(|(name, _)| *name == b"content-length")
-            .and_then(|(_, v)| parse_length(v));
+        // RFC9110-8.6-connect-length: of a tunnel the field is left out.
+        let declared = declared.filter(|_| rule == BodyRule::Allowed);
         let queue = Arc::new(Outbound::new(head, declared));
         let connection = slot.connection.clone();
         if let Answer::Awaited(send) = std::mem::replace(&mut slot.answer, Answer::Streaming(queue.clone())) {
@@ -452,17 +456,28 @@ impl Slots {
     }
 }
 
+/// What the `content-length` among the fields says, if there is one.
 fn check_head<'a>(
     status: u16,
     fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-) -> Result<(), ExchangeError> {
+) -> Result<Option<u64>, ExchangeError> {
+    // RFC9110-15-status-sent
     if !(200..=599).contains(&status) {
         return Err(ExchangeError::Status(status));
     }
+    let mut declared = None;
     for (name, value) in fields {
+        // RFC9110-7.6.1-connection-fields-sent
         trilane_http3::check_field(name, value)?;
+        if name == b"content-length" {
+            let length = parse_length(value).ok_or(ExchangeError::InvalidLength)?;
+            // RFC9110-8.6-invalid-refused
+            if declared.replace(length).is_some() {
+                return Err(ExchangeError::InvalidLength);
+            }
+        }
     }
-    Ok(())
+    Ok(declared)
 }
 
 /// RFC 9110 §15, for the statuses the core answers by itself.
@@ -478,6 +493,8 @@ fn reason_phrase(status: u16) -> &'static str {
     }
 }
 
+/// RFC9110-8.6-invalid-refused
 fn parse_length(value: &[u8]) -> Option<u64> {
-    std::str::from_utf8(value).ok()?.parse().ok()
+    let digits = value.iter().all(u8::is_ascii_digit).then_some(value)?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
