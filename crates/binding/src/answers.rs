@@ -135,7 +135,7 @@ pub(crate) async fn carry_out(
                     let fields = latin1(fields);
                     if let Err(error @ ExchangeError::Field(_)) = sessions.accept(id, Pairs { rest: &fields })
                     {
-                        bridge.refused(id, error.to_string());
+                        bridge.refused(id, ErrorCode::Header, error.to_string());
                     }
                 }
                 Command::Close(id, code, reason) => sessions.close(id, code, reason),

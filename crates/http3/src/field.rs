@@ -116,7 +116,8 @@ pub(crate) fn check_value(value: &[u8]) -> Result<(), FieldError> {
     }
 }
 
-/// The number in a `content-length` value: digits, or a list of the same number (RFC 9110 §8.6).
+/// The number in a `content-length` value: digits, or a list of the same number (RFC9110-8.6-equal-list,
+/// RFC9110-8.6-unequal-list).
 pub(crate) fn parse_content_length(value: &[u8]) -> Option<u64> {
     parse_digits(value).or_else(|| parse_equal_numbers(value))
 }
@@ -141,7 +142,8 @@ fn trim_blanks(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// A decimal number of one digit or more that fits 64 bits.
+/// A decimal number (RFC9110-8.6-not-digits) of one digit or more (RFC9110-8.6-empty) that fits 64 bits
+/// (RFC9110-8.6-too-large).
 fn parse_digits(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;

@@ -39,6 +39,7 @@ pub mod webtransport;
 
 mod bidi_stream;
 mod capsule;
+mod capsule_message;
 mod control;
 mod error;
 mod field;

@@ -5,6 +5,7 @@
 mod addresses;
 mod body;
 mod client;
+mod conversations;
 mod datagrams;
 mod forger;
 mod full_window;

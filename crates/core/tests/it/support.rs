@@ -113,7 +113,14 @@ impl Handler for Script {
     }
 }
 
-/// A server with one route, `POST /only`, and a fallback.
+/// Routes of every server, with the `:protocol` of an extended CONNECT.
+const FIXED_ROUTES: [(&str, &str, Option<&str>); 3] = [
+    ("POST", "/only/:name", None),
+    ("POST", "/datagrams", None),
+    ("CONNECT", "/wt", Some("webtransport")),
+];
+
+/// A server with [`FIXED_ROUTES`] and those of its setup, and a fallback.
 pub(crate) struct TestServer {
     pub(crate) server: Server,
     pub(crate) address: SocketAddr,
@@ -122,6 +129,8 @@ pub(crate) struct TestServer {
 
 pub(crate) struct Setup {
     pub(crate) limits: Limits,
+    /// Method and pattern of routes besides those that every server has.
+    pub(crate) more_routes: Vec<(&'static str, &'static str)>,
     pub(crate) has_fallback: bool,
     /// How the fallback takes bodies.
     pub(crate) mode: BodyMode,
@@ -141,6 +150,7 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
+            more_routes: Vec::new(),
             has_fallback: true,
             mode: BodyMode::Buffered,
             datagrams: DatagramOptions::default(),
@@ -168,11 +178,18 @@ pub(crate) fn start(setup: Setup, handler: Arc<dyn Handler>) -> TestServer {
         address: setup.address,
         tls: server_config(store, alpn, TlsOptions::default()).unwrap(),
         limits: setup.limits,
-        router: Router::new(vec![
-            route("POST", "/only/:name", None),
-            route("POST", "/datagrams", None),
-            route("CONNECT", "/wt", Some("webtransport")),
-        ])
+        router: Router::new(
+            FIXED_ROUTES
+                .into_iter()
+                .chain(
+                    setup
+                        .more_routes
+                        .iter()
+                        .map(|(method, pattern)| (*method, *pattern, None)),
+                )
+                .map(route)
+                .collect(),
+        )
         .unwrap(),
         sessions: SessionRoutes(vec![false, false, setup.sessions]),
         modes: Modes {
@@ -194,7 +211,7 @@ pub(crate) fn start(setup: Setup, handler: Arc<dyn Handler>) -> TestServer {
     }
 }
 
-fn route(method: &str, pattern: &str, protocol: Option<&str>) -> Route {
+fn route((method, pattern, protocol): (&str, &str, Option<&str>)) -> Route {
     Route {
         methods: Methods::parse(&[method]).unwrap(),
         pattern: Pattern::parse(pattern).unwrap(),
