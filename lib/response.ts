@@ -191,11 +191,12 @@ function checkLength(value: string, body: OutgoingBody): void {
 
 /**
  * Fields of a response that fetch received, ready to be passed on: without those of the HTTP/1.1 connection it came
- * over (RFC 9114 §4.2), and without content coding and length where fetch has already decoded the content.
+ * over (RFC 9114 §4.2, RFC9110-7.6.1-fetched-connection-fields) and those that its Connection named
+ * (RFC9110-7.6.1-fetched-connection-options), and without content coding and length where fetch has already decoded the
+ * content.
  */
 function forwardedFields(fields: PackedFields, hasBody: boolean): PackedFields {
   let decoded = false;
-  // RFC9110-7.6.1-fetched-connection-options
   const options = new Set<string>();
   eachField(fields, (name, value) => {
     if (name === 'connection') for (const option of value.split(',')) options.add(option.trim().toLowerCase());
@@ -205,7 +206,6 @@ function forwardedFields(fields: PackedFields, hasBody: boolean): PackedFields {
   let kept: PackedFields = '';
   eachField(fields, (name, value) => {
     const stale = decoded && (name === 'content-encoding' || name === 'content-length');
-    // RFC9110-7.6.1-fetched-connection-fields
     if (!stale && !CONNECTION_FIELDS.has(name) && !options.has(name)) kept = addField(kept, name, value);
   });
   return kept;

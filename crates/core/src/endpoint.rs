@@ -99,6 +99,7 @@ fn server_config(tls: rustls::ServerConfig, server: &ServerState) -> Result<quin
         .stream_receive_window(VarInt::from_u32(limits.stream_receive_window))
         .receive_window(VarInt::from_u32(limits.connection_receive_window))
         .send_window(limits.send_window)
+        // RFC9297-2.1.1-received-unoffered: without a buffer a DATAGRAM frame is an error of QUIC.
         .datagram_receive_buffer_size(datagrams.any().then_some(limits.datagram_receive_buffer))
         .datagram_send_buffer_size(QUIC_DATAGRAM_BUFFER)
         .max_idle_timeout(IdleTimeout::try_from(limits.idle_timeout).ok());

@@ -326,7 +326,7 @@ impl ExchangeTable {
         self.handler.exchange_event(id, ExchangeEvent::Drained);
     }
 
-    /// The client does not want the answer any more, or is gone.
+    /// The client does not want the answer any more, or is gone; so ends a tunnel that is cut (RFC9220-3-cancelled).
     pub(crate) fn abort(&self, id: ExchangeId, code: Option<u64>) {
         self.cut(id, Code::H3_REQUEST_CANCELLED, code);
     }

@@ -15,6 +15,7 @@ mod other_floods;
 mod peer_streams;
 mod relay;
 mod requests;
+mod semantics;
 mod session_scene;
 mod session_streams;
 mod sessions;

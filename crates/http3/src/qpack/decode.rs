@@ -49,6 +49,7 @@ pub(crate) fn decode(
     section.clear();
     read_prefix(&mut encoded)?;
     let max_bytes = limits.max_bytes.min(MAX_TEXT);
+    // RFC9204-4.5-empty-section: there may be none.
     while let Some(first) = encoded.first() {
         let index = section.len();
         if index >= limits.max_fields {
