@@ -237,8 +237,8 @@ export interface NativeServerHooks {
    * if it sent one; or all that was written was sent.
    */
   exchange: (slot: number, generation: number, event: 'aborted' | 'drained', code: number | null) => void
-  /** The answer that was given may not be sent, for this reason; the exchange awaits another. */
-  refused: (slot: number, generation: number, reason: string) => void
+  /** The answer that was given may not be sent: the code of the error, and the reason; the exchange awaits another. */
+  refused: (slot: number, generation: number, code: 'ERR_H3_HEADER' | 'ERR_H3_RESPONSE_LENGTH', reason: string) => void
   /**
    * Takes raw QUIC datagrams: how many, and their bytes one behind the other; the numbers in `inbox` are slot and
    * generation of the connection, and the length.
