@@ -199,7 +199,8 @@ function forwardedFields(fields: PackedFields, hasBody: boolean): PackedFields {
   let decoded = false;
   const options = new Set<string>();
   eachField(fields, (name, value) => {
-    if (name === 'connection') for (const option of value.split(',')) options.add(option.trim().toLowerCase());
+    if (name === 'connection')
+      for (const option of value.split(',')) options.add(option.trim().toLowerCase());
     if (name === 'content-encoding')
       decoded = hasBody && value.split(',').every((coding) => FETCH_DECODES.test(coding.trim()));
   });

@@ -291,7 +291,8 @@ export const specs: Spec[] = [
     // RFC9110-15.3.6-205-answer
     '205 has neither body nor content-length',
     (Class) => new Class(null, { status: 205 }),
-    (answer) => assert.deepEqual([answer.status, answer.length, answer.header('content-length')], [205, 0, null]),
+    (answer) =>
+      assert.deepEqual([answer.status, answer.length, answer.header('content-length')], [205, 0, null]),
   ),
   ...refused(
     // RFC9110-8.6-contradiction-refused

@@ -15,7 +15,7 @@ use crate::support::{Script, Setup, TestServer, answer, soon, start, whole};
 const HELLO: &[u8] = b"\x01\x0f\0\0\xd1\xd7\x50\x01a\x51\x06/hello";
 
 /// How long the server has to read a stream before it is reset, and to mind what it should not.
-const A_MOMENT: Duration = Duration::from_millis(40);
+const A_MOMENT: Duration = Duration::from_millis(100);
 
 #[derive(Deserialize)]
 struct Conversation {
