@@ -136,7 +136,7 @@ mod tests {
                 16_510,
                 1 << 30,
                 1 << 40,
-                MAX as usize,
+                (1 << 62) - 1,
             ] {
                 let mut out = BytesMut::new();
                 encode(&mut out, 0, bits, value);
@@ -153,7 +153,7 @@ mod tests {
         let mut above = &[0x1f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f][..];
         assert_eq!(decode(&mut above, 5), Err(Fault::TooLarge));
         let mut one_above = BytesMut::new();
-        encode(&mut one_above, 0, 5, MAX as usize + 1);
+        encode(&mut one_above, 0, 5, 1 << 62);
         assert_eq!(decode(&mut &one_above[..], 5), Err(Fault::TooLarge));
         let mut padded = &[0x1f, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00][..];
         assert_eq!(decode(&mut padded, 5), Err(Fault::TooLarge));
