@@ -1,6 +1,10 @@
 //! Routing, buffered requests, answers and their headers.
 
+use std::sync::{Arc, Mutex};
+
 use bytes::Bytes;
+use trilane_core::ExchangeError;
+use trilane_http3::FieldError;
 
 use crate::client::connect;
 use crate::support::{Script, Setup, answer, start, whole};
@@ -95,14 +99,14 @@ async fn head_204_205_and_304_have_no_body() {
 /// RFC9110-7.6.1-connection-fields-sent
 #[tokio::test]
 async fn a_field_that_http3_forbids_is_refused_and_another_answer_may_follow() {
-    let handler = Script::new(|_, exchange| {
+    let refused = Arc::new(Mutex::new(None));
+    let result = refused.clone();
+    let handler = Script::new(move |_, exchange| {
         let table_answer = [(&b"connection"[..], &b"close"[..])];
         // The exchange is consumed: a refused answer resets the stream rather than leave the client waiting.
-        assert!(
-            exchange
-                .respond(200, table_answer.into_iter(), Bytes::new())
-                .is_err()
-        );
+        *result.lock().unwrap() = exchange
+            .respond(200, table_answer.into_iter(), Bytes::new())
+            .err();
     });
     let server = start(Setup::default(), handler);
     let mut client = connect(&server).await;
@@ -111,6 +115,8 @@ async fn a_field_that_http3_forbids_is_refused_and_another_answer_may_follow() {
     stream.finish().await.unwrap();
     let error = stream.recv_response().await.unwrap_err().to_string();
     assert!(error.contains("H3_INTERNAL_ERROR"), "{error}");
+    let expected = ExchangeError::Field(FieldError::ConnectionSpecific);
+    assert_eq!(*refused.lock().unwrap(), Some(expected));
 }
 
 #[tokio::test]
