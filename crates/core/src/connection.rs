@@ -322,10 +322,11 @@ impl Task {
     /// A request stream was read as far as it will be.
     fn conclude(&mut self, mut receiver: Receiver, mut send: SendStream, received: Received) {
         let stream = u64::from(send.id());
-        let delivered = matches!(
-            received,
-            Received::Complete | Received::Streaming | Received::Session
-        ) && self.server.datagrams.of_route(self.admission.route);
+        let delivered = match received {
+            Received::Complete | Received::Streaming => true,
+            Received::Session => self.server.datagrams.of_route(self.admission.route),
+            _ => false,
+        };
         if let Some(datagrams) = &mut self.datagrams
             && !delivered
         {
@@ -384,10 +385,12 @@ impl Task {
             );
         }
         self.hand_over(id, body);
-        if let Some(datagrams) = &mut self.datagrams
-            && self.server.datagrams.of_route(self.admission.route)
-        {
-            datagrams.opened(stream, id);
+        match &mut self.datagrams {
+            Some(datagrams) if self.server.datagrams.of_route(self.admission.route) => {
+                datagrams.opened(stream, id);
+            }
+            Some(datagrams) => datagrams.opened_without(stream, id),
+            None => {}
         }
     }
 

@@ -13,6 +13,7 @@ use quinn::SendStream;
 use slab::Slab;
 use trilane_http3::Code;
 
+use crate::answer_head;
 use crate::body::BodyReader;
 use crate::connection::Outcome;
 use crate::connection_state::ConnectionState;
@@ -165,8 +166,13 @@ impl ExchangeTable {
         let (connection, stream) = {
             let mut slots = lock(&self.slots);
             let slot = slots.get(id).map_err(|_| DatagramError::Gone)?;
+            // RFC9297-2.1-send-side-open
+            if matches!(&slot.answer, Answer::Streaming(queue) if queue.is_ended()) {
+                return Err(DatagramError::Gone);
+            }
             (slot.connection.clone(), slot.stream)
         };
+        // RFC9297-2.1.1-sent-before-both
         if !connection.agreed_on_datagrams() {
             return Err(DatagramError::NotSupported);
         }
@@ -220,7 +226,7 @@ impl ExchangeTable {
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
         body: Bytes,
     ) -> Result<(), ExchangeError> {
-        if let Some(declared) = check_head(status, fields.clone())? {
+        if let Some(declared) = answer_head::check(status, fields.clone())? {
             let method = lock(&self.slots).get(id)?.method;
             let length = body.len();
             // RFC9110-8.6-contradiction-refused
@@ -245,7 +251,7 @@ impl ExchangeTable {
         status: u16,
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
     ) -> Result<bool, ExchangeError> {
-        let declared = check_head(status, fields.clone())?;
+        let declared = answer_head::check(status, fields.clone())?;
         let mut slots = lock(&self.slots);
         let slot = slots.get(id)?;
         if matches!(slot.answer, Answer::Streaming(_)) {
@@ -456,30 +462,6 @@ impl Slots {
     }
 }
 
-/// What the `content-length` among the fields says, if there is one.
-fn check_head<'a>(
-    status: u16,
-    fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-) -> Result<Option<u64>, ExchangeError> {
-    // RFC9110-15-status-sent
-    if !(200..=599).contains(&status) {
-        return Err(ExchangeError::Status(status));
-    }
-    let mut declared = None;
-    for (name, value) in fields {
-        // RFC9110-7.6.1-connection-fields-sent
-        trilane_http3::check_field(name, value)?;
-        if name == b"content-length" {
-            let length = parse_length(value).ok_or(ExchangeError::InvalidLength)?;
-            // RFC9110-8.6-invalid-refused
-            if declared.replace(length).is_some() {
-                return Err(ExchangeError::InvalidLength);
-            }
-        }
-    }
-    Ok(declared)
-}
-
 /// RFC 9110 §15, for the statuses the core answers by itself.
 fn reason_phrase(status: u16) -> &'static str {
     match status {
@@ -491,10 +473,4 @@ fn reason_phrase(status: u16) -> &'static str {
         501 => "Not Implemented",
         _ => "",
     }
-}
-
-/// RFC9110-8.6-invalid-refused
-fn parse_length(value: &[u8]) -> Option<u64> {
-    let digits = value.iter().all(u8::is_ascii_digit).then_some(value)?;
-    std::str::from_utf8(digits).ok()?.parse().ok()
 }

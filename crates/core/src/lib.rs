@@ -10,6 +10,7 @@
 //! A program implements [`Handler`], makes a [`Server`] and starts it on a tokio runtime.
 
 mod address_validation;
+mod answer_head;
 mod body;
 mod budget;
 pub mod certificate;

@@ -123,6 +123,11 @@ impl Outbound {
         self.waker.wake();
     }
 
+    /// Whether no more will be written.
+    pub(crate) fn is_ended(&self) -> bool {
+        lock(&self.state).end.is_some()
+    }
+
     fn reset_code(&self) -> Option<Code> {
         match lock(&self.state).end {
             Some(End::Reset(code)) => Some(code),
