@@ -202,22 +202,30 @@ async fn datagrams_before_their_request_wait_for_it_and_after_its_end_are_droppe
         (server.server.stats().h3_datagrams.dropped_incoming == 1).then_some(())
     })
     .await;
+    // Nor is it kept for later, once the request is forgotten.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    client.send_datagram(Bytes::from_static(b"\x00later")).unwrap();
+    found("another drop", || {
+        (server.server.stats().h3_datagrams.dropped_incoming == 2).then_some(())
+    })
+    .await;
     assert_eq!(payloads(&script), ["before"]);
     assert!(server.server.datagrams().send_http(id, b"late").is_err());
 }
 
-/// RFC9297-2.1-send-side-open
+/// RFC9297-2.1.1-sent-before-both, RFC9297-2.1-send-side-open
 #[tokio::test]
-async fn an_answer_that_is_ended_sends_no_more_datagrams() {
+async fn no_datagrams_are_sent_before_the_settings_of_the_client_nor_behind_the_end_of_an_answer() {
     let (script, kept) = keeping();
     let server = start(setup(false, true), script);
     let (client, _endpoint) = quic(&server).await;
-    let _control = settings(&client, AGREEING).await;
     let _request = begin(&client).await;
     let id = found("a request", || kept.lock().unwrap().first().copied()).await;
-    let table = server.server.exchanges();
+    let (table, datagrams) = (server.server.exchanges(), server.server.datagrams());
+    let unsupported = Err(trilane_core::DatagramError::NotSupported);
+    assert_eq!(datagrams.send_http(id, b"early"), unsupported);
+    let _control = settings(&client, AGREEING).await;
     table.start(id, 200, std::iter::empty()).unwrap();
-    let datagrams = server.server.datagrams();
     found("SETTINGS", || datagrams.send_http(id, b"open").ok()).await;
     // The client does not read, so the answer is not acknowledged to its end yet.
     table.finish(id).unwrap();
