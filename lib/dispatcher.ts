@@ -165,6 +165,7 @@ export class Dispatcher {
     let result: unknown;
     try {
       const handler = exchange.route === null ? this.#handlers.fallback : exchange.route.fetch;
+      // RFC9297-2-request-supports: a way to send datagrams comes with a handler of them.
       if (exchange.route !== null && exchange.route.h3Datagram !== null) {
         this.#open.set(exchange.generation, exchange);
         const native = this.#native as NativeServer;

@@ -1,5 +1,7 @@
 //! Messages whose data is made of capsules: what they must not say of themselves (RFC 9297 §3.2).
 
+use crate::field::FieldError;
+
 /// Protocols that are defined with capsules. Of others a request says so itself, with `capsule-protocol`.
 const PROTOCOLS: [&[u8]; 4] = [b"webtransport", b"webtransport-h3", b"connect-udp", b"connect-ip"];
 
@@ -26,6 +28,18 @@ pub(crate) fn check_fields<'a>(
     match fields.find(|(name, _)| matches!(*name, b"content-length" | b"content-type")) {
         Some(_) => Err("content-length or content-type on a message with capsules"),
         None => Ok(()),
+    }
+}
+
+/// Checks a field of a message with capsules before it is sent, besides what [`check_field`](crate::check_field) checks
+/// (RFC9297-3.2-content-fields-sent).
+///
+/// # Errors
+/// [`FieldError::Content`]: it describes content.
+pub fn check_capsule_field(name: &[u8]) -> Result<(), FieldError> {
+    match name {
+        b"content-length" | b"content-type" => Err(FieldError::Content),
+        _ => Ok(()),
     }
 }
 

@@ -25,6 +25,9 @@ pub enum FieldError {
     /// The value begins or ends with a space or tab (RFC 9110 §5.5).
     #[error("a field value must not begin or end with a space or tab")]
     ValuePadding,
+    /// The field describes content, and capsules are none (RFC 9297 §3.2).
+    #[error("content-length and content-type cannot be sent where capsules follow")]
+    Content,
     /// The field speaks about a connection of HTTP/1.1 (RFC 9114 §4.2).
     #[error("a connection-specific field cannot be sent in HTTP/3")]
     ConnectionSpecific,
