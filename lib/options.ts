@@ -16,7 +16,6 @@ import {
   checkKeys,
   checkObject,
   checkText,
-  checkChoice,
 } from './option-check.js';
 import type { H3Request } from './request.js';
 import {

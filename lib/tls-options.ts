@@ -7,7 +7,7 @@ import {
   readIdentity,
   readPart,
 } from './identity.js';
-import { checkKeys, checkObject, checkChoice } from './option-check.js';
+import { checkChoice, checkKeys, checkObject } from './option-check.js';
 
 /** Certificates that `updateTls()` puts in the place of others. What is left out stays as it is. */
 export interface TlsUpdate extends IdentityOptions {
@@ -88,7 +88,8 @@ export function readSessions(given: Readonly<Record<string, unknown>>): Resumpti
     sessionResumption === undefined
       ? 'tickets'
       : checkChoice(sessionResumption, 'sessionResumption', ['tickets', 'off']);
-  const early = earlyData === undefined ? 'off' : checkChoice(earlyData, 'earlyData', ['off', 'safe-methods']);
+  const early =
+    earlyData === undefined ? 'off' : checkChoice(earlyData, 'earlyData', ['off', 'safe-methods']);
   if (early === 'off') return resumption;
   if (resumption === 'off') {
     throw usageError(
