@@ -7,5 +7,6 @@ export { Response } from './lib/response.js';
 export { type Handler, type RouteDefinition, type RouteDefinitions, type RouteParams, route, } from './lib/routes.js';
 export { createH3Server, type H3ConnectionStats, H3Server, type H3ServerStats } from './lib/server.js';
 export type { WebTransportBidirectionalStream } from './lib/session-streams.js';
+export type { ClientCertificateOptions, SessionOptions, TlsUpdate } from './lib/tls-options.js';
 export type { WebTransportCloseInfo, WebTransportDatagrams, WTAcceptOptions, WTContext, } from './lib/webtransport.js';
 export { WebTransportError, type WebTransportErrorOptions, type WebTransportErrorSource, } from './lib/webtransport-error.js';

@@ -22,6 +22,7 @@ export {
 } from './lib/routes.js';
 export { createH3Server, type H3ConnectionStats, H3Server, type H3ServerStats } from './lib/server.js';
 export type { WebTransportBidirectionalStream } from './lib/session-streams.js';
+export type { ClientCertificateOptions, SessionOptions, TlsUpdate } from './lib/tls-options.js';
 export type {
   WebTransportCloseInfo,
   WebTransportDatagrams,

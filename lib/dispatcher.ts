@@ -21,6 +21,8 @@ const REQUEST_WORDS = 8;
 const INBOX_WORDS = 16 * 1024;
 /** Stands for "no route matched". */
 const NO_ROUTE = 0xffffffff;
+/** Beside the number of parameters: the request came in early data, its handshake is not complete. */
+const EARLY_DATA = 0x80000000;
 /** Stands for a body that comes in pieces. */
 const STREAMING = 0xffffffff;
 /** Method numbers from here on are this plus the length of a method that follows as text. */
@@ -134,11 +136,12 @@ export class Dispatcher {
       const slot = word(0);
       const generation = word(1);
       const body = this.#bodyOf(word(6), bodies, slot, generation);
-      const spanWords = 2 * word(7);
+      const early = word(7) >= EARLY_DATA;
+      const spanWords = 2 * (early ? word(7) - EARLY_DATA : word(7));
       at += REQUEST_WORDS;
       const spans = spanWords === 0 ? null : words.slice(at, at + spanWords);
       at += spanWords;
-      this.#handle(new Exchange(slot, generation, method, url, fields, body, route, spans));
+      this.#handle(new Exchange(slot, generation, method, url, fields, body, route, spans, early));
     }
   }
 

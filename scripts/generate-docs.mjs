@@ -63,7 +63,12 @@ ${rows.join('\n')}
 function optionsTable() {
   const members = ['H3Handlers', 'H3ServeOptions'].flatMap((name) => membersOf('lib/options.ts', name));
   const identity = membersOf('lib/identity.ts', 'IdentityOptions');
-  const rows = [...members, ...identity].map(({ name, type, doc }) => row([`\`${name}\``, type, doc]));
+  const sessions = ['SessionOptions', 'ClientCertificateOptions'].flatMap((name) =>
+    membersOf('lib/tls-options.ts', name),
+  );
+  const rows = [...members, ...identity, ...sessions].map(({ name, type, doc }) =>
+    row([`\`${name}\``, type, doc]),
+  );
   return ['| option | type | meaning |', '| --- | --- | --- |', ...rows].join('\n');
 }
 

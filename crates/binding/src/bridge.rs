@@ -51,9 +51,12 @@ const FALLBACK: u32 = u32::MAX;
 /// Stands for a body that comes in pieces.
 const STREAMING: u32 = u32::MAX;
 
+/// Beside the number of parameters: the request came in early data, its handshake is not complete.
+const EARLY_DATA: u32 = 1 << 31;
+
 /// Requests of a turn, packed. For each: slot, generation, route, method, length of the URL, length of the fields,
-/// number of the body in `bodies` (from 1; 0: none, all ones: in pieces), number of parameters, then a start and an end in the URL for
-/// each parameter. `text` has for each: URL, fields ("name\0value\0…"), and the method if it has no number (its
+/// number of the body in `bodies` (from 1; 0: none, all ones: in pieces), number of parameters (its highest bit: early
+/// data), then a start and an end in the URL for each parameter. `text` has for each: URL, fields ("name\0value\0…"), and the method if it has no number (its
 /// length is then the method word above 0xff). All text is Latin-1: a byte is a character.
 #[derive(Default)]
 pub(crate) struct RequestBatch {
@@ -285,6 +288,7 @@ impl Handler for Bridge {
             request.params,
             exchange.into_id(),
             body.number,
+            request.early_data,
         );
         let bytes = batch.text.len() - before + body.bytes;
         state.requests += 1;
@@ -382,6 +386,7 @@ impl RequestBatch {
         params: &[ParamSpan],
         id: ExchangeId,
         body: u32,
+        early_data: bool,
     ) {
         let text_start = self.text.len();
         self.text.extend_from_slice(if head.scheme() == b"http" {
@@ -414,7 +419,7 @@ impl RequestBatch {
             (url_end - text_start) as u32,
             (fields_end - url_end) as u32,
             body,
-            params.len() as u32,
+            params.len() as u32 | if early_data { EARLY_DATA } else { 0 },
         ]);
         for span in params {
             self.words

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use quinn::SendStream;
+use rustls_pki_types::CertificateDer;
 use slab::Slab;
 use trilane_http3::Code;
 
@@ -215,6 +216,14 @@ impl ExchangeTable {
             .get(id)
             .ok()
             .map(|slot| slot.connection.quic.remote_address())
+    }
+
+    /// The certificate (DER) that the client of an open exchange showed; `None` if it showed none, or the exchange is over.
+    pub fn peer_certificate(&self, id: ExchangeId) -> Option<Vec<u8>> {
+        let connection = lock(&self.slots).get(id).ok()?.connection.clone();
+        let chain = connection.quic.peer_identity()?;
+        let chain = chain.downcast::<Vec<CertificateDer<'static>>>().ok()?;
+        chain.first().map(|leaf| leaf.to_vec())
     }
 
     /// Sends a whole answer. With [`ExchangeError::Field`], [`ExchangeError::Status`], [`ExchangeError::InvalidLength`] and
@@ -469,6 +478,7 @@ fn reason_phrase(status: u16) -> &'static str {
         405 => "Method Not Allowed",
         408 => "Request Timeout",
         413 => "Content Too Large",
+        425 => "Too Early",
         431 => "Request Header Fields Too Large",
         501 => "Not Implemented",
         _ => "",

@@ -238,6 +238,11 @@ impl Receiver {
         &mut self.recv
     }
 
+    /// Whether a request that was `received` has content, or may still have some.
+    pub(crate) fn has_content(&self, received: &Received) -> bool {
+        *received == Received::Streaming || self.body_len() > 0
+    }
+
     /// The body gathered so far.
     pub(crate) fn take_body(&mut self) -> Bytes {
         match std::mem::take(&mut self.body) {

@@ -191,7 +191,7 @@ pub(crate) async fn our_control(connection: Arc<ConnectionState>, settings: Sett
             return;
         }
     }
-    connection.quic.close(
+    connection.close(
         wire_code(Code::H3_CLOSED_CRITICAL_STREAM),
         b"the control stream was stopped",
     );

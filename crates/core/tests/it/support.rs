@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -144,6 +145,8 @@ pub(crate) struct Setup {
     pub(crate) stateless_reset_key: Option<StatelessResetKey>,
     /// Copies of the certificate in the chain: more make a longer first flight.
     pub(crate) chain: usize,
+    pub(crate) tls: TlsOptions,
+    pub(crate) qlog_dir: Option<PathBuf>,
 }
 
 impl Default for Setup {
@@ -160,6 +163,8 @@ impl Default for Setup {
             address_validation: AddressValidation::Auto,
             stateless_reset_key: None,
             chain: 1,
+            tls: TlsOptions::default(),
+            qlog_dir: None,
         }
     }
 }
@@ -176,7 +181,7 @@ pub(crate) fn start(setup: Setup, handler: Arc<dyn Handler>) -> TestServer {
         .collect();
     let config = ServerConfig {
         address: setup.address,
-        tls: server_config(store, alpn, TlsOptions::default()).unwrap(),
+        tls: server_config(store, alpn, setup.tls).unwrap(),
         limits: setup.limits,
         router: Router::new(
             FIXED_ROUTES
@@ -201,6 +206,7 @@ pub(crate) fn start(setup: Setup, handler: Arc<dyn Handler>) -> TestServer {
         tell_connections: true,
         address_validation: setup.address_validation,
         stateless_reset_key: setup.stateless_reset_key,
+        qlog_dir: setup.qlog_dir,
     };
     let server = Server::new(config, handler, Handle::current());
     let address = server.start().unwrap();
