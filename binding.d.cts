@@ -73,8 +73,10 @@ export declare class NativeServer {
   close(): void
   /** Whether the port is bound. */
   get running(): boolean
-  /** SHA-256 of the default certificate (DER). */
+  /** SHA-256 of the default certificate (DER): the one that the next handshake is shown. */
   get certificateHash(): Uint8Array
+  /** Puts certificates in the place of others, for handshakes that begin from now on; if one is wrong, nothing changes. */
+  updateTls(update: NativeTlsUpdate): void
   /** The counters now. */
   get stats(): NativeStats
   /**
@@ -128,6 +130,8 @@ export declare class NativeServer {
   reset(slot: number, generation: number, code: number): void
   /** The body of a streaming request: once, while its exchange is open. Left alone, it is declined with the answer. */
   body(slot: number, generation: number): NativeBody | null
+  /** The certificate (DER) that the client of an open exchange showed; `null` if it showed none, or when it is over. */
+  peerCertificate(slot: number, generation: number): Uint8Array | null
   /** Where the client of an open exchange is; `null` when it is over. */
   remoteAddress(slot: number, generation: number): NativeAddress | null
 }
@@ -267,8 +271,8 @@ export interface NativeServerHooks {
    * if it sent one; or all that was written was sent; or an answer from a file was sent.
    */
   exchange: (slot: number, generation: number, event: 'aborted' | 'drained' | 'finished', code: number | null) => void
-  /** The answer that was given may not be sent, for this reason; the exchange awaits another. */
-  refused: (slot: number, generation: number, reason: string) => void
+  /** The answer that was given may not be sent: the code of the error, and the reason; the exchange awaits another. */
+  refused: (slot: number, generation: number, code: 'ERR_H3_HEADER' | 'ERR_H3_RESPONSE_LENGTH', reason: string) => void
   /**
    * The file of an answer failed, with a code of the table of errors. Before it had begun, the exchange awaits
    * another answer; after, its stream was reset.
@@ -327,6 +331,14 @@ export interface NativeServerOptions {
   tellConnections: boolean
   /** A file for the secrets of connections (NSS key log format). */
   keyLog?: string
+  /** A folder for one qlog file of each connection. */
+  qlogDir?: string
+  /** How clients come back. Absent: with tickets. */
+  resumption?: 'off' | 'tickets' | 'early-data'
+  /** Whether clients show certificates. Absent: they are not asked. */
+  clientCertificates?: 'request' | 'require'
+  /** Who vouches for the certificates of clients, PEM or DER. */
+  ca?: Uint8Array
 }
 
 /** Counters since the server was made. */
@@ -356,4 +368,10 @@ export interface NativeStreamFailure {
   cause: 'peer' | 'session' | 'connection' | 'ended'
   /** The code of the peer's application, if it sent one. */
   code?: number
+}
+
+/** Certificates that take the place of others; what is absent stays. */
+export interface NativeTlsUpdate {
+  identity?: NativeIdentity
+  sni?: Array<NativeHostIdentity>
 }

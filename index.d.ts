@@ -9,5 +9,6 @@ export { type Handler, type RouteDefinition, type RouteDefinitions, type RoutePa
 export { type ServeStaticOptions, type StaticHandler, serveStatic } from './lib/serve-static.js';
 export { createH3Server, type H3ConnectionStats, H3Server, type H3ServerStats } from './lib/server.js';
 export type { WebTransportBidirectionalStream } from './lib/session-streams.js';
+export type { ClientCertificateOptions, SessionOptions, TlsUpdate } from './lib/tls-options.js';
 export type { WebTransportCloseInfo, WebTransportDatagrams, WTAcceptOptions, WTContext, } from './lib/webtransport.js';
 export { WebTransportError, type WebTransportErrorOptions, type WebTransportErrorSource, } from './lib/webtransport-error.js';

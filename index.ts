@@ -24,6 +24,7 @@ export {
 export { type ServeStaticOptions, type StaticHandler, serveStatic } from './lib/serve-static.js';
 export { createH3Server, type H3ConnectionStats, H3Server, type H3ServerStats } from './lib/server.js';
 export type { WebTransportBidirectionalStream } from './lib/session-streams.js';
+export type { ClientCertificateOptions, SessionOptions, TlsUpdate } from './lib/tls-options.js';
 export type {
   WebTransportCloseInfo,
   WebTransportDatagrams,

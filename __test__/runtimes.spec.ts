@@ -3,7 +3,7 @@
 import { readdirSync } from 'node:fs';
 import process from 'node:process';
 import test from 'ava';
-import { locate, RUNTIME_NAMES, runSpecFile } from './harness/spec-run.js';
+import { FILE_MS, locate, RUNTIME_NAMES, runSpecFile } from './harness/spec-run.js';
 import { Turnstile } from './harness/turnstile.js';
 
 /** The longest first, so that none of them runs alone at the end. */
@@ -16,7 +16,7 @@ const turnstile = new Turnstile(2);
 for (const file of FILES) {
   for (const name of RUNTIME_NAMES) {
     test(`${name} › ${file}`, async (t) => {
-      t.timeout(600_000);
+      t.timeout(5 * FILE_MS);
       const runtime = locate(name);
       if ('missing' in runtime) {
         t.log(`skipped: ${runtime.missing}`);

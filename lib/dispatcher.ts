@@ -22,6 +22,8 @@ const REQUEST_WORDS = 8;
 const INBOX_WORDS = 16 * 1024;
 /** Stands for "no route matched". */
 const NO_ROUTE = 0xffffffff;
+/** Beside the number of parameters: the request came in early data, its handshake is not complete. */
+const EARLY_DATA = 0x80000000;
 /** Stands for a body that comes in pieces. */
 const STREAMING = 0xffffffff;
 /** Method numbers from here on are this plus the length of a method that follows as text. */
@@ -86,7 +88,7 @@ export class Dispatcher {
     this.hooks = {
       request: (count, text, bodies) => this.outbox.turn(() => this.#takeRequests(count, text, bodies)),
       exchange: (_slot, generation, event, code) => this.#hear(generation, event, code),
-      refused: (slot, generation, reason) => this.#refused(slot, generation, reason),
+      refused: (slot, generation, code, reason) => this.#refused(slot, generation, code, reason),
       fileFailed: (_slot, generation, begun, code, reason) =>
         this.#fileFailed(generation, begun, fromNative({ code, message: reason })),
       inbox: this.#inbox,
@@ -137,11 +139,12 @@ export class Dispatcher {
       const slot = word(0);
       const generation = word(1);
       const body = this.#bodyOf(word(6), bodies, slot, generation);
-      const spanWords = 2 * word(7);
+      const early = word(7) >= EARLY_DATA;
+      const spanWords = 2 * (early ? word(7) - EARLY_DATA : word(7));
       at += REQUEST_WORDS;
       const spans = spanWords === 0 ? null : words.slice(at, at + spanWords);
       at += spanWords;
-      this.#handle(new Exchange(slot, generation, method, url, fields, body, route, spans));
+      this.#handle(new Exchange(slot, generation, method, url, fields, body, route, spans, early));
     }
   }
 
@@ -168,6 +171,7 @@ export class Dispatcher {
     let result: unknown;
     try {
       const handler = exchange.route === null ? this.#handlers.fallback : exchange.route.fetch;
+      // RFC9297-2-request-supports: a way to send datagrams comes with a handler of them.
       if (exchange.route !== null && exchange.route.h3Datagram !== null) {
         this.#open.set(exchange.generation, exchange);
         const native = this.#native as NativeServer;
@@ -321,8 +325,13 @@ export class Dispatcher {
     else this.#fail(exchange, error);
   }
 
-  /** The native part found a field that may not be sent. */
-  #refused(slot: number, generation: number, reason: string): void {
+  /** The native part found a field that may not be sent, or a length that is not that of the body. */
+  #refused(
+    slot: number,
+    generation: number,
+    code: 'ERR_H3_HEADER' | 'ERR_H3_RESPONSE_LENGTH',
+    reason: string,
+  ): void {
     const refused = this.#open.get(generation);
     if (refused !== undefined) {
       refused.supersede(new H3Error('ERR_H3_INTERNAL', 'the answer was refused'));
@@ -330,7 +339,7 @@ export class Dispatcher {
     }
     const { method = '', url = '' } = refused ?? {};
     const exchange = new Exchange(slot, generation, method, url, '', null, null, null);
-    this.#fail(exchange, usageError('ERR_H3_HEADER', reason));
+    this.#fail(exchange, usageError(code, reason));
   }
 
   #close(exchange: Exchange): void {
@@ -370,5 +379,6 @@ function untilClientEnds(request: H3Request): Response {
 
 /** RFC 9110 §6.4.1; what is dropped here is dropped again, and counted, in the core. */
 function mayHaveBody(method: string, status: number): boolean {
-  return method !== 'HEAD' && status !== 204 && status !== 304 && !(method === 'CONNECT' && status < 300);
+  const never = method === 'HEAD' || status === 204 || status === 205 || status === 304;
+  return !never && !(method === 'CONNECT' && status < 300);
 }

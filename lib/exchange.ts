@@ -16,6 +16,7 @@ export class Exchange implements IncomingParts {
   readonly fields: string;
   readonly body: Uint8Array | ReadableStream<Uint8Array> | null;
   readonly route: Route | null;
+  readonly earlyData: boolean;
   /** Start and end in `url` of each parameter, in the order of the route's names. */
   readonly #spans: Uint32Array | null;
   #params: Record<string, string> | null = null;
@@ -41,6 +42,7 @@ export class Exchange implements IncomingParts {
     body: Uint8Array | ReadableStream<Uint8Array> | null,
     route: Route | null,
     spans: Uint32Array | null,
+    earlyData = false,
   ) {
     this.slot = slot;
     this.generation = generation;
@@ -50,6 +52,7 @@ export class Exchange implements IncomingParts {
     this.body = body;
     this.route = route;
     this.#spans = spans;
+    this.earlyData = earlyData;
   }
 
   get params(): Record<string, string> {

@@ -62,9 +62,10 @@ export function readHostIdentities(sni: unknown): HostIdentity[] {
   });
 }
 
-function readPart(
+/** Reads `part` of `options`, or the file that it names with `Path` behind it; undefined if neither is there. */
+export function readPart(
   options: Readonly<Record<string, unknown>>,
-  part: 'cert' | 'key',
+  part: 'cert' | 'key' | 'ca',
   prefix: string,
 ): Uint8Array | undefined {
   const value = options[part];
@@ -79,7 +80,7 @@ function readPart(
   return value === undefined ? undefined : partBytes(value, part, prefix);
 }
 
-function partBytes(value: unknown, part: 'cert' | 'key', prefix: string): Uint8Array {
+function partBytes(value: unknown, part: 'cert' | 'key' | 'ca', prefix: string): Uint8Array {
   const name = `${prefix}${part}`;
   if (typeof value === 'string') {
     if (value.includes('-----BEGIN ')) return encoder.encode(value);

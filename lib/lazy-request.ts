@@ -58,6 +58,10 @@ class LazyRequest {
     return this.#parts.trailers;
   }
 
+  get earlyData(): boolean {
+    return this.#parts.earlyData;
+  }
+
   get body(): Request['body'] {
     return this.#parts.body === null ? null : LazyRequest.realOf(this).body;
   }

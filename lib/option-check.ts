@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { describe, usageError } from './errors.js';
 
 /** Longest name for which a suggestion is sought: bounds the work on hostile input. */
@@ -45,17 +46,30 @@ export function checkBoolean(value: unknown, name: string): boolean {
   throw usageError('ERR_H3_OPTION_TYPE', `option "${name}" is ${describe(value)}; expected true or false`);
 }
 
-/** `value` as one of `choices`. Throws a TypeError if it is none. */
-export function checkChoice<Choice extends string>(
+/** `value` as one of `choices`. Throws a TypeError if it is none of them. */
+export function checkChoice<const Choice extends string>(
   value: unknown,
   name: string,
   choices: readonly Choice[],
 ): Choice {
-  const choice = choices.find((choice) => choice === value);
-  if (choice !== undefined) return choice;
+  const found = choices.find((choice) => choice === value);
+  if (found !== undefined) return found;
   const given = typeof value === 'string' ? JSON.stringify(value) : describe(value);
   const expected = choices.map((choice) => JSON.stringify(choice)).join(' or ');
   throw usageError('ERR_H3_OPTION_TYPE', `option "${name}" is ${given}; expected ${expected}`);
+}
+
+/** `value` as the path of a folder that is there. Throws a TypeError if it is none. */
+export function checkFolder(value: unknown, name: string): string {
+  const path = checkText(value, name, 'the path of a folder');
+  let problem: string;
+  try {
+    if (statSync(path).isDirectory()) return path;
+    problem = 'it is no folder';
+  } catch (cause) {
+    problem = cause instanceof Error ? cause.message : String(cause);
+  }
+  throw usageError('ERR_H3_OPTION_FILE', `option "${name}": cannot use "${path}": ${problem}`);
 }
 
 /** `value` as a function. Throws a TypeError if it is none. */

@@ -10,6 +10,7 @@ import {
 import {
   checkBoolean,
   checkChoice,
+  checkFolder,
   checkFunction,
   checkInteger,
   checkKeys,
@@ -26,6 +27,14 @@ import {
   type RouteDefinitions,
 } from './routes.js';
 import type { H3Server } from './server.js';
+import {
+  type ClientCertificateOptions,
+  type ClientCertificates,
+  type Resumption,
+  readClientCertificates,
+  readSessions,
+  type SessionOptions,
+} from './tls-options.js';
 
 /** Where errors of handlers and reasons for closing go; `console` is one. */
 export interface Logger {
@@ -100,7 +109,9 @@ export interface H3Handlers<Patterns extends readonly string[] = readonly string
 /** Options of `createH3Server`. An unknown one is a TypeError. */
 export interface H3ServeOptions<Patterns extends readonly string[] = readonly string[]>
   extends H3Handlers<Patterns>,
-    IdentityOptions {
+    IdentityOptions,
+    SessionOptions,
+    ClientCertificateOptions {
   /** IP address or name to listen on. Default: all addresses, IPv6 and IPv4 where the machine has both. */
   hostname?: string | undefined;
   /** UDP port, 0 to 65535. Default 0: any free one; `server.port` says which. */
@@ -135,6 +146,11 @@ export interface H3ServeOptions<Patterns extends readonly string[] = readonly st
   drainTimeoutMs?: number | undefined;
   /** File to which the secrets of connections are appended (NSS key log format): for debugging only. Default: none. */
   keyLog?: string | undefined;
+  /**
+   * Folder in which each connection gets a qlog file, `<id>_server.sqlog`, with its packets and recovery metrics: for
+   * debugging only, nothing removes the files. What cannot be written ends the file, not the connection. Default: none.
+   */
+  qlogDir?: string | undefined;
   /**
    * Takes raw QUIC datagrams (RFC 9221): all of connections with a protocol of `quicAlpn`, and those of h3 connections on
    * which HTTP datagrams were not agreed. What it throws goes to the logger. Default: none are taken.
@@ -196,6 +212,9 @@ export interface ValidatedOptions extends ValidatedHandlers, ConnectionHooks {
   readonly statelessResetKey: Uint8Array | undefined;
   readonly drainTimeoutMs: number;
   readonly keyLog: string | undefined;
+  readonly qlogDir: string | undefined;
+  readonly resumption: Resumption;
+  readonly clientCertificates: ClientCertificates | undefined;
 }
 
 type Range = readonly [least: number, most: number];
@@ -255,6 +274,12 @@ const OPTION_KEYS = Object.keys({
   statelessResetKey: 0,
   drainTimeoutMs: 0,
   keyLog: 0,
+  qlogDir: 0,
+  sessionResumption: 0,
+  earlyData: 0,
+  clientCertificates: 0,
+  ca: 0,
+  caPath: 0,
   quicDatagram: 0,
   quicAlpn: 0,
   quicDatagramFallback: 0,
@@ -278,8 +303,7 @@ export function validateOptions(options: unknown): ValidatedOptions {
     port: optional(given['port'], (value) => checkInteger(value, 'port', 0, 65_535)) ?? 0,
     identity: readIdentity(given, ''),
     sni: readHostIdentities(given['sni']),
-    request:
-      optional(given['request'], (value) => checkChoice(value, 'request', ['own', 'lazy'] as const)) ?? 'own',
+    request: optional(given['request'], (value) => checkChoice(value, 'request', ['own', 'lazy'])) ?? 'own',
     mode,
     logger: optional(given['logger'], checkLogger) ?? globalThis.console,
     limits: checkLimits(given['limits'], given['maxBodyBytes']),
@@ -297,6 +321,9 @@ export function validateOptions(options: unknown): ValidatedOptions {
       optional(given['quicDatagramFallback'], (value) => checkBoolean(value, 'quicDatagramFallback')) ??
       false,
     keyLog: optional(given['keyLog'], (value) => checkText(value, 'keyLog', 'the path of a file')),
+    qlogDir: optional(given['qlogDir'], (value) => checkFolder(value, 'qlogDir')),
+    resumption: readSessions(given),
+    clientCertificates: readClientCertificates(given),
   };
 }
 

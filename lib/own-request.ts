@@ -19,7 +19,7 @@ interface ContentReaders extends Omit<Response, 'bytes'> {
 
 const PlatformRequest = Request as unknown as new (url: string, init?: RequestInit) => RequestMembers;
 
-/** The runtime's Request with three getters on its prototype; nothing is defined per object. */
+/** The runtime's Request with four getters on its prototype; nothing is defined per object. */
 class OwnRequest extends PlatformRequest {
   readonly [PARTS]: IncomingParts;
 
@@ -40,6 +40,10 @@ class OwnRequest extends PlatformRequest {
 
   get trailers(): Promise<Headers> {
     return this[PARTS].trailers;
+  }
+
+  get earlyData(): boolean {
+    return this[PARTS].earlyData;
   }
 
   override clone(): Request {

@@ -20,6 +20,8 @@ export interface IncomingParts {
   readonly signal: AbortSignal;
   /** Resolves with the trailer fields at the end of the content. */
   readonly trailers: Promise<Headers>;
+  /** It came in early data, before the handshake was complete. */
+  readonly earlyData: boolean;
 }
 
 /** The key under which requests keep their parts. */
@@ -38,4 +40,9 @@ export interface H3Request<Params = Record<string, string>> extends Request {
   readonly signal: AbortSignal;
   /** Resolves with the trailer fields once the content has ended; empty if there were none. */
   readonly trailers: Promise<Headers>;
+  /**
+   * The request came in early data and its handshake was not complete: it may be a replay (RFC 8470 §3). Never true without
+   * option `earlyData`.
+   */
+  readonly earlyData: boolean;
 }

@@ -13,7 +13,7 @@ export { Response, type ResponseBody, type ResponseClass } from './lazy-response
 
 /**
  * A response in the form that crosses the border. For HEAD and for statuses without content the server drops the body;
- * a `content-length` is then allowed to be that of the GET, and without a body it is not checked here.
+ * a `content-length` is then allowed to be that of the GET, so without a body it is checked there.
  */
 export interface Outgoing {
   /** 200 to 599. */
@@ -174,6 +174,7 @@ function checkField(name: string, value: string, body: OutgoingBody): void {
       `the value of header "${name}" has a control character (RFC 9110 §5.5)`,
     );
   }
+  // RFC9110-7.6.1-connection-fields-sent
   if (CONNECTION_FIELDS.has(name)) {
     throw usageError(
       'ERR_H3_HEADER',
@@ -184,11 +185,13 @@ function checkField(name: string, value: string, body: OutgoingBody): void {
 }
 
 function checkLength(value: string, body: OutgoingBody): void {
+  // RFC9110-8.6-invalid-refused
   if (!DIGITS.test(value)) {
     throw usageError('ERR_H3_RESPONSE_LENGTH', 'content-length must be one decimal number (RFC 9110 §8.6)');
   }
   const length =
     typeof body === 'string' ? Buffer.byteLength(body) : body instanceof Uint8Array ? body.byteLength : null;
+  // RFC9110-8.6-contradiction-refused
   if (length === null || Number(value) === length) return;
   throw usageError(
     'ERR_H3_RESPONSE_LENGTH',
@@ -198,18 +201,23 @@ function checkLength(value: string, body: OutgoingBody): void {
 
 /**
  * Fields of a response that fetch received, ready to be passed on: without those of the HTTP/1.1 connection it came
- * over (RFC 9114 §4.2), and without content coding and length where fetch has already decoded the content.
+ * over (RFC 9114 §4.2, RFC9110-7.6.1-fetched-connection-fields) and those that its Connection named
+ * (RFC9110-7.6.1-fetched-connection-options), and without content coding and length where fetch has already decoded the
+ * content.
  */
 function forwardedFields(fields: PackedFields, hasBody: boolean): PackedFields {
   let decoded = false;
+  const options = new Set<string>();
   eachField(fields, (name, value) => {
+    if (name === 'connection')
+      for (const option of value.split(',')) options.add(option.trim().toLowerCase());
     if (name === 'content-encoding')
       decoded = hasBody && value.split(',').every((coding) => FETCH_DECODES.test(coding.trim()));
   });
   let kept: PackedFields = '';
   eachField(fields, (name, value) => {
     const stale = decoded && (name === 'content-encoding' || name === 'content-length');
-    if (!stale && !CONNECTION_FIELDS.has(name)) kept = addField(kept, name, value);
+    if (!stale && !CONNECTION_FIELDS.has(name) && !options.has(name)) kept = addField(kept, name, value);
   });
   return kept;
 }

@@ -7,6 +7,7 @@ import { Exchange } from './exchange.js';
 import { type H3ServeOptions, type ValidatedOptions, validateOptions } from './options.js';
 import { partsOf } from './request.js';
 import { KeepAlive } from './runtime.js';
+import { type TlsUpdate, validateTlsUpdate } from './tls-options.js';
 
 /** Counters of a server since it was made, through all its starts and stops. */
 export type H3ServerStats = Readonly<NativeStats>;
@@ -73,7 +74,11 @@ export class H3Server {
     return new URL(`https://${host}:${this.#port}/`);
   }
 
-  /** SHA-256 of the certificate (DER), as `serverCertificateHashes` of a browser's WebTransport takes it. */
+  /**
+   * SHA-256 of the certificate (DER) that the next handshake is shown, as `serverCertificateHashes` of a browser's
+   * WebTransport takes it. A development certificate is replaced when two thirds of its 13 days are over, another one by
+   * {@link updateTls}: read this anew for every page that is to connect.
+   */
   get certificateHash(): Uint8Array {
     return this.#native.certificateHash;
   }
@@ -88,9 +93,7 @@ export class H3Server {
    * `ERR_H3_SERVER_RUNNING`, `ERR_H3_SERVER_CLOSED`, `ERR_H3_ADDRESS_IN_USE` or `ERR_H3_BIND`.
    */
   start(): this {
-    if (this.#closed) {
-      throw new H3Error('ERR_H3_SERVER_CLOSED', 'the server is closed: make a new one with createH3Server()');
-    }
+    if (this.#closed) throw closedError();
     const { port } = native(() => this.#native.start(this.#dispatcher.hooks));
     this.#port = port;
     this.#keepAlive.hold();
@@ -160,11 +163,37 @@ export class H3Server {
     return this.#dispatcher.connections.send(connectionId, data);
   }
 
+  /**
+   * Puts certificates in the place of others: handshakes that begin from now on get them, connections that are open live on,
+   * and clients that resume a session are shown none. What the argument does not name stays. Throws a TypeError if anything
+   * is wrong, and nothing is changed then; an {@link H3Error} with code `ERR_H3_SERVER_CLOSED` after {@link close}.
+   */
+  updateTls(update: TlsUpdate): this {
+    if (this.#closed) throw closedError();
+    const { identity, sni } = validateTlsUpdate(update);
+    const changes = {
+      ...(identity !== undefined && { identity }),
+      ...(sni !== undefined && { sni: [...sni] }),
+    };
+    native(() => this.#native.updateTls(changes));
+    return this;
+  }
+
   /** Where the client of a request is, or null once the request is over or if it is none of this server. */
   requestIP(request: Request): RemoteAddress | null {
     const exchange = partsOf(request);
     if (!(exchange instanceof Exchange)) return null;
     return this.#native.remoteAddress(exchange.slot, exchange.generation) as RemoteAddress | null;
+  }
+
+  /**
+   * The certificate (DER) that the client of a request showed, checked against option `ca`; null if it showed none, once the
+   * request is over, or if it is none of this server.
+   */
+  peerCertificate(request: Request): Uint8Array | null {
+    const exchange = partsOf(request);
+    if (!(exchange instanceof Exchange)) return null;
+    return this.#native.peerCertificate(exchange.slot, exchange.generation);
   }
 }
 
@@ -185,7 +214,7 @@ export function createH3Server<const Patterns extends readonly string[] = readon
 }
 
 function nativeOptions(options: ValidatedOptions): ConstructorParameters<typeof NativeServer>[0] {
-  const { hostname, identity, keyLog, statelessResetKey } = options;
+  const { hostname, identity, keyLog, qlogDir, clientCertificates, statelessResetKey } = options;
   return {
     ...(hostname !== undefined && { hostname }),
     port: options.port,
@@ -209,7 +238,17 @@ function nativeOptions(options: ValidatedOptions): ConstructorParameters<typeof 
     alwaysValidateAddresses: options.addressValidation === 'always',
     ...(statelessResetKey !== undefined && { statelessResetKey }),
     ...(keyLog !== undefined && { keyLog }),
+    ...(qlogDir !== undefined && { qlogDir }),
+    resumption: options.resumption,
+    ...(clientCertificates !== undefined && {
+      clientCertificates: clientCertificates.asked,
+      ca: clientCertificates.ca,
+    }),
   };
+}
+
+function closedError(): H3Error {
+  return new H3Error('ERR_H3_SERVER_CLOSED', 'the server is closed: make a new one with createH3Server()');
 }
 
 /** Runs a call of the native part; what it throws becomes an error of the table. */

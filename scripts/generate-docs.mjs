@@ -72,7 +72,10 @@ ${rows.join('\n')}
 
 function optionsTable() {
   const members = ['H3Handlers', 'H3ServeOptions'].flatMap((name) => membersOf('lib/options.ts', name));
-  return tableOf([...members, ...membersOf('lib/identity.ts', 'IdentityOptions')]);
+  const sessions = ['SessionOptions', 'ClientCertificateOptions'].flatMap((name) =>
+    membersOf('lib/tls-options.ts', name),
+  );
+  return tableOf([...members, ...membersOf('lib/identity.ts', 'IdentityOptions'), ...sessions]);
 }
 
 function optionRows(file, owner) {

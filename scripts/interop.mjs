@@ -1,15 +1,19 @@
 #!/usr/bin/env node
 // `npm run interop`: HTTP/3 clients of other languages against this server. Needs Python 3.11 and Go 1.26.
 //
-//   npm run interop                     all of them
+//   npm run interop                     all of them but h3i
 //   npm run interop -- go aioquic       these only
+//   npm run interop -- h3i-malformed    quiche's h3i, which builds BoringSSL: needs cmake and libclang
 //   npm run interop -- --prebuilt       with the .node file that is there, without Rust
+//
+// Those called "malformed" hold the conversations of __test__/interop/malformed.json, each on a connection of its own: what
+// goes out on which streams, how the server must end it, and that an honest request works afterwards.
 //
 // The clients of npm run with `npm test` (__test__/interop.spec.ts).
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { setUp } from './setup.mjs';
@@ -18,23 +22,49 @@ import { ROOT, run, runScript, StepError, step } from './steps.mjs';
 const FOLDER = join(ROOT, '__test__', 'interop');
 const VENV = join(ROOT, '__test__', '.venv');
 const PYTHON = join(VENV, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python');
-const GO_PROGRAM = join(ROOT, 'artifacts', process.platform === 'win32' ? 'interop.exe' : 'interop');
+const EXE = process.platform === 'win32' ? '.exe' : '';
+const GO_PROGRAM = join(ROOT, 'artifacts', `interop${EXE}`);
+const H3I_TARGET = join(ROOT, 'artifacts', 'h3i');
+const H3I_PROGRAM = join(H3I_TARGET, 'debug', `trilane-interop-h3i${EXE}`);
+const TABLE = join(FOLDER, 'malformed.json');
 const CLIENT_MS = 120_000;
 /** The checks of `__test__/interop/checks.ts` and its like. */
 const CHECKS = 7;
+const CONVERSATIONS = JSON.parse(readFileSync(TABLE, 'utf8')).length;
 
 const CLIENTS = {
   curl: {
     title: 'curl_cffi (libcurl with ngtcp2)',
     prepare: installPython,
-    command: [PYTHON, join(FOLDER, 'python', 'curl_client.py')],
+    command: (url) => [PYTHON, join(FOLDER, 'python', 'curl_client.py'), url],
+    checks: CHECKS,
   },
   aioquic: {
     title: 'aioquic',
     prepare: installPython,
-    command: [PYTHON, join(FOLDER, 'python', 'aioquic_client.py')],
+    command: (url) => [PYTHON, join(FOLDER, 'python', 'aioquic_client.py'), url],
+    checks: CHECKS,
   },
-  go: { title: 'quic-go', prepare: buildGo, command: [GO_PROGRAM] },
+  go: { title: 'quic-go', prepare: buildGo, command: (url) => [GO_PROGRAM, url], checks: CHECKS },
+  'aioquic-malformed': {
+    title: 'aioquic, malformed conversations',
+    prepare: installPython,
+    command: (url) => [PYTHON, join(FOLDER, 'python', 'malformed.py'), url, TABLE],
+    checks: CONVERSATIONS,
+  },
+  'go-malformed': {
+    title: 'quic-go, malformed conversations',
+    prepare: buildGo,
+    command: (url) => [GO_PROGRAM, url, TABLE],
+    checks: CONVERSATIONS,
+  },
+  'h3i-malformed': {
+    title: 'h3i (quiche), malformed conversations',
+    prepare: buildH3i,
+    command: (url) => [H3I_PROGRAM, url, TABLE],
+    checks: CONVERSATIONS,
+    onRequest: true,
+  },
 };
 
 const { values, positionals } = parseArgs({
@@ -52,8 +82,8 @@ await runScript(async () => {
   const server = startInteropServer();
   try {
     let failures = 0;
-    for (const { title, command } of clients) {
-      failures += await step(title, () => runClient(command, server.url.href));
+    for (const client of clients) {
+      failures += await step(client.title, () => runClient(client, server.url.href));
     }
     if (failures > 0) {
       throw new StepError(`${failures} checks failed.`);
@@ -65,7 +95,8 @@ await runScript(async () => {
 });
 
 function chosenClients() {
-  const names = positionals.length > 0 ? positionals : Object.keys(CLIENTS);
+  const usual = Object.keys(CLIENTS).filter((name) => CLIENTS[name].onRequest !== true);
+  const names = positionals.length > 0 ? positionals : usual;
   return names.map((name) => {
     if (!Object.hasOwn(CLIENTS, name)) {
       throw new StepError(`There is no client "${name}"; known are ${Object.keys(CLIENTS).join(', ')}.`, 2);
@@ -90,9 +121,17 @@ async function buildGo() {
   );
 }
 
-/** Runs a client, prints its checks, and returns how many of them failed or never came. */
-async function runClient([command, ...args], url) {
-  const child = spawn(command, [...args, url], {
+async function buildH3i() {
+  const manifest = join(FOLDER, 'h3i', 'Cargo.toml');
+  await step('build the h3i client', () =>
+    run('cargo', ['build', '--locked', '--manifest-path', manifest, '--target-dir', H3I_TARGET]),
+  );
+}
+
+/** Runs a client, prints its checks (of a long list only what is not ok), and returns how many of them failed or never came. */
+async function runClient(client, url) {
+  const [command, ...args] = client.command(url);
+  const child = spawn(command, args, {
     stdio: ['ignore', 'pipe', 'inherit'],
     timeout: CLIENT_MS,
     killSignal: 'SIGKILL',
@@ -112,9 +151,13 @@ async function runClient([command, ...args], url) {
     .filter((line) => line.startsWith('{"check":'))
     .map((line) => JSON.parse(line));
   for (const { check, ok, ms, error, skipped } of reports) {
+    if (client.checks > CHECKS && ok && skipped === undefined) continue;
     const verdict = skipped === undefined ? (ok ? 'ok  ' : 'FAIL') : 'skip';
     const remark = error ?? skipped;
     console.log(`${verdict} ${check} (${ms} ms)${remark === undefined ? '' : `: ${remark}`}`);
   }
-  return CHECKS - reports.filter(({ ok }) => ok).length;
+  const skips = reports.filter(({ skipped }) => skipped !== undefined).length;
+  const passed = reports.filter(({ ok }) => ok).length - skips;
+  console.log(`${passed} of ${client.checks} checks passed, ${skips} skipped`);
+  return client.checks - passed - skips;
 }

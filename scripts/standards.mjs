@@ -28,7 +28,7 @@ const FUNCTION =
 const TYPE =
   /^\s*(?:pub(?:\([^)]*\))? )?(?:export )?(?:struct|enum|trait|const|static|class|interface) (\w+)/;
 const NAMED_CASE =
-  /\bname: '((?:[^'\\]|\\.)+)'|"(?:name|check)": "((?:[^"\\]|\\.)+)"|^\s*'((?:[^'\\]|\\.)+)':/;
+  /\bname: '((?:[^'\\]|\\.)+)'|"(?:name|check)": "((?:[^"\\]|\\.)+)"|^\s*(?:\.{3}\w+\()?'((?:[^'\\]|\\.)+)'[:,]/;
 const ATTRIBUTE = /^\s*(\/\/|#\[|\/?\*|@|#(?!\w))/;
 
 const { values } = parseArgs({

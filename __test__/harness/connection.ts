@@ -17,6 +17,10 @@ export interface ConnectOptions {
   readonly streamReceiveWindow?: number;
   /** First bytes of the control stream of a bare connection, hexadecimal; empty: the stream is not opened. */
   readonly controlHex?: string;
+  /** The certificate that the client shows if it is asked. */
+  readonly identity?: { readonly cert: string; readonly key: string };
+  /** Connections that share this name resume its TLS session, and have the first one's trust and ALPN. */
+  readonly session?: string;
   readonly patienceMs?: number;
 }
 
@@ -80,12 +84,15 @@ export class Connection {
   /** SHA-256 of the server's certificate, hexadecimal. */
   readonly certificateSha256: string;
   readonly alpn: string | null;
+  /** Whether the server took the early data; null if there was none. */
+  readonly earlyData: boolean | null;
 
   private constructor(peer: Peer, name: string, reply: Reply) {
     this.#peer = peer;
     this.#name = name;
     this.certificateSha256 = reply['certificate_sha256'] as string;
     this.alpn = reply['alpn'] as string | null;
+    this.earlyData = reply['early_data'] as boolean | null;
   }
 
   /** Opens a connection that speaks HTTP/3. Rejects with a {@link PeerError}. */
@@ -96,6 +103,21 @@ export class Connection {
   /** Opens a bare QUIC connection whose control stream begins with empty SETTINGS (RFC 9114 §6.2.1). */
   static openRaw(url: URL | string, options: ConnectOptions = {}): Promise<Connection> {
     return Connection.#dial('raw_connect', url, options, { control_hex: options.controlHex ?? '000400' });
+  }
+
+  /**
+   * Comes back with a session: the first packets carry a whole stream of `bytes` in early data. Rejects with a
+   * {@link PeerError} of the kind `usage` if the session has no ticket that allows it.
+   */
+  static async openEarly(
+    url: URL | string,
+    bytes: Uint8Array,
+    options: ConnectOptions & { readonly session: string },
+  ): Promise<{ readonly connection: Connection; readonly stream: RawStream }> {
+    const hex = Buffer.from(bytes).toString('hex');
+    const more = { control_hex: '000400', early_hex: hex };
+    const connection = await Connection.#dial('raw_connect', url, options, more);
+    return { connection, stream: connection.#stream('early', 0) };
   }
 
   static async #dial(
@@ -115,6 +137,9 @@ export class Connection {
       cert_sha256: options.certSha256,
       idle_timeout_ms: options.idleTimeoutMs,
       stream_receive_window: options.streamReceiveWindow,
+      session: options.session,
+      client_cert_pem: options.identity?.cert,
+      client_key_pem: options.identity?.key,
       ...more,
     };
     const reply = await peer.command(command, fields, options.patienceMs);
@@ -149,20 +174,22 @@ export class Connection {
 
   /** Opens a stream of bare QUIC. */
   async openStream(kind: 'bidi' | 'uni' = 'bidi'): Promise<RawStream> {
-    const name = newName();
-    checked(`opening a ${kind} stream`, await this.#command('raw_open', { kind, stream: name }));
-    return this.#rawStream(name);
+    return this.#newStream('raw_open', kind);
   }
 
-  /** The next stream that the server opens. */
+  /** Waits for a stream that the server opens. */
   async acceptStream(kind: 'bidi' | 'uni'): Promise<RawStream> {
-    const name = newName();
-    checked(`accepting a ${kind} stream`, await this.#command('raw_accept', { kind, stream: name }));
-    return this.#rawStream(name);
+    return this.#newStream('raw_accept', kind);
   }
 
-  #rawStream(name: string): RawStream {
-    return new RawStream(async (verb, more, patienceMs) =>
+  async #newStream(command: 'raw_open' | 'raw_accept', kind: 'bidi' | 'uni'): Promise<RawStream> {
+    const name = newName();
+    const reply = checked(`${command} ${kind}`, await this.#command(command, { kind, stream: name }));
+    return this.#stream(name, reply['stream_id'] as number);
+  }
+
+  #stream(name: string, id: number): RawStream {
+    return new RawStream(id, async (verb, more, patienceMs) =>
       checked(verb, await this.#command(verb, { ...more, stream: name }, patienceMs)),
     );
   }

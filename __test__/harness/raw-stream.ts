@@ -23,9 +23,12 @@ export interface RawWrite {
 
 /** A stream of bare QUIC, for bytes that no sound client sends. */
 export class RawStream {
+  /** The stream's id (RFC 9000 §2.1). */
+  readonly id: number;
   readonly #command: (verb: string, fields: object, patienceMs?: number) => Promise<Reply>;
 
-  constructor(command: (verb: string, fields: object, patienceMs?: number) => Promise<Reply>) {
+  constructor(id: number, command: (verb: string, fields: object, patienceMs?: number) => Promise<Reply>) {
+    this.id = id;
     this.#command = command;
   }
 

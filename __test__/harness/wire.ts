@@ -3,6 +3,7 @@ import { Buffer } from 'node:buffer';
 /** Frame types (RFC 9114 §7.2). */
 export const DATA = 0x00;
 export const HEADERS = 0x01;
+export const GOAWAY = 0x07;
 
 /** A frame: type, length, payload (RFC 9114 §7.1). */
 export function frame(type: number, payload: Uint8Array): Buffer {
@@ -47,7 +48,8 @@ function varint(value: number): Buffer {
   return bytes;
 }
 
-function readVarint(bytes: Buffer): { value: number; size: number } {
+/** The variable-length integer at the beginning of `bytes`, and how many bytes it takes (RFC 9000 §16). */
+export function readVarint(bytes: Buffer): { value: number; size: number } {
   const first = bytes[0] ?? 0;
   const size = 1 << (first >> 6);
   let value = first & 0x3f;

@@ -1,45 +1,15 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { createH3Server, type H3ErrorCode, type H3ServeOptions } from '../../index.js';
 import { Connection, PeerError } from '../harness/connection.js';
 import { soon, until } from '../harness/deadline.js';
-import { peerProgram } from '../harness/peer.js';
+import { twoPairs } from '../harness/pair.js';
 import { withServer } from '../harness/stage.js';
 import type { Spec } from './spec.js';
 
 const LOOPBACK = '127.0.0.1';
 const fetch = (): Response => new Response('hello');
-
-interface Pair {
-  readonly cert: string;
-  readonly key: string;
-}
-
-/** A certificate and its key for localhost, made now. */
-function makePair(): Pair {
-  const folder = mkdtempSync(join(tmpdir(), 'trilane-'));
-  try {
-    const made = spawnSync(peerProgram(), ['certificate', '--out', folder]);
-    assert.equal(made.status, 0, String(made.stderr));
-    const read = (file: string): string => readFileSync(join(folder, file), 'utf8');
-    return { cert: read('cert.pem'), key: read('key.pem') };
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
-
-let pairs: [Pair, Pair] | null = null;
-
-/** Two pairs that have nothing to do with each other. */
-function twoPairs(): [Pair, Pair] {
-  pairs ??= [makePair(), makePair()];
-  return pairs;
-}
 
 /** A UDP port of the loopback address that somebody else has bound. */
 async function occupied(run: (port: number) => Promise<void> | void): Promise<void> {

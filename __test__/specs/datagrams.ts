@@ -126,6 +126,7 @@ export const specs: Spec[] = [
     },
   },
   {
+    // RFC9297-2-request-supports, RFC9297-2.1-send-side-open
     name: 'HTTP datagrams reach the handler of their request, and its replies the stream they belong to',
     run: () => {
       const contexts = new Map<string, H3DatagramContext>();

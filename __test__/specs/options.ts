@@ -47,6 +47,8 @@ export const specs: Spec[] = [
       assert.deepEqual(options.routes, []);
       assert.deepEqual(options.sni, []);
       assert.deepEqual(options.limits, {});
+      assert.equal(options.qlogDir, undefined);
+      assert.equal(options.resumption, 'tickets');
     },
   },
   {
@@ -191,6 +193,41 @@ export const specs: Spec[] = [
     /has no property "crt": did you mean "cert"\?/,
   ),
   refused({ drainTimeoutMs: -1 }, 'ERR_H3_OPTION_RANGE', /"drainTimeoutMs" is -1/),
+  refused(
+    { earlyData: true },
+    'ERR_H3_OPTION_TYPE',
+    /"earlyData" is boolean true; expected "off" or "safe-methods"/,
+  ),
+  refused({ sessionResumption: 'on' }, 'ERR_H3_OPTION_TYPE', /"on"; expected "tickets" or "off"/),
+  refused(
+    { sessionResumption: 'off', earlyData: 'safe-methods' },
+    'ERR_H3_OPTION_TYPE',
+    /"earlyData" and "sessionResumption" contradict/,
+  ),
+  refused(
+    { clientCertificates: true },
+    'ERR_H3_OPTION_TYPE',
+    /boolean true; expected "request" or "require"/,
+  ),
+  refused(
+    { clientCertificates: 'require' },
+    'ERR_H3_OPTION_TYPE',
+    /"clientCertificates" was given without "ca"/,
+  ),
+  refused({ ca: PEM }, 'ERR_H3_OPTION_TYPE', /"ca" was given without "clientCertificates"/),
+  refused(
+    { clientCertificates: 'request', ca: 'x' },
+    'ERR_H3_OPTION_TYPE',
+    /"ca" is text without "-----BEGIN"/,
+  ),
+  refused(
+    { clientCertificates: 'request', caPath: 'no-such' },
+    'ERR_H3_OPTION_FILE',
+    /"caPath": cannot read/,
+  ),
+  refused({ qlogDir: 7 }, 'ERR_H3_OPTION_TYPE', /"qlogDir" is number 7; expected the path of a folder/),
+  refused({ qlogDir: 'no-such-folder' }, 'ERR_H3_OPTION_FILE', /"qlogDir": cannot use "no-such-folder"/),
+  refused({ qlogDir: 'package.json' }, 'ERR_H3_OPTION_FILE', /it is no folder/),
   {
     name: 'reload: takes handlers and nothing else',
     run() {

@@ -11,6 +11,7 @@ const FIELDS = 'host\0example.test\0accept\0*/*\0x-many\0one\0x-many\0two\0cooki
 /** Parts whose lazy getters count how often they were touched. */
 class Parts implements IncomingParts {
   readonly url: string = 'https://example.test/a/b?c=d';
+  readonly earlyData = true;
   readonly trailers = Promise.resolve(new Headers({ 'x-trailer': 'end' }));
   readonly controller = new AbortController();
   readonly method: string;
@@ -122,6 +123,11 @@ export const specs: Spec[] = [
     assert.equal(signal.aborted, false);
     parts.controller.abort('gone');
     assert.equal(signal.reason, 'gone');
+  }),
+  ...both('whether it is early data comes from the parts, also for a clone', async (make) => {
+    const request = make(new Parts());
+    assert.equal(request.earlyData, true);
+    assert.equal((request.clone() as H3Request).earlyData, true);
   }),
   ...both('trailers come from the parts', async (make) => {
     assert.equal((await make(new Parts()).trailers).get('x-trailer'), 'end');

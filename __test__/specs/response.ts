@@ -287,12 +287,15 @@ export const specs: Spec[] = [
     },
   },
   {
+    // RFC9110-7.6.1-fetched-connection-fields, RFC9110-7.6.1-fetched-connection-options
     name: 'a fetched Response is passed on without the fields of its HTTP/1.1 connection and of its undone coding',
     async run() {
       const fetched = (headers: Record<string, string>, body: string | null) =>
         Object.defineProperty(new Response(body, { headers }), 'url', { value: 'http://origin.test/' });
       const gzip = {
-        connection: 'keep-alive',
+        connection: 'keep-alive, X-Hop',
+        'keep-alive': 'timeout=5',
+        'x-hop': 'of the connection',
         'transfer-encoding': 'chunked',
         'content-encoding': 'gzip',
         'content-length': '9',

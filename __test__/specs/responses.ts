@@ -204,6 +204,7 @@ export const specs: Spec[] = [
     },
   ),
   ...each(
+    // RFC9110-15.3.5-204-answer, RFC9110-8.6-204-length
     'a status without content has neither body nor content-length (RFC 9110 §15.3.5)',
     (Class) => new Class(null, { status: 204, headers: { 'x-a': 'b' } }),
     (answer) => {
@@ -214,6 +215,7 @@ export const specs: Spec[] = [
     },
   ),
   ...each(
+    // RFC9110-15.4.5-304-answer, RFC9110-8.6-304-length
     '304 keeps the content-length that the page would have (RFC 9110 §15.4.5)',
     (Class) => new Class(null, { status: 304, headers: { etag: '"1"', 'content-length': '1234' } }),
     (answer) => {
@@ -265,6 +267,7 @@ export const specs: Spec[] = [
     },
   ),
   ...each(
+    // RFC9110-9.3.2-head-answer, RFC9110-9.3.2-head-fields, RFC9110-8.6-head-length
     'HEAD has the headers of the answer and not its body',
     (Class) => new Class('0123456789', { headers: { etag: '"1"' } }),
     async (_answer, { connection }) => {
@@ -274,12 +277,43 @@ export const specs: Spec[] = [
       assert.equal(head.header('etag'), '"1"');
     },
   ),
+  ...each(
+    // RFC9110-8.6-head-length
+    'a content-length without a body is sent in answer to HEAD',
+    (Class, { method }) =>
+      new Class(null, method === 'HEAD' ? { headers: { 'content-length': '1234' } } : { status: 202 }),
+    async (_answer, { connection }) => {
+      const head = await connection.request({ method: 'HEAD' });
+      assert.deepEqual([head.status, head.header('content-length')], [200, '1234']);
+    },
+  ),
+  ...each(
+    // RFC9110-15.3.6-205-answer
+    '205 has neither body nor content-length',
+    (Class) => new Class(null, { status: 205 }),
+    (answer) =>
+      assert.deepEqual([answer.status, answer.length, answer.header('content-length')], [205, 0, null]),
+  ),
   ...refused(
+    // RFC9110-8.6-contradiction-refused
+    'a content-length without a body',
+    (Class) => new Class(null, { headers: { 'content-length': '4' } }),
+    'ERR_H3_RESPONSE_LENGTH',
+  ),
+  ...refused(
+    // RFC9110-8.6-invalid-refused
+    'a content-length beyond 64 bits in front of a stream',
+    (Class) => new Class(new Blob(['x']).stream(), { headers: { 'content-length': '18446744073709551616' } }),
+    'ERR_H3_RESPONSE_LENGTH',
+  ),
+  ...refused(
+    // RFC9110-8.6-contradiction-refused
     'a content-length that is wrong',
     (Class) => new Class('12345', { headers: { 'content-length': '4' } }),
     'ERR_H3_RESPONSE_LENGTH',
   ),
   ...refused(
+    // RFC9110-8.6-invalid-refused
     'a content-length that is no number',
     (Class) => new Class('12345', { headers: { 'content-length': '5, 5' } }),
     'ERR_H3_RESPONSE_LENGTH',
@@ -306,6 +340,7 @@ export const specs: Spec[] = [
     },
     'ERR_H3_RESPONSE_BODY',
   ),
+  // RFC9110-7.6.1-connection-fields-sent
   askedForAnother('connection', { connection: 'close' }, 'x'),
   askedForAnother('a transfer-encoding', { 'transfer-encoding': 'gzip' }, 'x'),
   askedForAnother('keep-alive', { 'keep-alive': '1' }, 'x'),
@@ -323,6 +358,7 @@ export const specs: Spec[] = [
     ),
   ),
   ...each(
+    // RFC9110-15-status-sent
     'a status that is none never reaches the wire',
     (Class, { url }) => new Class('x', { status: Number(new URL(url).pathname.slice(1)) }),
     async (_answer, { connection }) => {

@@ -92,6 +92,7 @@ export const specs: Spec[] = [
     },
   ),
   ...each(
+    // RFC9110-15.5.6-allow
     'a known path with another method is answered 405 with all that are allowed',
     { routes: [echo(['PUT', 'DELETE'], '/thing'), echo('GET', '/:any')], fetch: fallback },
     async (connection) => {

@@ -1,4 +1,4 @@
-// quic-go: `go run . <url>` runs the checks of checks.ts.
+// quic-go: `go run . <url>` runs the checks of checks.ts, `go run . <url> <table>` holds the conversations of malformed.json.
 package main
 
 import (
@@ -160,9 +160,18 @@ type report struct {
 	OK    bool   `json:"ok"`
 	Ms    int64  `json:"ms"`
 	Error string `json:"error,omitempty"`
+	// Skipped says why there was no check.
+	Skipped string `json:"skipped,omitempty"`
 }
 
 func main() {
+	if len(os.Args) > 2 {
+		if err := malformed(os.Args[1], os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	transport := &http3.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 	defer transport.Close()
 	c := &client{base: os.Args[1], http: &http.Client{Transport: transport}}

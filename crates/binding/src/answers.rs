@@ -15,6 +15,7 @@ use trilane_http3::Code;
 
 use crate::bridge::Bridge;
 use crate::datagrams::{self, OutgoingDatagrams};
+use crate::error::ErrorCode;
 use crate::files::file_answer;
 
 /// Words of one answer: slot, generation, status, kind and body, length of the fields, length of the body if it is text
@@ -139,7 +140,7 @@ pub(crate) async fn carry_out(
                     let fields = latin1(fields);
                     if let Err(error @ ExchangeError::Field(_)) = sessions.accept(id, Pairs { rest: &fields })
                     {
-                        bridge.refused(id, error.to_string());
+                        bridge.refused(id, ErrorCode::Header, error.to_string());
                     }
                 }
                 Command::Close(id, code, reason) => sessions.close(id, code, reason),
@@ -203,9 +204,10 @@ fn answer(batch: &AnswerBatch, table: &Arc<ExchangeTable>, bridge: &Bridge) {
         } else {
             table.respond(id, status, pairs, body)
         };
-        if let Err(error @ (ExchangeError::Field(_) | ExchangeError::Status(_))) = result {
+        let Err(error) = result else { continue };
+        if let Some(code) = refusal_code(&error) {
             if kind & LAST_RESORT == 0 {
-                bridge.refused(id, error.to_string());
+                bridge.refused(id, code, error.to_string());
             } else {
                 let plain = [(&b"content-type"[..], &b"text/plain;charset=utf-8"[..])];
                 let text = Bytes::from_static(b"Internal Server Error");
@@ -218,6 +220,15 @@ fn answer(batch: &AnswerBatch, table: &Arc<ExchangeTable>, bridge: &Bridge) {
                 }
             }
         }
+    }
+}
+
+/// The code of an error after which the exchange awaits another answer.
+fn refusal_code(error: &ExchangeError) -> Option<ErrorCode> {
+    match error {
+        ExchangeError::Field(_) | ExchangeError::Status(_) => Some(ErrorCode::Header),
+        ExchangeError::InvalidLength | ExchangeError::Length { .. } => Some(ErrorCode::ResponseLength),
+        _ => None,
     }
 }
 

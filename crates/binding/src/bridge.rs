@@ -15,6 +15,7 @@ use trilane_core::{
 use trilane_http3::RequestHead;
 
 use crate::datagrams::DatagramInbox;
+use crate::error::ErrorCode;
 
 /// Wakes the JavaScript thread; called from any thread, at most once until [`Bridge::take`].
 pub(crate) type Wake = dyn Fn() + Send + Sync;
@@ -50,9 +51,12 @@ const FALLBACK: u32 = u32::MAX;
 /// Stands for a body that comes in pieces.
 const STREAMING: u32 = u32::MAX;
 
+/// Beside the number of parameters: the request came in early data, its handshake is not complete.
+const EARLY_DATA: u32 = 1 << 31;
+
 /// Requests of a turn, packed. For each: slot, generation, route, method, length of the URL, length of the fields,
-/// number of the body in `bodies` (from 1; 0: none, all ones: in pieces), number of parameters, then a start and an end in the URL for
-/// each parameter. `text` has for each: URL, fields ("name\0value\0…"), and the method if it has no number (its
+/// number of the body in `bodies` (from 1; 0: none, all ones: in pieces), number of parameters (its highest bit: early
+/// data), then a start and an end in the URL for each parameter. `text` has for each: URL, fields ("name\0value\0…"), and the method if it has no number (its
 /// length is then the method word above 0xff). All text is Latin-1: a byte is a character.
 #[derive(Default)]
 pub(crate) struct RequestBatch {
@@ -66,7 +70,7 @@ pub(crate) struct RequestBatch {
 pub(crate) enum Happened {
     Event(ExchangeId, ExchangeEvent),
     /// The answer that JavaScript gave may not be sent; another one is awaited.
-    Refused(ExchangeId, String),
+    Refused(ExchangeId, ErrorCode, String),
     Connection(ConnectionName, ConnectionEvent),
     Session(ExchangeId, SessionEvent),
     Stream(StreamName, StreamEvent),
@@ -200,8 +204,8 @@ impl Bridge {
         waiting
     }
 
-    pub(crate) fn refused(&self, id: ExchangeId, reason: String) {
-        self.happened(Happened::Refused(id, reason));
+    pub(crate) fn refused(&self, id: ExchangeId, code: ErrorCode, reason: String) {
+        self.happened(Happened::Refused(id, code, reason));
     }
 
     fn happened(&self, happened: Happened) {
@@ -293,6 +297,7 @@ impl Handler for Bridge {
             request.params,
             exchange.into_id(),
             body.number,
+            request.early_data,
         );
         let bytes = batch.text.len() - before + body.bytes;
         state.requests += 1;
@@ -398,6 +403,7 @@ impl RequestBatch {
         params: &[ParamSpan],
         id: ExchangeId,
         body: u32,
+        early_data: bool,
     ) {
         let text_start = self.text.len();
         self.text.extend_from_slice(if head.scheme() == b"http" {
@@ -430,7 +436,7 @@ impl RequestBatch {
             (url_end - text_start) as u32,
             (fields_end - url_end) as u32,
             body,
-            params.len() as u32,
+            params.len() as u32 | if early_data { EARLY_DATA } else { 0 },
         ]);
         for span in params {
             self.words

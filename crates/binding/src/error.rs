@@ -30,12 +30,16 @@ pub enum ErrorCode {
     FileRead,
     /// The file of an answer is no longer what it was.
     FileChanged,
+    /// A header cannot be sent.
+    Header,
+    /// A `content-length` is not the length of its body.
+    ResponseLength,
     /// What should not happen.
     Internal,
 }
 
 impl ErrorCode {
-    /// The code as JavaScript knows it.
+    /// The code as JavaScript sees it.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::RoutePattern => "ERR_H3_ROUTE_PATTERN",
@@ -50,6 +54,8 @@ impl ErrorCode {
             Self::FileAccess => "ERR_H3_FILE_ACCESS",
             Self::FileRead => "ERR_H3_FILE_READ",
             Self::FileChanged => "ERR_H3_FILE_CHANGED",
+            Self::Header => "ERR_H3_HEADER",
+            Self::ResponseLength => "ERR_H3_RESPONSE_LENGTH",
             Self::Internal => "ERR_H3_INTERNAL",
         }
     }

@@ -12,6 +12,7 @@
 mod answers;
 mod body;
 mod bridge;
+mod certificates;
 mod connection;
 mod datagrams;
 mod environment;

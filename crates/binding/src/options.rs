@@ -1,34 +1,21 @@
 //! What JavaScript hands over once, turned into the core's configuration.
 
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
-use trilane_core::certificate::DevCertificate;
 use trilane_core::router::{Methods, Pattern, Route, Router};
-use trilane_core::tls::{CertificateStore, Identity, KeyLogTarget, TlsOptions, server_config};
+use trilane_core::tls::{CertificateStore, KeyLogTarget, Resumption, TlsOptions, server_config};
 use trilane_core::{
     AddressValidation, BodyMode, DatagramOptions, Limits, Modes, ServerConfig, SessionRoutes,
     StatelessResetKey, UnknownDatagrams,
 };
 
+use crate::certificates::{self, NativeHostIdentity, NativeIdentity};
 use crate::error::{ErrorCode, Result, error};
-
-/// A certificate chain and its key, each PEM or DER.
-#[napi(object)]
-pub struct NativeIdentity {
-    pub cert: Uint8Array,
-    pub key: Uint8Array,
-}
-
-/// A certificate for one host name, or for `*.` and a name.
-#[napi(object)]
-pub struct NativeHostIdentity {
-    pub host: String,
-    pub identity: NativeIdentity,
-}
 
 /// One route; its number in the list is its id.
 #[napi(object)]
@@ -102,38 +89,47 @@ pub struct NativeServerOptions {
     pub tell_connections: bool,
     /// A file for the secrets of connections (NSS key log format).
     pub key_log: Option<String>,
+    /// A folder for one qlog file of each connection.
+    pub qlog_dir: Option<String>,
+    /// How clients come back. Absent: with tickets.
+    #[napi(ts_type = "'off' | 'tickets' | 'early-data'")]
+    pub resumption: Option<String>,
+    /// Whether clients show certificates. Absent: they are not asked.
+    #[napi(ts_type = "'request' | 'require'")]
+    pub client_certificates: Option<String>,
+    /// Who vouches for the certificates of clients, PEM or DER.
+    pub ca: Option<Uint8Array>,
 }
 
-/// The configuration, and the certificate shown by default.
+/// The configuration, and the certificates, which may be changed later.
 pub(crate) struct Configured {
     pub(crate) config: ServerConfig,
-    pub(crate) certificate_hash: [u8; 32],
+    pub(crate) certificates: Arc<CertificateStore>,
 }
 
 pub(crate) fn configure(options: NativeServerOptions) -> Result<Configured> {
     let router = router(&options.routes)?;
     let address = resolve(options.hostname.as_deref(), options.port)?;
-    let identity = match &options.identity {
-        Some(identity) => load(identity)?,
-        None => development(options.hostname.as_deref())?,
-    };
-    let certificate_hash = identity.leaf_sha256();
-    let by_host = options
-        .sni
-        .iter()
-        .map(|entry| Ok((entry.host.clone(), load_for(&entry.host, &entry.identity)?)))
-        .collect::<Result<Vec<_>>>()?;
-    let store = CertificateStore::new(identity, by_host).map_err(|e| error(ErrorCode::Certificate, e))?;
+    let certificates = certificates::store(
+        options.identity.as_ref(),
+        &options.sni,
+        options.hostname.as_deref(),
+    )?;
     let tls_options = TlsOptions {
         key_log: options
             .key_log
             .map_or(KeyLogTarget::None, |path| KeyLogTarget::File(path.into())),
-        ..TlsOptions::default()
+        resumption: match options.resumption.as_deref() {
+            Some("off") => Resumption::Off,
+            Some("early-data") => Resumption::EarlyData,
+            _ => Resumption::Tickets,
+        },
+        client_auth: certificates::client_auth(options.client_certificates.as_deref(), options.ca.as_ref())?,
     };
     let others = options.quic_alpn.iter().map(|name| name.as_bytes().to_vec());
     let alpn = std::iter::once(b"h3".to_vec()).chain(others).collect();
-    let tls =
-        server_config(Arc::new(store), alpn, tls_options).map_err(|e| error(ErrorCode::Certificate, e))?;
+    let tls = server_config(certificates.clone(), alpn, tls_options)
+        .map_err(|e| error(ErrorCode::Certificate, e))?;
     let limits = limits(&options.limits.unwrap_or_default());
     let stateless_reset_key = options
         .stateless_reset_key
@@ -168,11 +164,9 @@ pub(crate) fn configure(options: NativeServerOptions) -> Result<Configured> {
             AddressValidation::Auto
         },
         stateless_reset_key,
+        qlog_dir: options.qlog_dir.map(PathBuf::from),
     };
-    Ok(Configured {
-        config,
-        certificate_hash,
-    })
+    Ok(Configured { config, certificates })
 }
 
 fn mode(streaming: bool) -> BodyMode {
@@ -181,23 +175,6 @@ fn mode(streaming: bool) -> BodyMode {
     } else {
         BodyMode::Buffered
     }
-}
-
-fn load(identity: &NativeIdentity) -> Result<Identity> {
-    Identity::from_pem_or_der(&identity.cert, &identity.key).map_err(|e| error(ErrorCode::Certificate, e))
-}
-
-fn load_for(host: &str, identity: &NativeIdentity) -> Result<Identity> {
-    Identity::from_pem_or_der(&identity.cert, &identity.key)
-        .map_err(|e| error(ErrorCode::Certificate, format!("sni[{host:?}]: {e}")))
-}
-
-fn development(hostname: Option<&str>) -> Result<Identity> {
-    // "::" and "0.0.0.0" are no names by which a client asks.
-    let named = hostname.filter(|name| !matches!(*name, "::" | "0.0.0.0" | "localhost"));
-    let hosts: Vec<String> = named.map(str::to_owned).into_iter().collect();
-    let made = DevCertificate::generate(&hosts).map_err(|e| error(ErrorCode::Certificate, e))?;
-    Identity::from_pem_or_der(&made.cert_der, &made.key_der).map_err(|e| error(ErrorCode::Certificate, e))
 }
 
 fn router(routes: &[NativeRoute]) -> Result<Router> {

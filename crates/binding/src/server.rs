@@ -9,6 +9,7 @@ use bytes::Bytes;
 use napi::Env;
 use napi::bindgen_prelude::{BigInt, PromiseRaw, Uint8Array, Uint32Array};
 use napi_derive::napi;
+use trilane_core::tls::CertificateStore;
 use trilane_core::{
     BindError, ConnectionName, DatagramLayer, DatagramStats, ExchangeId, Server, Stop, StreamKind, StreamName,
 };
@@ -17,6 +18,7 @@ use trilane_http3::Code;
 use crate::answers::{ANSWER_WORDS, AnswerBatch, Command, Commands, StreamCommand, carry_out};
 use crate::body::NativeBody;
 use crate::bridge::Bridge;
+use crate::certificates::{self, NativeTlsUpdate};
 use crate::connection::{NativeConnection, NativeDatagramStats};
 use crate::datagrams::{DATAGRAM_WORDS, OutgoingDatagrams};
 use crate::environment;
@@ -66,7 +68,7 @@ pub struct NativeServer {
     outbox: Uint32Array,
     /// Small bodies of answers; as long as `lib/outbox.ts` makes it.
     outbox_bytes: Uint8Array,
-    certificate_hash: [u8; 32],
+    certificates: Arc<CertificateStore>,
 }
 
 /// What outlives the object: tasks hold it while they need it.
@@ -118,7 +120,7 @@ impl NativeServer {
             commands,
             outbox,
             outbox_bytes,
-            certificate_hash: configured.certificate_hash,
+            certificates: configured.certificates,
         })
     }
 
@@ -164,10 +166,16 @@ impl NativeServer {
         self.shared.server.is_running()
     }
 
-    /// SHA-256 of the default certificate (DER).
+    /// SHA-256 of the default certificate (DER): the one that the next handshake is shown.
     #[napi(getter)]
     pub fn certificate_hash(&self) -> Uint8Array {
-        Uint8Array::with_data_copied(self.certificate_hash)
+        Uint8Array::with_data_copied(self.certificates.default_identity().leaf_sha256())
+    }
+
+    /// Puts certificates in the place of others, for handshakes that begin from now on; if one is wrong, nothing changes.
+    #[napi]
+    pub fn update_tls(&self, update: NativeTlsUpdate) -> Result<()> {
+        certificates::update(&self.certificates, &update)
     }
 
     /// The counters now.
@@ -406,6 +414,16 @@ impl NativeServer {
             .exchanges()
             .take_body(ExchangeId { slot, generation })
             .map(NativeBody::new)
+    }
+
+    /// The certificate (DER) that the client of an open exchange showed; `null` if it showed none, or when it is over.
+    #[napi]
+    pub fn peer_certificate(&self, slot: u32, generation: u32) -> Option<Uint8Array> {
+        self.shared
+            .server
+            .exchanges()
+            .peer_certificate(ExchangeId { slot, generation })
+            .map(Uint8Array::from)
     }
 
     /// Where the client of an open exchange is; `null` when it is over.

@@ -24,7 +24,7 @@ type WakeFunction = ThreadsafeFunction<(), (), (), Status, false, true>;
 
 type RequestHook = FunctionRef<FnArgs<(u32, Latin1, Vec<Copied>)>, ()>;
 type EventHook = FunctionRef<FnArgs<(u32, u32, &'static str, Option<f64>)>, ()>;
-type RefusedHook = FunctionRef<FnArgs<(u32, u32, String)>, ()>;
+type RefusedHook = FunctionRef<FnArgs<(u32, u32, &'static str, String)>, ()>;
 type FileFailedHook = FunctionRef<FnArgs<(u32, u32, bool, &'static str, String)>, ()>;
 type DatagramHook = FunctionRef<FnArgs<(u32, Copied)>, ()>;
 type ConnectedHook = FunctionRef<FnArgs<(NativeConnection,)>, ()>;
@@ -47,8 +47,10 @@ pub struct NativeServerHooks {
         ts_type = "(slot: number, generation: number, event: 'aborted' | 'drained' | 'finished', code: number | null) => void"
     )]
     pub exchange: EventHook,
-    /// The answer that was given may not be sent, for this reason; the exchange awaits another.
-    #[napi(ts_type = "(slot: number, generation: number, reason: string) => void")]
+    /// The answer that was given may not be sent: the code of the error, and the reason; the exchange awaits another.
+    #[napi(
+        ts_type = "(slot: number, generation: number, code: 'ERR_H3_HEADER' | 'ERR_H3_RESPONSE_LENGTH', reason: string) => void"
+    )]
     pub refused: RefusedHook,
     /// The file of an answer failed, with a code of the table of errors. Before it had begun, the exchange awaits
     /// another answer; after, its stream was reset.
@@ -229,11 +231,11 @@ impl Turn {
                     None => Ok(()),
                 }
             }
-            Happened::Refused(id, reason) => self
+            Happened::Refused(id, code, reason) => self
                 .hooks
                 .refused
                 .borrow_back(env)?
-                .call((id.slot, id.generation, reason).into()),
+                .call((id.slot, id.generation, code.as_str(), reason).into()),
             Happened::FileFailed(id, sent, error) => {
                 let code = ErrorCode::from(&error).as_str();
                 let begun = sent == Sent::Part;

@@ -65,8 +65,13 @@ impl DevCertificate {
     /// # Errors
     /// When a host is neither an address nor a DNS name, or the operating system gives no random bytes.
     pub fn generate(hosts: &[String]) -> Result<Self, DevCertificateError> {
+        Self::generate_at(SystemTime::now(), hosts)
+    }
+
+    /// As [`Self::generate`], made at `now`.
+    pub(crate) fn generate_at(now: SystemTime, hosts: &[String]) -> Result<Self, DevCertificateError> {
         let mut params = CertificateParams::default();
-        let begin = issue_time()?;
+        let begin = issue_time(now)?;
         params.not_before = rcgen::date_time_ymd(1970, 1, 1) + begin;
         params.not_after = params.not_before + VALIDITY;
         params.serial_number = Some(random_serial()?);
@@ -105,10 +110,10 @@ pub fn sha256(der: &[u8]) -> [u8; 32] {
 }
 
 /// `notBefore`, since 1970, in whole seconds: a certificate holds no fraction.
-fn issue_time() -> Result<Duration, DevCertificateError> {
+fn issue_time(now: SystemTime) -> Result<Duration, DevCertificateError> {
     /// 9999-01-01, the last year that X.509 can write (RFC 5280 §4.1.2.5).
     const END_OF_TIME: u64 = 253_370_764_800;
-    let now = SystemTime::now()
+    let now = now
         .duration_since(UNIX_EPOCH)
         .map_err(|_| DevCertificateError::BadClock)?;
     if now.as_secs() > END_OF_TIME {

@@ -1,6 +1,8 @@
 //! The task that owns one connection: the only demultiplexer. It accepts streams, has requests read, routed and
 //! delivered, watches open exchanges, and takes the connection down in order.
 
+mod drain;
+mod handshake;
 mod load;
 mod sessions;
 mod settings;
@@ -8,7 +10,7 @@ mod settings;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -20,7 +22,9 @@ use trilane_http3::{Code, Error, RequestHead};
 use crate::body::{BodyReader, RequestBody};
 use crate::budget::BodyBudget;
 use crate::connection_state::{ConnectionState, StreamWork};
+use crate::connections::Place;
 use crate::datagrams::{Datagrams, Read};
+use crate::early_data::{Unconfirmed, may_run_early};
 use crate::early_streams::EarlyStreams;
 use crate::exchange::{Exchange, ExchangeId};
 use crate::handler::Request;
@@ -31,9 +35,8 @@ use crate::peer_streams;
 use crate::response::Method;
 use crate::server::ServerState;
 use crate::session::Arrived;
-use crate::shutdown::{Drain, Phase};
+use crate::shutdown::Drain;
 use crate::slow_request;
-use crate::sync::lock;
 use crate::wire::wire_code;
 
 /// Streams accepted, and slow streams served, before the other parts of the connection get their turn.
@@ -57,15 +60,22 @@ pub(crate) enum Outcome {
     Fatal(Error),
 }
 
-/// Runs `quic` until it is closed, by the peer, by the server's stop, or for an error.
-pub(crate) async fn run(state: Arc<ConnectionState>, server: Arc<ServerState>) {
+/// Runs `quic` until it is closed, by the peer, by the server's stop, or for an error. With `unconfirmed`, the handshake
+/// is still under way.
+pub(crate) async fn run(
+    state: Arc<ConnectionState>,
+    server: Arc<ServerState>,
+    place: &mut Place,
+    unconfirmed: Option<Unconfirmed>,
+) {
     let quic = state.quic.clone();
     let mut accept_bi = pin!(quic.accept_bi());
     let mut accept_uni = pin!(quic.accept_uni());
     let mut read_datagram = pin!(quic.read_datagram());
-    let mut task = Task::new(server.clone(), state);
+    let mut task = Task::new(server.clone(), state, unconfirmed);
     poll_fn(|cx| {
         task.state.register(cx.waker());
+        task.poll_handshake(cx, place);
         let mut turn = Turn::default();
         task.adopt();
         task.count_cancelled();
@@ -86,6 +96,7 @@ pub(crate) async fn run(state: Arc<ConnectionState>, server: Arc<ServerState>) {
         Poll::Pending
     })
     .await;
+    task.end_handshake();
 }
 
 #[derive(Default)]
@@ -117,11 +128,13 @@ struct Task {
     next_stream: u64,
     /// Request streams accepted so far.
     accepted: u64,
+    /// The handshake is under way: what arrives may be a replay.
+    unconfirmed: Option<Unconfirmed>,
     over: bool,
 }
 
 impl Task {
-    fn new(server: Arc<ServerState>, state: Arc<ConnectionState>) -> Self {
+    fn new(server: Arc<ServerState>, state: Arc<ConnectionState>, unconfirmed: Option<Unconfirmed>) -> Self {
         let limits = &server.limits;
         let peers = FuturesUnordered::<StreamWork>::new();
         let (control_state, settings) = (state.clone(), settings::ours(&server));
@@ -148,6 +161,7 @@ impl Task {
             guard: LoadGuard::new(limits),
             accepted: 0,
             next_stream: 0,
+            unconfirmed,
             over: false,
             server,
             state,
@@ -217,7 +231,8 @@ impl Task {
         read: Pin<&mut quinn::ReadDatagram<'q>>,
         turn: &mut Turn,
     ) {
-        if self.over {
+        // Datagrams have no method that says whether they may be acted on twice: those in early data wait in QUIC.
+        if self.over || self.unconfirmed.is_some() {
             return;
         }
         let Some(datagrams) = &mut self.datagrams else {
@@ -277,7 +292,8 @@ impl Task {
     fn take_stream(&mut self, cx: &mut Context<'_>, send: SendStream, recv: RecvStream) {
         let id = u64::from(recv.id());
         if self.drain.refuses(id) {
-            return reject(send, recv);
+            self.drain.stay(self.state.quic.rtt());
+            return drain::reject(send, recv);
         }
         self.next_stream = self.next_stream.max(id + 4);
         self.count_accepted();
@@ -322,22 +338,30 @@ impl Task {
     /// A request stream was read as far as it will be.
     fn conclude(&mut self, mut receiver: Receiver, mut send: SendStream, received: Received) {
         let stream = u64::from(send.id());
-        let delivered = matches!(
-            received,
-            Received::Complete | Received::Streaming | Received::Session
-        ) && self.server.datagrams.of_route(self.admission.route);
+        let is_early = self.unconfirmed.is_some() && receiver.recv().is_0rtt();
+        // RFC 8470 §5.2
+        let too_early = is_early && !may_run_early(self.head.method(), receiver.has_content(&received));
+        let delivered = !too_early
+            && match received {
+                Received::Complete | Received::Streaming => true,
+                Received::Session => self.server.datagrams.of_route(self.admission.route),
+                _ => false,
+            };
         if let Some(datagrams) = &mut self.datagrams
             && !delivered
         {
             datagrams.declined(stream);
         }
         match received {
+            Received::Complete | Received::Streaming | Received::Session if too_early => {
+                self.refuse(receiver, send, &Refusal::status(425));
+            }
             Received::Complete => {
                 let body = receiver.take_body();
                 self.server.table.count_received(body.len());
-                self.deliver(send, RequestBody::Whole(body), None);
+                self.deliver(send, RequestBody::Whole(body), is_early, None);
             }
-            Received::Streaming => self.deliver(send, RequestBody::Streaming, Some(receiver)),
+            Received::Streaming => self.deliver(send, RequestBody::Streaming, is_early, Some(receiver)),
             Received::Refused(refusal) => self.refuse(receiver, send, &refusal),
             Received::Malformed(error) => {
                 self.server.counters.requests_malformed.fetch_add(1, Relaxed);
@@ -370,7 +394,7 @@ impl Task {
     }
 
     /// Hands a request to the handler; `receiver` reads what is still to come of it.
-    fn deliver(&mut self, send: SendStream, body: RequestBody, receiver: Option<Receiver>) {
+    fn deliver(&mut self, send: SendStream, body: RequestBody, early_data: bool, receiver: Option<Receiver>) {
         self.guard.request();
         self.server.counters.requests.fetch_add(1, Relaxed);
         let stream = u64::from(send.id());
@@ -383,21 +407,24 @@ impl Task {
                 BodyReader::new(receiver, table.clone(), self.state.clone(), id),
             );
         }
-        self.hand_over(id, body);
-        if let Some(datagrams) = &mut self.datagrams
-            && self.server.datagrams.of_route(self.admission.route)
-        {
-            datagrams.opened(stream, id);
+        self.hand_over(id, body, early_data);
+        match &mut self.datagrams {
+            Some(datagrams) if self.server.datagrams.of_route(self.admission.route) => {
+                datagrams.opened(stream, id);
+            }
+            Some(datagrams) => datagrams.opened_without(stream, id),
+            None => {}
         }
     }
 
-    fn hand_over(&self, id: ExchangeId, body: RequestBody) {
+    fn hand_over(&self, id: ExchangeId, body: RequestBody, early_data: bool) {
         self.server.table.handler().request(
             Request {
                 head: &self.head,
                 route: self.admission.route,
                 params: &self.admission.params,
                 body,
+                early_data,
             },
             Exchange::new(self.server.table.clone(), id),
         );
@@ -443,45 +470,4 @@ impl Task {
             self.sweep.as_mut().reset(Instant::now() + SWEEP);
         }
     }
-
-    /// A graceful stop: announce, decide on the last request, wait for what is under way, close (RFC 9114 §5.2).
-    fn poll_drain(&mut self, cx: &mut Context<'_>) {
-        if self.over || !self.server.is_draining() {
-            return;
-        }
-        let round_trip = self.state.quic.rtt();
-        match self.drain.poll(cx, round_trip) {
-            Phase::Announce => {
-                self.state.goaway.send(peer_streams::GOAWAY_ANNOUNCE);
-                let sessions: Vec<_> = lock(&self.state.sessions).values().cloned().collect();
-                for session in sessions {
-                    self.server.sessions.drain(session.id);
-                }
-            }
-            Phase::Decide => {
-                self.drain.decided(self.next_stream);
-                self.state.goaway.send(self.next_stream);
-            }
-            Phase::Wait => {}
-        }
-        if self.drain.is_decided() && self.is_done(cx, round_trip) {
-            self.state.quic.close(wire_code(Code::H3_NO_ERROR), b"");
-            self.over = true;
-        }
-    }
-
-    /// Whether all requests are answered, and all answers acknowledged or given up as undeliverable.
-    fn is_done(&mut self, cx: &mut Context<'_>, round_trip: Duration) -> bool {
-        if self.state.exchanges.load(SeqCst) > 0 || !self.streams.is_empty() || self.open.has_open() {
-            return false;
-        }
-        let unacknowledged = self.open.unacknowledged() + self.state.finished_len();
-        unacknowledged == 0 || self.drain.is_silent(cx, unacknowledged, round_trip)
-    }
-}
-
-/// RFC 9114 §5.2: not processed, so the client may try again elsewhere.
-fn reject(mut send: SendStream, mut recv: RecvStream) {
-    let _ = send.reset(wire_code(Code::H3_REQUEST_REJECTED));
-    let _ = recv.stop(wire_code(Code::H3_REQUEST_REJECTED));
 }

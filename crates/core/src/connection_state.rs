@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use futures_util::task::AtomicWaker;
-use quinn::SendStream;
+use quinn::{SendStream, VarInt};
 use trilane_http3::{PeerStreams, Role, Settings};
 
+use crate::congestion;
 use crate::connection::Outcome;
 use crate::connections::ConnectionName;
 use crate::datagram_counters::{DatagramCounters, DatagramLayer, DatagramStats};
@@ -98,6 +99,12 @@ impl ConnectionState {
 
     pub(crate) fn name(&self) -> ConnectionName {
         self.name
+    }
+
+    /// Closes the connection: everything that should end it comes here, so that the close is not held back.
+    pub(crate) fn close(&self, code: VarInt, reason: &[u8]) {
+        congestion::make_way(&self.quic);
+        self.quic.close(code, reason);
     }
 
     /// Whether the peer's SETTINGS allow HTTP datagrams; ours do wherever this is asked (RFC 9297 §2.1.1).

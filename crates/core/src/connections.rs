@@ -9,6 +9,7 @@ use slab::Slab;
 use tokio::sync::Notify;
 
 use crate::address_validation::AddressValidation;
+use crate::congestion;
 use crate::connection_state::ConnectionState;
 use crate::frame_budget::FrameBudget;
 use crate::limits::Limits;
@@ -161,7 +162,6 @@ impl Connections {
         self: &Arc<Self>,
         make: impl FnOnce(ConnectionName) -> ConnectionState,
     ) -> (Arc<ConnectionState>, Registration) {
-        self.counters.connections_total.fetch_add(1, Relaxed);
         self.counters.connections_active.fetch_add(1, Relaxed);
         let mut table = lock(&self.table);
         let generation = table.next_generation;
@@ -230,6 +230,13 @@ impl Connections {
                 return;
             }
             opened.await;
+        }
+    }
+
+    /// Lets the close of every connection out, whatever is in flight.
+    pub(crate) fn make_way(&self) {
+        for (_, connection) in &lock(&self.table).open {
+            congestion::make_way(&connection.state.quic);
         }
     }
 

@@ -30,6 +30,8 @@ pub(crate) enum Delivery {
     Raw(Bytes),
     /// This exchange.
     Exchange(ExchangeId, Bytes),
+    /// This exchange is to be aborted: its request knows no datagrams.
+    Unasked(ExchangeId),
     /// Kept for later.
     Kept,
     /// Nobody: its request is over, or takes none, or there was no room to keep it.
@@ -61,6 +63,8 @@ pub(crate) struct DatagramRouter {
     agreement: Agreement,
     unknown: UnknownDatagrams,
     owners: HashMap<u64, ExchangeId>,
+    /// Open requests that know no datagrams.
+    strangers: HashMap<u64, ExchangeId>,
     /// Requests whose head is still on its way.
     arriving: HashSet<u64>,
     held: Kept,
@@ -117,6 +121,7 @@ impl DatagramRouter {
             agreement: Agreement::Open,
             unknown,
             owners: HashMap::new(),
+            strangers: HashMap::new(),
             arriving: HashSet::new(),
             held: Kept::default(),
             early: Kept::default(),
@@ -172,10 +177,15 @@ impl DatagramRouter {
         if let Some(owner) = self.owners.get(&stream) {
             return Ok(Delivery::Exchange(*owner, payload));
         }
+        // RFC9297-2-request-without-datagrams
+        if let Some(stranger) = self.strangers.get(&stream) {
+            return Ok(Delivery::Unasked(*stranger));
+        }
+        // RFC9297-2.1-receive-side-closed
         if stream < next_stream && !self.arriving.contains(&stream) {
             return Ok(Delivery::Nobody);
         }
-        // Twice: the peer may have opened as many as it may that are not accepted yet, and their successors.
+        // RFC9297-2.1-stream-beyond-limit. Twice: the peer may have opened as many as it may that are not accepted yet, and their successors.
         if stream >= next_stream.saturating_add(2 * 4 * max_streams) {
             let reason = "datagram of a stream that cannot exist";
             return Err(Error::connection(Code::H3_ID_ERROR, reason));
@@ -183,6 +193,7 @@ impl DatagramRouter {
         if self.unknown == UnknownDatagrams::Raw && stream >= next_stream {
             return Ok(Delivery::Raw(whole));
         }
+        // RFC9297-2.1-stream-not-opened
         self.early.forget_before(Instant::now().checked_sub(EARLY_FOR));
         Ok(if self.early.keep(stream, payload, EARLY_BYTES) {
             Delivery::Kept
@@ -212,9 +223,18 @@ impl DatagramRouter {
         self.early.take(stream)
     }
 
-    /// Forgets the owners of which `is_open` says no.
+    /// The request is known, and knows no datagrams. Returns those that were here before it.
+    pub(crate) fn stranger(&mut self, stream: u64, exchange: ExchangeId) -> Vec<Bytes> {
+        if self.agreement != Agreement::Raw {
+            self.strangers.insert(stream, exchange);
+        }
+        self.known(stream, None)
+    }
+
+    /// Forgets the requests of which `is_open` says no.
     pub(crate) fn sweep(&mut self, is_open: impl Fn(ExchangeId) -> bool) {
         self.owners.retain(|_, owner| is_open(*owner));
+        self.strangers.retain(|_, stranger| is_open(*stranger));
     }
 
     /// Datagrams that no longer wait for their request, since the last call.

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use quinn::{ConnectionError, ReadDatagram};
 use tokio::time::{Sleep, sleep_until};
-use trilane_http3::Error;
+use trilane_http3::{Code, Error};
 
 use crate::connection_state::ConnectionState;
 use crate::datagram_counters::DatagramLayer;
@@ -43,7 +43,8 @@ impl Default for DatagramOptions {
 }
 
 impl DatagramOptions {
-    /// Whether HTTP datagrams are offered to clients (RFC 9297 §2.1.1).
+    /// Whether HTTP datagrams are offered to clients (RFC 9297 §2.1.1); if none are of any kind, a DATAGRAM frame is an
+    /// error of QUIC (RFC9297-2.1.1-received-unoffered).
     pub(crate) fn http(&self) -> bool {
         self.routes.contains(&true)
     }
@@ -182,6 +183,7 @@ impl Datagrams {
         match delivery {
             Delivery::Raw(data) => self.raw(data),
             Delivery::Exchange(id, payload) => self.deliver(id, payload),
+            Delivery::Unasked(id) => self.refuse(id, 1),
             Delivery::Kept => {}
             Delivery::Nobody => self.state.dropped_incoming(self.layer(), 1),
         }
@@ -222,7 +224,13 @@ impl Datagrams {
         self.router.is_arriving(stream)
     }
 
-    /// The request was given up before it was one, or takes no datagrams.
+    /// RFC9297-2-request-without-datagrams: the request is aborted, if it is still open.
+    fn refuse(&self, id: ExchangeId, dropped: u64) {
+        self.state.dropped_incoming(DatagramLayer::Http, dropped);
+        self.server.table.cut(id, Code::H3_DATAGRAM_ERROR, None);
+    }
+
+    /// The request was given up before it was one.
     pub(crate) fn declined(&mut self, stream: u64) {
         let dropped = self.router.known(stream, None).len() as u64;
         self.state.dropped_incoming(DatagramLayer::Http, dropped);
@@ -232,6 +240,14 @@ impl Datagrams {
     pub(crate) fn opened(&mut self, stream: u64, id: ExchangeId) {
         for payload in self.router.known(stream, Some(id)) {
             self.deliver(id, payload);
+        }
+    }
+
+    /// The request was delivered and takes no datagrams; one with some before it is aborted now.
+    pub(crate) fn opened_without(&mut self, stream: u64, id: ExchangeId) {
+        match self.router.stranger(stream, id).len() as u64 {
+            0 => {}
+            dropped => self.refuse(id, dropped),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The UDP socket and the front door: who may begin a handshake, and what becomes of it.
 
+use std::any::Any;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,20 +9,25 @@ use std::time::Duration;
 
 use quinn::crypto::rustls::{HandshakeData, QuicServerConfig};
 use quinn::{
-    ConnectionError, Endpoint, EndpointConfig, IdleTimeout, Incoming, TokioRuntime, TransportConfig, VarInt,
+    Connecting, ConnectionError, Endpoint, EndpointConfig, IdleTimeout, Incoming, TokioRuntime,
+    TransportConfig, VarInt,
 };
 use quinn_proto::HashedConnectionIdGenerator;
 use ring::rand::{SecureRandom, SystemRandom};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::address_validation;
+use crate::congestion::Congestion;
 use crate::connection;
 use crate::connection_state::{ConnectionState, Identity};
 use crate::connections::{Place, Verdict};
 use crate::datagram_queue::DatagramPolicy;
+use crate::datagrams::DatagramOptions;
+use crate::early_data::Unconfirmed;
 use crate::endpoint_keys::StatelessResetKey;
 use crate::handler::{CloseCause, ConnectionEvent};
 use crate::initial_gate::InitialGate;
+use crate::limits::Limits;
 use crate::raw_connection;
 use crate::server::{BindError, ConnectionInfo, ServerState};
 
@@ -49,17 +55,24 @@ const QUIC_V1: u32 = 1;
 /// (RFC 9000 §10.3.3), and after a restart many clients wait for theirs.
 const RESET_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Binds `address`. Must be called inside the tokio runtime that is to drive the endpoint.
+/// Binds `address`; also returns what connections are accepted with. Must be called inside the tokio runtime that is to
+/// drive the endpoint.
 pub(crate) fn bind(
     address: SocketAddr,
     tls: rustls::ServerConfig,
     server: &ServerState,
-) -> Result<Endpoint, BindError> {
+) -> Result<(Endpoint, quinn::ServerConfig), BindError> {
     let socket = bind_socket(address).map_err(|error| BindError::new(address, error))?;
     let config = server_config(tls, server)?;
     let key = server.stateless_reset_key.as_ref();
-    Endpoint::new(endpoint_config(key), Some(config), socket, Arc::new(TokioRuntime))
-        .map_err(|error| BindError::new(address, error))
+    let endpoint = Endpoint::new(
+        endpoint_config(key),
+        Some(config.clone()),
+        socket,
+        Arc::new(TokioRuntime),
+    )
+    .map_err(|error| BindError::new(address, error))?;
+    Ok((endpoint, config))
 }
 
 fn bind_socket(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
@@ -92,19 +105,9 @@ fn endpoint_config(key: Option<&StatelessResetKey>) -> EndpointConfig {
 fn server_config(tls: rustls::ServerConfig, server: &ServerState) -> Result<quinn::ServerConfig, BindError> {
     let (limits, datagrams) = (&server.limits, &server.datagrams);
     let crypto = QuicServerConfig::try_from(tls).map_err(|_| BindError::NoInitialCipherSuite)?;
-    let mut transport = TransportConfig::default();
-    transport
-        .max_concurrent_bidi_streams(VarInt::from_u32(limits.max_concurrent_streams))
-        .max_concurrent_uni_streams(VarInt::from_u32(limits.max_uni_streams))
-        .stream_receive_window(VarInt::from_u32(limits.stream_receive_window))
-        .receive_window(VarInt::from_u32(limits.connection_receive_window))
-        .send_window(limits.send_window)
-        .datagram_receive_buffer_size(datagrams.any().then_some(limits.datagram_receive_buffer))
-        .datagram_send_buffer_size(QUIC_DATAGRAM_BUFFER)
-        .max_idle_timeout(IdleTimeout::try_from(limits.idle_timeout).ok());
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(InitialGate::new(crypto)));
     config
-        .transport_config(Arc::new(transport))
+        .transport_config(Arc::new(transport(limits, datagrams)))
         .validation_token_config(address_validation::tokens())
         .max_incoming(MAX_INCOMING)
         .incoming_buffer_size(INCOMING_BUFFER_BYTES)
@@ -115,8 +118,24 @@ fn server_config(tls: rustls::ServerConfig, server: &ServerState) -> Result<quin
     Ok(config)
 }
 
+fn transport(limits: &Limits, datagrams: &DatagramOptions) -> TransportConfig {
+    let mut transport = TransportConfig::default();
+    transport
+        .max_concurrent_bidi_streams(VarInt::from_u32(limits.max_concurrent_streams))
+        .max_concurrent_uni_streams(VarInt::from_u32(limits.max_uni_streams))
+        .stream_receive_window(VarInt::from_u32(limits.stream_receive_window))
+        .receive_window(VarInt::from_u32(limits.connection_receive_window))
+        .send_window(limits.send_window)
+        // RFC9297-2.1.1-received-unoffered: without a buffer a DATAGRAM frame is an error of QUIC.
+        .datagram_receive_buffer_size(datagrams.any().then_some(limits.datagram_receive_buffer))
+        .datagram_send_buffer_size(QUIC_DATAGRAM_BUFFER)
+        .congestion_controller_factory(Arc::new(Congestion::default()))
+        .max_idle_timeout(IdleTimeout::try_from(limits.idle_timeout).ok());
+    transport
+}
+
 /// Lets connections in until the endpoint is closed.
-pub(crate) async fn accept(endpoint: Endpoint, server: Arc<ServerState>) {
+pub(crate) async fn accept(endpoint: Endpoint, config: quinn::ServerConfig, server: Arc<ServerState>) {
     while let Some(incoming) = endpoint.accept().await {
         let ip = incoming.remote_address().ip();
         if server.is_draining() {
@@ -130,7 +149,8 @@ pub(crate) async fn accept(endpoint: Endpoint, server: Arc<ServerState>) {
         match verdict {
             Verdict::Accept => {
                 let place = server.connections.enter(ip);
-                tokio::spawn(handshake(incoming, place, server.clone()));
+                let config = logged(&incoming, &config, &server);
+                tokio::spawn(handshake(incoming, config, place, server.clone()));
             }
             // A client that cannot be asked has been validated already.
             Verdict::Validate if incoming.may_retry() => {
@@ -149,15 +169,42 @@ pub(crate) async fn accept(endpoint: Endpoint, server: Arc<ServerState>) {
     }
 }
 
-async fn handshake(incoming: Incoming, mut place: Place, server: Arc<ServerState>) {
+/// The configuration of a connection that has a qlog file of its own.
+fn logged(
+    incoming: &Incoming,
+    config: &quinn::ServerConfig,
+    server: &ServerState,
+) -> Option<Arc<quinn::ServerConfig>> {
+    let folder = server.qlog.as_ref()?;
+    let stream = folder.begin(incoming.orig_dst_cid(), incoming.remote_address())?;
+    let mut transport = transport(&server.limits, &server.datagrams);
+    transport.qlog_stream(Some(stream));
+    let mut config = config.clone();
+    config.transport_config(Arc::new(transport));
+    Some(Arc::new(config))
+}
+
+async fn handshake(
+    incoming: Incoming,
+    config: Option<Arc<quinn::ServerConfig>>,
+    mut place: Place,
+    server: Arc<ServerState>,
+) {
     let original_destination = incoming.orig_dst_cid();
-    let connected = match incoming.accept() {
-        Ok(connecting) => tokio::time::timeout(server.limits.handshake_timeout, connecting).await,
+    let accepted = match config {
+        Some(config) => incoming.accept_with(config),
+        None => incoming.accept(),
+    };
+    let connected = match accepted {
+        Ok(connecting) => {
+            tokio::time::timeout(server.limits.handshake_timeout, connect(connecting, &server)).await
+        }
         Err(error) => Ok(Err(error)),
     };
-    place.established();
     match connected {
-        Ok(Ok(quic)) => Box::pin(run(quic, original_destination, server)).await,
+        Ok(Ok((quic, unconfirmed))) => {
+            Box::pin(run(quic, original_destination, server, &mut place, unconfirmed)).await;
+        }
         Ok(Err(error)) => {
             server.counters.handshakes_failed.fetch_add(1, Relaxed);
             tracing::debug!(%error, "handshake failed");
@@ -167,11 +214,38 @@ async fn handshake(incoming: Incoming, mut place: Place, server: Arc<ServerState
             tracing::debug!("handshake timed out");
         }
     }
-    drop(place);
 }
 
-/// Runs an established connection, in the way of its protocol.
-async fn run(quic: quinn::Connection, original_destination: quinn::ConnectionId, server: Arc<ServerState>) {
+/// Waits for the handshake; of an h3 connection to a server that takes early data, only until its protocol is known.
+async fn connect(
+    mut connecting: Connecting,
+    server: &ServerState,
+) -> Result<(quinn::Connection, Option<Unconfirmed>), ConnectionError> {
+    if server.takes_early_data && protocol(connecting.handshake_data().await?) == b"h3" {
+        match connecting.into_0rtt() {
+            Ok((quic, over)) => {
+                let unconfirmed = Unconfirmed::new(over, server.limits.handshake_timeout);
+                return Ok((quic, Some(unconfirmed)));
+            }
+            // Only clients come here.
+            Err(still) => connecting = still,
+        }
+    }
+    Ok((connecting.await?, None))
+}
+
+/// Runs a connection, in the way of its protocol.
+async fn run(
+    quic: quinn::Connection,
+    original_destination: quinn::ConnectionId,
+    server: Arc<ServerState>,
+    place: &mut Place,
+    unconfirmed: Option<Unconfirmed>,
+) {
+    if unconfirmed.is_none() {
+        place.established();
+        server.counters.connections_total.fetch_add(1, Relaxed);
+    }
     let mut identity = Identity {
         id: [0; 16],
         original_destination,
@@ -202,7 +276,7 @@ async fn run(quic: quinn::Connection, original_destination: quinn::ConnectionId,
     }
     let quic = state.quic.clone();
     if is_http3 {
-        connection::run(state, server.clone()).await;
+        connection::run(state, server.clone(), place, unconfirmed).await;
     } else {
         raw_connection::run(state, server.clone()).await;
     }
@@ -212,8 +286,13 @@ async fn run(quic: quinn::Connection, original_destination: quinn::ConnectionId,
 
 /// The protocol that the handshake agreed on.
 pub(crate) fn alpn(quic: &quinn::Connection) -> Vec<u8> {
-    quic.handshake_data()
-        .and_then(|data| data.downcast::<HandshakeData>().ok())
+    quic.handshake_data().map(protocol).unwrap_or_default()
+}
+
+fn protocol(handshake: Box<dyn Any>) -> Vec<u8> {
+    handshake
+        .downcast::<HandshakeData>()
+        .ok()
         .and_then(|data| data.protocol)
         .unwrap_or_default()
 }

@@ -33,6 +33,17 @@ pub enum ExchangeError {
     /// The status is not one of a final answer.
     #[error("status {0} is not that of a final answer: use 200 to 599")]
     Status(u16),
+    /// `content-length` is not one decimal number. The exchange is still open.
+    #[error("content-length must be one decimal number (RFC 9110 §8.6): leave it out, it is added")]
+    InvalidLength,
+    /// `content-length` is not the length of the body (RFC 9110 §8.6). The exchange is still open.
+    #[error("content-length is {declared}, but the body has {length} bytes: leave it out, it is added")]
+    Length {
+        /// What the field says.
+        declared: u64,
+        /// What the body has.
+        length: usize,
+    },
     /// A field may not be sent. The exchange is still open, another answer may be given.
     #[error("the answer's fields are not allowed in HTTP/3: {0}")]
     Field(#[from] FieldError),

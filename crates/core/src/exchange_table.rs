@@ -12,9 +12,11 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use quinn::SendStream;
+use rustls_pki_types::CertificateDer;
 use slab::Slab;
 use trilane_http3::Code;
 
+use crate::answer_head;
 use crate::body::BodyReader;
 use crate::connection::Outcome;
 use crate::connection_state::ConnectionState;
@@ -24,7 +26,7 @@ use crate::exchange::{ExchangeError, ExchangeId, Notify};
 use crate::handler::{ExchangeEvent, Handler};
 use crate::inbound::Refusal;
 use crate::outbound::{self, Outbound, WriteError};
-use crate::response::{BodyRule, Encoder, Method, body_rule};
+use crate::response::{BodyRule, Encoder, Method, body_rule, may_declare};
 use crate::session::Session;
 use crate::stats::Counters;
 use crate::sync::lock;
@@ -167,8 +169,13 @@ impl ExchangeTable {
         let (connection, stream) = {
             let mut slots = lock(&self.slots);
             let slot = slots.get(id).map_err(|_| DatagramError::Gone)?;
+            // RFC9297-2.1-send-side-open
+            if matches!(&slot.answer, Answer::Streaming(queue) if queue.is_ended()) {
+                return Err(DatagramError::Gone);
+            }
             (slot.connection.clone(), slot.stream)
         };
+        // RFC9297-2.1.1-sent-before-both
         if !connection.agreed_on_datagrams() {
             return Err(DatagramError::NotSupported);
         }
@@ -213,7 +220,16 @@ impl ExchangeTable {
             .map(|slot| slot.connection.quic.remote_address())
     }
 
-    /// Sends a whole answer. With [`ExchangeError::Field`] and [`ExchangeError::Status`] the exchange stays open.
+    /// The certificate (DER) that the client of an open exchange showed; `None` if it showed none, or the exchange is over.
+    pub fn peer_certificate(&self, id: ExchangeId) -> Option<Vec<u8>> {
+        let connection = lock(&self.slots).get(id).ok()?.connection.clone();
+        let chain = connection.quic.peer_identity()?;
+        let chain = chain.downcast::<Vec<CertificateDer<'static>>>().ok()?;
+        chain.first().map(|leaf| leaf.to_vec())
+    }
+
+    /// Sends a whole answer. With [`ExchangeError::Field`], [`ExchangeError::Status`], [`ExchangeError::InvalidLength`] and
+    /// [`ExchangeError::Length`] the exchange stays open.
     pub fn respond<'a>(
         &self,
         id: ExchangeId,
@@ -221,7 +237,14 @@ impl ExchangeTable {
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
         body: Bytes,
     ) -> Result<(), ExchangeError> {
-        check_head(status, fields.clone())?;
+        if let Some(declared) = answer_head::check(status, fields.clone())? {
+            let method = lock(&self.slots).get(id)?.method;
+            let length = body.len();
+            // RFC9110-8.6-contradiction-refused
+            if !may_declare(body_rule(method, status), declared, length) {
+                return Err(ExchangeError::Length { declared, length });
+            }
+        }
         let (method, connection, send) = self.take_awaited(id)?;
         let length = body.len() as u64;
         let chunks = self.encoder.whole(method, status, fields, body);
@@ -239,27 +262,23 @@ impl ExchangeTable {
         status: u16,
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
     ) -> Result<bool, ExchangeError> {
-        check_head(status, fields.clone())?;
+        let declared = answer_head::check(status, fields.clone())?;
         let mut slots = lock(&self.slots);
         let slot = slots.get(id)?;
         if matches!(slot.answer, Answer::Streaming(_)) {
             return Err(ExchangeError::AlreadyStarted);
         }
-        let head = self.encoder.head(slot.method, status, fields.clone());
-        if !matches!(
-            body_rule(slot.method, status),
-            BodyRule::Allowed | BodyRule::Tunnel
-        ) {
+        let head = self.encoder.head(slot.method, status, fields);
+        let rule = body_rule(slot.method, status);
+        if !matches!(rule, BodyRule::Allowed | BodyRule::Tunnel) {
             drop(slots);
             let (_, connection, send) = self.take_awaited(id)?;
             self.write_whole(&connection, send, [head, Bytes::new()]);
             self.over(&connection);
             return Ok(false);
         }
-        let declared = fields
-            .clone()
-            .find(|(name, _)| *name == b"content-length")
-            .and_then(|(_, v)| parse_length(v));
+        // RFC9110-8.6-connect-length: of a tunnel the field is left out.
+        let declared = declared.filter(|_| rule == BodyRule::Allowed);
         let queue = Arc::new(Outbound::new(head, declared));
         let connection = slot.connection.clone();
         if let Answer::Awaited(send) = std::mem::replace(&mut slot.answer, Answer::Streaming(queue.clone())) {
@@ -324,7 +343,7 @@ impl ExchangeTable {
         self.handler.exchange_event(id, ExchangeEvent::Drained);
     }
 
-    /// The client does not want the answer any more, or is gone.
+    /// The client does not want the answer any more, or is gone; so ends a tunnel that is cut (RFC9220-3-cancelled).
     pub(crate) fn abort(&self, id: ExchangeId, code: Option<u64>) {
         self.cut(id, Code::H3_REQUEST_CANCELLED, code);
     }
@@ -454,19 +473,6 @@ impl Slots {
     }
 }
 
-fn check_head<'a>(
-    status: u16,
-    fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-) -> Result<(), ExchangeError> {
-    if !(200..=599).contains(&status) {
-        return Err(ExchangeError::Status(status));
-    }
-    for (name, value) in fields {
-        trilane_http3::check_field(name, value)?;
-    }
-    Ok(())
-}
-
 /// RFC 9110 §15, for the statuses the core answers by itself.
 fn reason_phrase(status: u16) -> &'static str {
     match status {
@@ -474,12 +480,9 @@ fn reason_phrase(status: u16) -> &'static str {
         405 => "Method Not Allowed",
         408 => "Request Timeout",
         413 => "Content Too Large",
+        425 => "Too Early",
         431 => "Request Header Fields Too Large",
         501 => "Not Implemented",
         _ => "",
     }
-}
-
-fn parse_length(value: &[u8]) -> Option<u64> {
-    std::str::from_utf8(value).ok()?.parse().ok()
 }

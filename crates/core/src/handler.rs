@@ -26,6 +26,9 @@ pub struct Request<'a> {
     pub params: &'a [ParamSpan],
     /// The body, as the mode of the route has it.
     pub body: RequestBody,
+    /// It arrived in early data (0-RTT), and the handshake is not complete: it may be a replay (RFC 8470 §3). Never true
+    /// unless the server takes early data.
+    pub early_data: bool,
 }
 
 /// What happens to an exchange after its request was delivered.

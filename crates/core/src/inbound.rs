@@ -149,6 +149,7 @@ impl Gate<'_> {
         );
         admission.route = match found {
             Match::Route(route) => Some(route),
+            // RFC9110-15.5.6-allow
             Match::MethodNotAllowed { allow } => {
                 return Err(Refusal {
                     status: 405,
@@ -157,6 +158,7 @@ impl Gate<'_> {
             }
             Match::NotFound | Match::ProtocolNotSupported if self.has_fallback => None,
             Match::NotFound => return Err(Refusal::status(404)),
+            // RFC9220-3-unknown-protocol
             Match::ProtocolNotSupported => return Err(Refusal::status(501)),
         };
         match head.content_length() {
@@ -234,6 +236,11 @@ impl Receiver {
     /// The stream, to stop it.
     pub(crate) fn recv(&mut self) -> &mut RecvStream {
         &mut self.recv
+    }
+
+    /// Whether a request that was `received` has content, or may still have some.
+    pub(crate) fn has_content(&self, received: &Received) -> bool {
+        *received == Received::Streaming || self.body_len() > 0
     }
 
     /// The body gathered so far.
@@ -371,6 +378,7 @@ impl Receiver {
                 Poll::Ready(Ok(None)) if self.body_len() > 0 => {
                     return Poll::Ready(Ok(Some(self.take_body())));
                 }
+                // Of a tunnel it is the orderly end (RFC9220-3-orderly-end).
                 Poll::Ready(Ok(None)) => {
                     return Poll::Ready(match self.reader.finish() {
                         Ok(()) => Ok(None),

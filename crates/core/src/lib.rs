@@ -10,9 +10,11 @@
 //! A program implements [`Handler`], makes a [`Server`] and starts it on a tokio runtime.
 
 mod address_validation;
+mod answer_head;
 mod body;
 mod budget;
 pub mod certificate;
+mod congestion;
 mod connection;
 mod connection_state;
 mod connections;
@@ -21,6 +23,7 @@ mod datagram_queue;
 mod datagram_router;
 mod datagram_sender;
 mod datagrams;
+mod early_data;
 mod early_streams;
 mod endpoint;
 mod endpoint_keys;
@@ -36,6 +39,7 @@ mod load_guard;
 mod open_exchanges;
 mod outbound;
 mod peer_streams;
+mod qlog;
 mod rate;
 mod raw_connection;
 mod response;

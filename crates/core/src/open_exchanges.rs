@@ -94,9 +94,7 @@ impl Drop for OpenExchanges {
         }
         // Needed if the task was torn down by a panic or with the runtime; otherwise it is closed, and keeps its reason.
         if self.connection.quic.close_reason().is_none() {
-            self.connection
-                .quic
-                .close(wire_code(Code::H3_INTERNAL_ERROR), b"");
+            self.connection.close(wire_code(Code::H3_INTERNAL_ERROR), b"");
         }
     }
 }

@@ -93,7 +93,7 @@ impl Outbound {
             return Err(WriteError::Full);
         }
         if let Some(left) = &mut state.declared {
-            // RFC 9110 §8.6: more than content-length says is no answer at all.
+            // RFC9110-8.6-stream-longer: such an answer is none at all.
             let Some(rest) = left.checked_sub(chunk.len() as u64) else {
                 state.end = Some(End::Reset(Code::H3_INTERNAL_ERROR));
                 self.waker.wake();
@@ -112,7 +112,7 @@ impl Outbound {
 
     pub(crate) fn finish(&self) {
         let mut state = lock(&self.state);
-        // An answer shorter than its content-length must not look whole.
+        // RFC9110-8.6-stream-shorter: such an answer must not look whole.
         let whole = state.declared.is_none_or(|left| left == 0);
         state.end.get_or_insert(if whole {
             End::Finished
@@ -134,6 +134,11 @@ impl Outbound {
     pub(crate) fn poll_reset(&self, cx: &Context<'_>) -> Option<Code> {
         self.waker.register(cx.waker());
         self.reset_code()
+    }
+
+    /// Whether no more will be written.
+    pub(crate) fn is_ended(&self) -> bool {
+        lock(&self.state).end.is_some()
     }
 
     fn reset_code(&self) -> Option<Code> {

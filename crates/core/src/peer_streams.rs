@@ -91,6 +91,7 @@ async fn control(stream: &mut RecvStream, mut rest: Bytes, connection: &Connecti
     loop {
         loop {
             match reader.read(&mut rest) {
+                // RFC8441-3-setting-received: no rule of a server depends on what a client says of extended CONNECT.
                 Ok(Some(ControlFrame::Settings(settings))) => {
                     *lock(&connection.peer_settings) = Some(settings);
                     connection.settings_came.notify_waiters();
@@ -109,7 +110,9 @@ async fn control(stream: &mut RecvStream, mut rest: Bytes, connection: &Connecti
     }
 }
 
-/// A QPACK stream: instructions until the connection ends (RFC 9204 §4.2: closing it is an error).
+/// A QPACK stream: instructions until the connection ends. It may be opened and is never stopped
+/// (RFC9204-4.2-streams-accepted); we open none (RFC9204-4.2-our-streams), and so send no instruction
+/// (RFC9204-3.2.3-capacity-sent).
 async fn critical(
     stream: &mut RecvStream,
     mut rest: Bytes,
@@ -123,6 +126,8 @@ async fn critical(
         }
         match stream.read_chunk(CHUNK_BYTES, true).await {
             Ok(Some(chunk)) => rest = chunk.bytes,
+            // RFC9204-4.2-encoder-stream-finished, RFC9204-4.2-decoder-stream-finished,
+            // RFC9204-4.2-encoder-stream-reset, RFC9204-4.2-decoder-stream-reset
             Ok(None) | Err(_) => {
                 return Error::connection(Code::H3_CLOSED_CRITICAL_STREAM, "a QPACK stream was closed");
             }
@@ -186,7 +191,7 @@ pub(crate) async fn our_control(connection: Arc<ConnectionState>, settings: Sett
             return;
         }
     }
-    connection.quic.close(
+    connection.close(
         wire_code(Code::H3_CLOSED_CRITICAL_STREAM),
         b"the control stream was stopped",
     );

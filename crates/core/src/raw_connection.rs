@@ -35,12 +35,12 @@ pub(crate) async fn run(state: Arc<ConnectionState>, server: Arc<ServerState>) {
             if let Outcome::Fatal(error) = outcome {
                 // The sampler's: too many frames without content.
                 server.counters.excessive_load.fetch_add(1, Relaxed);
-                quic.close(NO_ERROR, error.reason.as_bytes());
+                state.close(NO_ERROR, error.reason.as_bytes());
                 return Poll::Ready(());
             }
         }
         if server.is_draining() {
-            quic.close(NO_ERROR, b"");
+            state.close(NO_ERROR, b"");
             return Poll::Ready(());
         }
         if streams.as_mut().poll(cx).is_ready() {

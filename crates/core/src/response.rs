@@ -21,7 +21,7 @@ pub(crate) enum BodyRule {
     Allowed,
     /// To HEAD, or with 304: no body, but `content-length` tells what it would have been.
     LengthOnly,
-    /// With 1xx and 204: neither body nor `content-length`.
+    /// With 1xx, 204 and 205: neither body nor `content-length`.
     Forbidden,
     /// With 2xx to CONNECT: what follows is the data of a tunnel, which has no `content-length` (RFC 9110 §8.6).
     Tunnel,
@@ -36,10 +36,24 @@ impl BodyRule {
 /// Which rule holds for an answer with `status` to a request with `method`.
 pub(crate) fn body_rule(method: Method, status: u16) -> BodyRule {
     match (method, status) {
-        (_, 100..=199 | 204) => BodyRule::Forbidden,
+        // RFC9110-15.3.5-204-answer, RFC9110-15.3.6-205-answer
+        (_, 100..=199 | 204 | 205) => BodyRule::Forbidden,
         (Method::Connect, 200..=299) => BodyRule::Tunnel,
+        // RFC9110-15.4.5-304-answer, RFC9110-9.3.2-head-answer
         (_, 304) | (Method::Head, _) => BodyRule::LengthOnly,
         _ => BodyRule::Allowed,
+    }
+}
+
+/// Whether a whole answer with a body of `length` bytes may say that it has `declared`. An answer to HEAD, or a 304, that
+/// comes without a body speaks of one that the server does not know (RFC9110-8.6-head-length, RFC9110-8.6-304-length).
+pub(crate) fn may_declare(rule: BodyRule, declared: u64, length: usize) -> bool {
+    match rule {
+        // The field is left out.
+        BodyRule::Forbidden | BodyRule::Tunnel => true,
+        BodyRule::LengthOnly if length == 0 => true,
+        // RFC9110-8.6-contradiction-refused
+        BodyRule::LengthOnly | BodyRule::Allowed => declared == length as u64,
     }
 }
 
@@ -85,8 +99,8 @@ impl Encoder {
         }
     }
 
-    /// A whole answer: HEADERS and, if the rules allow a body, DATA. Adds `date` and `content-length` where the
-    /// fields do not have them. Returns the chunks to write; empty chunks are left out by the caller.
+    /// A whole answer: HEADERS and, if the rules allow a body, DATA. Adds `date` and `content-length`
+    /// (RFC9110-8.6-added) where the fields do not have them. Returns the chunks to write; empty chunks are left out by the caller.
     pub(crate) fn whole<'a>(
         &self,
         method: Method,
@@ -96,6 +110,7 @@ impl Encoder {
     ) -> [Bytes; 2] {
         let rule = body_rule(method, status);
         let mut digits = [0; 20];
+        // RFC9110-8.6-head-length, RFC9110-8.6-304-length: no length is made up where there is no body to count.
         let length = (rule.has_length() && !(rule == BodyRule::LengthOnly && body.is_empty()))
             .then(|| decimal(body.len() as u64, &mut digits));
         let mut state = lock(&self.state);
@@ -147,12 +162,13 @@ impl EncoderState {
             has_length |= name == b"content-length";
         }
         self.make_room(bytes);
+        // RFC9110-6.6.1-date
         let date = (!has_date).then(|| self.date());
         let added_date = date.as_ref().map(|value| (&b"date"[..], &value[..]));
         let added_length = content_length
             .filter(|_| !has_length)
             .map(|value| (&b"content-length"[..], value));
-        // RFC 9110 §8.6: no content-length with 1xx, 204 or a 2xx answer to CONNECT.
+        // RFC9110-8.6-204-length, RFC9110-8.6-1xx-length, RFC9110-8.6-connect-length
         let kept = fields
             .filter(|(name, _)| rule.has_length() || *name != b"content-length")
             .map(|(name, value)| -> (&[u8], &[u8]) { (name, value) });
@@ -163,7 +179,7 @@ impl EncoderState {
         );
     }
 
-    /// The Date field's value, made anew each second.
+    /// The Date field's value, made anew each second (RFC9110-6.6.1-date-format).
     fn date(&mut self) -> [u8; 29] {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -204,7 +220,7 @@ mod tests {
         }
     }
 
-    /// RFC 9110 §6.4.1, §9.3.2, §15.3.5, §15.4.5
+    /// RFC9110-9.3.2-head-answer, RFC9110-15.3.5-204-answer, RFC9110-15.3.6-205-answer, RFC9110-15.4.5-304-answer
     #[test]
     fn only_answers_that_may_have_a_body_have_one() {
         assert_eq!(body_rule(Method::Other, 200), BodyRule::Allowed);
@@ -212,8 +228,77 @@ mod tests {
         assert_eq!(body_rule(Method::Other, 304), BodyRule::LengthOnly);
         assert_eq!(body_rule(Method::Other, 204), BodyRule::Forbidden);
         assert_eq!(body_rule(Method::Head, 204), BodyRule::Forbidden);
+        assert_eq!(body_rule(Method::Other, 205), BodyRule::Forbidden);
+        assert_eq!(body_rule(Method::Other, 103), BodyRule::Forbidden);
         assert_eq!(body_rule(Method::Connect, 200), BodyRule::Tunnel);
         assert_eq!(body_rule(Method::Connect, 501), BodyRule::Allowed);
+    }
+
+    /// RFC9110-6.6.1-date-format
+    #[test]
+    fn the_date_is_that_of_now_and_in_its_fixed_form() {
+        let encoder = Encoder::new();
+        let date = lock(&encoder.state).date();
+        let text = std::str::from_utf8(&date).unwrap();
+        let (day, rest) = text.split_once(", ").unwrap();
+        assert_eq!((day.len(), rest.len(), &rest[20..]), (3, 24, " GMT"), "{text}");
+        let age = SystemTime::now()
+            .duration_since(httpdate::parse_http_date(text).unwrap())
+            .unwrap();
+        assert!(age < Duration::from_secs(5), "{age:?}");
+    }
+
+    /// The field `name` of a head.
+    fn field_of(head: &Bytes, name: &[u8]) -> Option<Vec<u8>> {
+        let limits = trilane_http3::FieldLimits {
+            max_bytes: 10_000,
+            max_fields: 10,
+        };
+        let mut read = trilane_http3::ResponseHead::new();
+        trilane_http3::ResponseReader::new(limits, trilane_http3::ResponseTo::Other)
+            .read(
+                &mut head.clone(),
+                &mut read,
+                &mut trilane_http3::FieldSection::new(),
+            )
+            .unwrap();
+        read.field(name).map(<[u8]>::to_vec)
+    }
+
+    #[test]
+    fn only_answers_that_have_a_length_tell_it() {
+        let own = [(&b"content-length"[..], &b"4"[..])];
+        let cases = [
+            ("RFC9110-8.6-added", Method::Other, 200, true),
+            ("RFC9110-8.6-head-length", Method::Head, 200, true),
+            ("RFC9110-8.6-304-length", Method::Other, 304, true),
+            ("RFC9110-8.6-204-length", Method::Other, 204, false),
+            ("RFC9110-8.6-1xx-length", Method::Other, 103, false),
+            ("RFC9110-8.6-connect-length", Method::Connect, 200, false),
+        ];
+        for (rule, method, status, told) in cases {
+            let expected = told.then(|| b"4".to_vec());
+            let body = Bytes::from_static(b"body");
+            let [added, _] = Encoder::new().whole(method, status, std::iter::empty(), body.clone());
+            assert_eq!(field_of(&added, b"content-length"), expected, "{rule}");
+            let [given, _] = Encoder::new().whole(method, status, own.into_iter(), body);
+            assert_eq!(field_of(&given, b"content-length"), expected, "{rule}");
+            let begun = Encoder::new().head(method, status, own.into_iter());
+            assert_eq!(field_of(&begun, b"content-length"), expected, "{rule}");
+        }
+    }
+
+    #[test]
+    fn no_length_is_made_up_where_there_is_no_body_to_count() {
+        let cases = [
+            ("RFC9110-8.6-head-length", Method::Head, 200, None),
+            ("RFC9110-8.6-304-length", Method::Other, 304, None),
+            ("RFC9110-8.6-added", Method::Other, 200, Some(b"0".to_vec())),
+        ];
+        for (rule, method, status, expected) in cases {
+            let [head, _] = Encoder::new().whole(method, status, std::iter::empty(), Bytes::new());
+            assert_eq!(field_of(&head, b"content-length"), expected, "{rule}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -24,6 +25,7 @@ use crate::exchange_table::ExchangeTable;
 use crate::handler::Handler;
 use crate::inbound::{Gate, Modes, SessionRoutes};
 use crate::limits::Limits;
+use crate::qlog::QlogFolder;
 use crate::router::Router;
 use crate::sampler;
 use crate::session_table::SessionTable;
@@ -59,6 +61,8 @@ pub struct ServerConfig {
     pub address_validation: AddressValidation,
     /// Lets a later process with the same key reset the connections of this one. `None`: random keys with each start.
     pub stateless_reset_key: Option<StatelessResetKey>,
+    /// Folder for one qlog file of each connection; a tool for debugging, written on the IO thread. `None`: none.
+    pub qlog_dir: Option<PathBuf>,
 }
 
 /// Why a server could not start.
@@ -120,6 +124,9 @@ pub(crate) struct ServerState {
     pub(crate) tell_connections: bool,
     pub(crate) address_validation: AddressValidation,
     pub(crate) stateless_reset_key: Option<StatelessResetKey>,
+    /// Whether requests are read before the handshake is complete.
+    pub(crate) takes_early_data: bool,
+    pub(crate) qlog: Option<QlogFolder>,
     pub(crate) table: Arc<ExchangeTable>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) connections: Arc<Connections>,
@@ -174,6 +181,8 @@ impl Server {
             sessions: SessionTable::new(table.clone()),
             datagrams,
             tell_connections: config.tell_connections,
+            qlog: config.qlog_dir.map(QlogFolder::new),
+            takes_early_data: config.tls.max_early_data_size > 0,
             table,
             address_validation: config.address_validation,
             stateless_reset_key: config.stateless_reset_key,
@@ -197,7 +206,7 @@ impl Server {
             return Err(BindError::Running);
         }
         let _inside = self.runtime.enter();
-        let endpoint = endpoint::bind(self.address, self.tls.clone(), &self.state)?;
+        let (endpoint, config) = endpoint::bind(self.address, self.tls.clone(), &self.state)?;
         let local_address = endpoint
             .local_addr()
             .map_err(|error| BindError::new(self.address, error))?;
@@ -205,7 +214,7 @@ impl Server {
         let (stop, stop_asked) = watch::channel(None);
         let (stopped_sender, stopped) = watch::channel(false);
         self.runtime
-            .spawn(endpoint::accept(endpoint.clone(), self.state.clone()));
+            .spawn(endpoint::accept(endpoint.clone(), config, self.state.clone()));
         let sampler = self.runtime.spawn(sampler::run(self.state.connections.clone()));
         self.runtime.spawn(stop_when_asked(
             endpoint,
@@ -385,6 +394,7 @@ async fn stop_when_asked(
         let drained = tokio::time::timeout(deadline, state.connections.none_left());
         futures_util::future::select(Box::pin(cut), Box::pin(drained)).await;
     }
+    state.connections.make_way();
     endpoint.close(wire_code(Code::H3_NO_ERROR), b"");
     let _ = tokio::time::timeout(LAST_WORDS, async {
         state.connections.none_left().await;

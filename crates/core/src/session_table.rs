@@ -65,6 +65,11 @@ impl SessionTable {
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
     ) -> Result<(), ExchangeError> {
         let session = self.exchanges.session(id).ok_or(ExchangeError::Gone)?;
+        // RFC9297-3.2-content-fields-sent
+        for (name, _) in fields.clone() {
+            trilane_http3::check_capsule_field(name)?;
+        }
+        // RFC9297-3.2-content-statuses: 200 is none of those.
         self.exchanges.start(id, 200, fields)?;
         session.accepted();
         Ok(())

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use tokio::time::{Sleep, sleep};
 
-/// Between the two GOAWAYs: long enough for requests that were sent before the first one arrived.
-const MIN_ANNOUNCEMENT: Duration = Duration::from_millis(10);
-const MAX_ANNOUNCEMENT: Duration = Duration::from_secs(1);
+/// Between the two GOAWAYs, long enough for requests that were sent before the first one arrived; and between the second, or
+/// the last refusal, and the close, long enough for both to arrive. Two round trips within these bounds.
+const MIN_PAUSE: Duration = Duration::from_millis(10);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long answers that were sent whole may go without any acknowledgement before their client counts as gone. Eight
 /// round trips are several probe timeouts (RFC 9002 §6.2); a second covers clients that delay acknowledgements.
@@ -21,6 +22,9 @@ const ACKNOWLEDGEMENT_ROUND_TRIPS: u32 = 8;
 pub(crate) struct Drain {
     announced: Option<Pin<Box<Sleep>>>,
     first_refused: Option<u64>,
+    /// How long the connection stays although nothing is under way: a client that gets the close before the GOAWAY or the
+    /// refusal could not tell what was served.
+    farewell: Option<Pin<Box<Sleep>>>,
     silence: Option<Silence>,
 }
 
@@ -43,6 +47,7 @@ impl Drain {
         Self {
             announced: None,
             first_refused: None,
+            farewell: None,
             silence: None,
         }
     }
@@ -52,8 +57,7 @@ impl Drain {
             return Phase::Wait;
         }
         let Some(timer) = &mut self.announced else {
-            let pause = (2 * round_trip).clamp(MIN_ANNOUNCEMENT, MAX_ANNOUNCEMENT);
-            let mut timer = Box::pin(sleep(pause));
+            let mut timer = Box::pin(sleep(pause(round_trip)));
             // Registers the waker; a fresh timer is never ready.
             let _ = timer.as_mut().poll(cx);
             self.announced = Some(timer);
@@ -65,8 +69,21 @@ impl Drain {
         }
     }
 
-    pub(crate) fn decided(&mut self, first_refused: u64) {
+    pub(crate) fn decided(&mut self, first_refused: u64, round_trip: Duration) {
         self.first_refused = Some(first_refused);
+        self.stay(round_trip);
+    }
+
+    /// The client has yet to hear something: the close waits until it can have.
+    pub(crate) fn stay(&mut self, round_trip: Duration) {
+        self.farewell = Some(Box::pin(sleep(pause(round_trip))));
+    }
+
+    /// Whether the client can have heard everything.
+    pub(crate) fn has_said_farewell(&mut self, cx: &mut Context<'_>) -> bool {
+        self.farewell
+            .as_mut()
+            .is_none_or(|timer| timer.as_mut().poll(cx).is_ready())
     }
 
     pub(crate) fn is_decided(&self) -> bool {
@@ -98,4 +115,8 @@ impl Drain {
     pub(crate) fn refuses(&self, stream: u64) -> bool {
         self.first_refused.is_some_and(|first| stream >= first)
     }
+}
+
+fn pause(round_trip: Duration) -> Duration {
+    (2 * round_trip).clamp(MIN_PAUSE, MAX_PAUSE)
 }

@@ -1,5 +1,6 @@
 //! TLS of the server: certificates, who may connect, how sessions resume.
 
+mod development;
 mod error;
 mod identity;
 mod input;
@@ -15,9 +16,10 @@ use rustls::crypto::CryptoProvider;
 use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 
+pub use development::{DevelopmentError, DevelopmentIdentity};
 pub use error::TlsError;
 pub use identity::{Identity, Validity, ValidityProblem};
-pub use store::CertificateStore;
+pub use store::{CertificateStore, DefaultIdentity};
 
 /// Most sessions kept for 0-RTT. About 1 KiB each; the oldest goes first, and its client merely has a longer
 /// handshake.

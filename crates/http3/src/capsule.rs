@@ -51,8 +51,9 @@ pub enum Capsule {
     StreamsBlockedUni(u64),
 }
 
-/// Reads capsules from the content of a CONNECT stream. Unknown ones are skipped, whatever their length (RFC
-/// 9297 §3.2); so are datagrams above the limit, which may be lost anyway. Flow control limits are judged by
+/// Reads capsules from the content of a CONNECT stream. Unknown ones are skipped, whatever their length
+/// (RFC9297-3.2-unknown-capsule); so are datagrams above the limit, which may be lost anyway
+/// (RFC9297-3.5-datagram-limits). Flow control limits are judged by
 /// [`PeerFlowLimits`](crate::webtransport::PeerFlowLimits), because without flow control they are ignored
 /// (§5.1).
 #[derive(Debug)]
@@ -130,6 +131,7 @@ impl CapsuleReader {
         match self.state {
             State::Header if self.header.is_empty() => Ok(()),
             State::Skip(0) | State::Closed => Ok(()),
+            // RFC9297-3.3-truncated
             _ => Err(Error::malformed("stream ended inside a capsule")),
         }
     }
@@ -145,7 +147,7 @@ impl CapsuleReader {
         self.dropped_datagrams
     }
 
-    /// Judges a capsule before anything of it is held.
+    /// Judges a capsule before anything of it is held (RFC9297-3.2-not-accumulated).
     fn begin_capsule(&mut self, kind: u64, length: u64) -> Result<State, Error> {
         if kind != DATAGRAM {
             self.overhead = self.overhead.saturating_add(1);
@@ -166,6 +168,7 @@ impl CapsuleReader {
             }
             _ => return Ok(State::Skip(length)),
         };
+        // RFC9297-3.3-payload-too-short, RFC9297-3.3-payload-too-long
         if length < shortest || length > longest {
             return Err(Error::malformed("capsule of wrong length"));
         }
@@ -248,6 +251,7 @@ fn decode_capsule(kind: u64, mut payload: Bytes) -> Result<Capsule, Error> {
         _ => Capsule::StreamsBlockedUni,
     };
     match varint::decode(&payload) {
+        // RFC9297-3.3-payload-too-short, RFC9297-3.3-payload-too-long
         Some((value, length)) if length == payload.len() => Ok(from_integer(value)),
         _ => Err(Error::malformed("capsule of wrong length")),
     }

@@ -10,7 +10,8 @@ use crate::varint;
 /// Splits a QUIC datagram into stream id and payload (a view, not a copy).
 ///
 /// # Errors
-/// H3_DATAGRAM_ERROR, connection: shorter than its quarter stream id, or that id above 2^60-1.
+/// H3_DATAGRAM_ERROR, connection: shorter than its quarter stream id (RFC9297-2.1-too-short), or that id above 2^60-1
+/// (RFC9297-2.1-quarter-id-too-large). An empty payload is valid (RFC9297-2.1-empty-payload).
 pub fn decode(datagram: Bytes) -> Result<(u64, Bytes), Error> {
     match Datagram::decode(datagram) {
         Ok(datagram) => Ok((datagram.stream_id().into_inner(), datagram.into_payload())),
@@ -51,20 +52,35 @@ mod tests {
         }
     }
 
+    /// RFC9297-2.1-empty-payload
     #[test]
     fn an_empty_payload_is_valid() {
         assert_eq!(decode(Bytes::from_static(&[1])).unwrap(), (4, Bytes::new()));
     }
 
-    /// RFC 9297 §2.1.
+    fn refusal(bytes: &[u8]) -> (Code, crate::Scope) {
+        let error = decode(Bytes::copy_from_slice(bytes)).unwrap_err();
+        (error.code, error.scope)
+    }
+
+    const FAILED: (Code, crate::Scope) = (Code::H3_DATAGRAM_ERROR, crate::Scope::Connection);
+
+    /// RFC9297-2.1-too-short
     #[test]
-    fn a_short_datagram_or_a_quarter_id_of_61_bits_closes_the_connection() {
-        let mut large = BytesMut::new();
-        varint::encode(&mut large, 1 << 60);
-        for bytes in [Bytes::new(), Bytes::from_static(&[0x40]), large.freeze()] {
-            let error = decode(bytes).unwrap_err();
-            assert_eq!(error.code, Code::H3_DATAGRAM_ERROR);
-            assert_eq!(error.scope, crate::Scope::Connection);
+    fn a_datagram_that_ends_inside_its_quarter_stream_id_closes_the_connection() {
+        for bytes in [&[][..], &[0x40], &[0x80, 0, 0], &[0xc0, 0, 0, 0, 0, 0, 0]] {
+            assert_eq!(refusal(bytes), FAILED, "{bytes:x?}");
+        }
+    }
+
+    /// RFC9297-2.1-quarter-id-too-large
+    #[test]
+    fn a_quarter_stream_id_of_61_bits_closes_the_connection() {
+        for id in [1 << 60, varint::MAX] {
+            let mut large = BytesMut::new();
+            varint::encode(&mut large, id);
+            large.extend_from_slice(b"payload");
+            assert_eq!(refusal(&large), FAILED, "{id:#x}");
         }
     }
 

@@ -25,6 +25,9 @@ pub enum FieldError {
     /// The value begins or ends with a space or tab (RFC 9110 §5.5).
     #[error("a field value must not begin or end with a space or tab")]
     ValuePadding,
+    /// The field describes content, and capsules are none (RFC 9297 §3.2).
+    #[error("content-length and content-type cannot be sent where capsules follow")]
+    Content,
     /// The field speaks about a connection of HTTP/1.1 (RFC 9114 §4.2).
     #[error("a connection-specific field cannot be sent in HTTP/3")]
     ConnectionSpecific,
@@ -116,7 +119,8 @@ pub(crate) fn check_value(value: &[u8]) -> Result<(), FieldError> {
     }
 }
 
-/// The number in a `content-length` value: digits, or a list of the same number (RFC 9110 §8.6).
+/// The number in a `content-length` value: digits, or a list of the same number (RFC9110-8.6-equal-list,
+/// RFC9110-8.6-unequal-list).
 pub(crate) fn parse_content_length(value: &[u8]) -> Option<u64> {
     parse_digits(value).or_else(|| parse_equal_numbers(value))
 }
@@ -141,7 +145,8 @@ fn trim_blanks(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// A decimal number of one digit or more that fits 64 bits.
+/// A decimal number (RFC9110-8.6-not-digits) of one digit or more (RFC9110-8.6-empty) that fits 64 bits
+/// (RFC9110-8.6-too-large).
 fn parse_digits(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;

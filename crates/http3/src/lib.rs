@@ -39,6 +39,7 @@ pub mod webtransport;
 
 mod bidi_stream;
 mod capsule;
+mod capsule_message;
 mod control;
 mod error;
 mod field;
@@ -55,6 +56,7 @@ mod write;
 
 pub use bidi_stream::{BidiKind, classify_bidi};
 pub use capsule::{Capsule, CapsuleReader, MAX_CLOSE_REASON, write_capsule};
+pub use capsule_message::check_capsule_field;
 pub use code::Code;
 pub use control::{ControlFrame, ControlReader};
 pub use error::{Error, Scope};

@@ -43,8 +43,14 @@ pub enum MessageError {
 pub(crate) fn section_error(error: DecodeError, too_large: MessageError) -> MessageError {
     match error {
         DecodeError::TooLarge => too_large,
-        // RFC 9204 §2.2.
+        // RFC9204-6-field-section
         DecodeError::Encoding(reason) => Error::connection(Code::QPACK_DECOMPRESSION_FAILED, reason).into(),
+        // RFC9204-7.4-integer-too-large
+        DecodeError::Integer => Error::stream(
+            Code::QPACK_DECOMPRESSION_FAILED,
+            "integer too large in a field section",
+        )
+        .into(),
         DecodeError::Malformed(reason) => Error::malformed(reason).into(),
     }
 }

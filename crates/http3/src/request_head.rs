@@ -57,7 +57,7 @@ impl RequestHead {
         self.fields().find(|(n, _)| *n == name).map(|(_, value)| value)
     }
 
-    /// `content-length`. Always `None` for CONNECT, whose content it does not describe (RFC 9110 §9.3.6).
+    /// `content-length`. Always `None` for CONNECT, whose content it does not describe (RFC9110-9.3.6-request-length).
     pub fn content_length(&self) -> Option<u64> {
         if self.is_connect() {
             None

@@ -95,7 +95,7 @@ impl ResponseRules {
         Ok(())
     }
 
-    /// RFC 9110 §8.6: repeats must agree.
+    /// RFC9110-8.6-unequal-repeats, RFC9110-8.6-equal-list
     fn note_content_length(&mut self, value: &[u8]) -> Result<(), &'static str> {
         let length = field::parse_content_length(value).ok_or("invalid content-length")?;
         match self.content_length.replace(length) {
@@ -105,7 +105,7 @@ impl ResponseRules {
     }
 }
 
-/// Three digits (RFC 9110 §15). 101 does not exist in HTTP/3 (RFC 9114 §4.5).
+/// Three digits (RFC9110-15-status-received). 101 does not exist in HTTP/3 (RFC 9114 §4.5).
 fn parse_status(value: &[u8]) -> Result<u16, &'static str> {
     let [b'1'..=b'9', b'0'..=b'9', b'0'..=b'9'] = value else {
         return Err("invalid :status");
@@ -166,7 +166,7 @@ mod tests {
         assert_eq!(ResponseHead::new().fields().count(), 0);
     }
 
-    /// RFC 9114 §4.3.2.
+    /// RFC 9114 §4.3.2, RFC9110-15-status-received
     #[test]
     fn a_status_that_is_missing_repeated_late_or_no_number_is_malformed() {
         assert_eq!(malformed(&[("a", "b")]), "no :status");

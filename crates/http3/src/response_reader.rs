@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use crate::capsule_message;
+use crate::error::Error;
 use crate::field_section::{FieldLimits, FieldSection};
 use crate::message::{Content, Event, MessageError, MessageFrames, Part, section_error};
 use crate::response_head::ResponseHead;
@@ -15,6 +17,8 @@ pub enum ResponseTo {
     Head,
     /// A CONNECT request: after 2xx a tunnel, which only DATA frames make up (RFC 9114 §4.4).
     Connect,
+    /// An extended CONNECT whose tunnel is made of capsules (RFC 9297 §3).
+    Capsules,
     /// Any other request.
     Other,
 }
@@ -79,8 +83,9 @@ impl ResponseReader {
                 head.decode(self.frames.section(chunk, section), limits)
                     .map_err(|error| section_error(error, MessageError::HeadTooLarge))?;
                 self.frames.consume(chunk, section);
+                // RFC9110-15.2-several-informational
                 if !head.is_informational() {
-                    let (content, length) = self.content_of(head);
+                    let (content, length) = self.content_of(head)?;
                     self.frames.expect_content(content, length);
                 }
                 Ok(Some(Part::Head))
@@ -97,12 +102,20 @@ impl ResponseReader {
 
     /// What follows a final head (RFC 9110 §6.4.1). A response that never has content may still state the
     /// length of what it stands for (RFC 9114 §4.1.2).
-    fn content_of(&self, head: &ResponseHead) -> (Content, Option<u64>) {
-        match (self.to, head.status()) {
+    fn content_of(&self, head: &ResponseHead) -> Result<(Content, Option<u64>), Error> {
+        Ok(match (self.to, head.status()) {
+            // RFC9110-9.3.6-answer-length
             (ResponseTo::Connect, 200..300) => (Content::Tunnel, None),
+            (ResponseTo::Capsules, status @ 200..300) => {
+                capsule_message::check_status(status)
+                    .and_then(|()| capsule_message::check_fields(head.fields()))
+                    .map_err(Error::malformed)?;
+                (Content::Tunnel, None)
+            }
+            // RFC9110-6.4.1-head-content, RFC9110-6.4.1-204-content, RFC9110-6.4.1-304-content
             (ResponseTo::Head, _) | (_, 204 | 304) => (Content::Forbidden, None),
             _ => (Content::Allowed, head.content_length()),
-        }
+        })
     }
 }
 

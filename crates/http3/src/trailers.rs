@@ -4,7 +4,8 @@ use crate::field::{self, Field};
 use crate::field_section::{FieldLimits, FieldSection};
 use crate::qpack::{self, DecodeError, FieldRules, Source};
 
-/// Replaces `trailers` by those in `encoded`, the payload of a HEADERS frame.
+/// Replaces `trailers` by those in `encoded`, the payload of a HEADERS frame. They are never merged into the head
+/// (RFC9110-6.5.1-not-merged), and keep their order (RFC9110-6.5.2-order).
 pub(crate) fn decode(
     encoded: &[u8],
     limits: FieldLimits,
@@ -25,8 +26,9 @@ impl FieldRules for TrailerRules {
             return Err("invalid field name");
         }
         match Field::of(name) {
-            // What frames or routes a message cannot follow it (RFC 9110 §6.5.1).
+            // What frames or routes a message cannot follow it: RFC9110-6.5.1-content-length, RFC9110-6.5.1-host
             Field::ContentLength | Field::Host => return Err("framing or routing field in trailers"),
+            // RFC9110-6.5.1-te
             Field::ConnectionSpecific | Field::Te => return Err("connection-specific field"),
             Field::Other => {}
         }
@@ -57,11 +59,13 @@ mod tests {
         .map(|()| trailers)
     }
 
+    /// RFC9110-6.5.2-order
     #[test]
     fn trailers_read_as_they_were_sent() {
-        let trailers = decode_fields(&[("grpc-status", "0"), ("etag", "x")]).unwrap();
+        let trailers = decode_fields(&[("grpc-status", "0"), ("etag", "x"), ("grpc-status", "1")]).unwrap();
         assert_eq!(trailers.get(b"grpc-status"), Some(&b"0"[..]));
-        assert_eq!(trailers.len(), 2);
+        let values: Vec<_> = trailers.iter().map(|(_, value)| value).collect();
+        assert_eq!(values, [b"0", b"x", b"1"]);
     }
 
     /// RFC 9114 §4.3.
@@ -73,7 +77,7 @@ mod tests {
         }
     }
 
-    /// RFC 9110 §6.5.1, RFC 9114 §4.2.
+    /// RFC9110-6.5.1-content-length, RFC9110-6.5.1-host, RFC9110-6.5.1-te, RFC 9114 §4.2
     #[test]
     fn framing_and_connection_fields_in_trailers_are_malformed() {
         for name in ["content-length", "host", "te", "connection", "transfer-encoding"] {

@@ -89,8 +89,8 @@ impl PeerStreams {
     /// Notes a new stream of the peer.
     ///
     /// # Errors
-    /// Both close the connection. H3_STREAM_CREATION_ERROR: a second control, encoder or decoder stream
-    /// (RFC 9114 §6.2.1, RFC 9204 §4.2), or a push stream from a client (RFC 9114 §6.2.2). H3_ID_ERROR: a
+    /// Both close the connection. H3_STREAM_CREATION_ERROR: a second control, encoder or decoder stream (RFC 9114 §6.2.1,
+    /// RFC9204-4.2-second-encoder-stream, RFC9204-4.2-second-decoder-stream), or a push stream from a client (RFC 9114 §6.2.2). H3_ID_ERROR: a
     /// push stream from a server, because we never allow a push id (RFC 9114 §4.6).
     pub fn open(&mut self, kind: &UniKind) -> Result<(), Error> {
         let seen = match kind {
@@ -165,7 +165,7 @@ mod tests {
         );
     }
 
-    /// RFC 9114 §6.2.1, RFC 9204 §4.2.
+    /// RFC 9114 §6.2.1, RFC9204-4.2-second-encoder-stream, RFC9204-4.2-second-decoder-stream
     #[test]
     fn a_second_critical_stream_closes_the_connection() {
         for kind in [UniKind::Control, UniKind::QpackEncoder, UniKind::QpackDecoder] {

@@ -77,6 +77,7 @@ pub fn write_data_header(out: &mut BytesMut, len: u64) {
     frame::write_header(out, frame::DATA, len);
 }
 
+/// RFC9204-2.1-order-sent
 #[inline]
 fn write_fields<'a>(out: &mut BytesMut, fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) {
     for (name, value) in fields {

@@ -54,9 +54,7 @@ impl Task {
             reason = error.reason,
             "connection error"
         );
-        self.state
-            .quic
-            .close(wire_code(error.code), error.reason.as_bytes());
+        self.state.close(wire_code(error.code), error.reason.as_bytes());
         self.over = true;
     }
 }

@@ -38,7 +38,7 @@ impl Task {
                 for arrived in self.early.take(stream) {
                     session.arrived(arrived);
                 }
-                self.hand_over(id, RequestBody::Streaming);
+                self.hand_over(id, RequestBody::Streaming, false);
                 if let Some(datagrams) = &mut self.datagrams {
                     datagrams.opened(stream, id);
                 }

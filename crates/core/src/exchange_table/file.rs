@@ -14,9 +14,10 @@ use quinn::{SendStream, StoppedError, VarInt};
 use tokio::task::{JoinHandle, spawn_blocking};
 use trilane_http3::Code;
 
+use crate::answer_head;
 use crate::connection::Outcome as TaskOutcome;
 use crate::exchange::{ExchangeError, ExchangeId};
-use crate::exchange_table::{Answer, ExchangeTable, check_head};
+use crate::exchange_table::{Answer, ExchangeTable};
 use crate::file::{Content, Field, FileAnswer, FileError, FileMemory, FileReader, Lease, Prepared};
 use crate::handler::ExchangeEvent;
 use crate::outbound::{self, Outbound, Outcome};
@@ -34,7 +35,7 @@ impl ExchangeTable {
         id: ExchangeId,
         answer: FileAnswer,
     ) -> Result<(), ExchangeError> {
-        check_head(answer.status, pairs(&answer.fields))?;
+        answer_head::check(answer.status, pairs(&answer.fields))?;
         let (method, connection) = {
             let mut slots = lock(&self.slots);
             let slot = slots.get(id)?;

@@ -151,6 +151,7 @@ fn what_is_no_path_matches_nothing() {
 }
 
 /// RFC 9110 §9.3.2.
+/// RFC9110-9.1-get-and-head
 #[test]
 fn head_falls_back_to_get_on_the_same_pattern() {
     let router = Router::new(vec![

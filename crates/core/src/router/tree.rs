@@ -162,7 +162,7 @@ impl Endpoint {
     pub(super) fn route(&self, key: Key<'_>) -> Option<RouteId> {
         match key {
             Key::Any => self.any,
-            // RFC 9110 §9.3.2: HEAD is GET without the content.
+            // RFC9110-9.1-get-and-head, RFC9110-9.3.2-head-fields: HEAD is GET without the content.
             Key::Method(b"HEAD") => self.method(b"HEAD").or_else(|| self.method(b"GET")).or(self.any),
             Key::Method(method) => self.method(method).or(self.any),
             Key::Connect(protocol) => self.protocol(protocol),

@@ -8,7 +8,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::DnsName;
 
-use super::{Identity, TlsError};
+use super::{DevelopmentIdentity, Identity, TlsError};
 
 /// Chooses the certificate by the server name of the handshake (SNI, RFC 6066 §3).
 ///
@@ -16,7 +16,7 @@ use super::{Identity, TlsError};
 /// `a.example.com`, not for `example.com` or `a.b.example.com`. Names compare without regard to case. A
 /// client that sends no name, or an unknown one, gets the default.
 ///
-/// [`Self::replace`] changes the whole set at once: handshakes that begin later take the new one. Live
+/// [`Self::update`] changes the set at once: handshakes that begin later take the new one. Live
 /// connections keep what they have, and a client that resumes a session is shown no certificate at all.
 #[derive(Debug)]
 pub struct CertificateStore {
@@ -25,9 +25,33 @@ pub struct CertificateStore {
 
 #[derive(Debug)]
 struct Set {
-    default: Identity,
+    default: DefaultIdentity,
     /// By name in lower case; wildcards with their star.
-    by_host: HashMap<String, Identity>,
+    by_host: Arc<HashMap<String, Identity>>,
+}
+
+/// What a client gets that names no host, or an unknown one.
+#[derive(Clone, Debug)]
+pub enum DefaultIdentity {
+    /// This one.
+    Given(Identity),
+    /// One for development, renewed before it ends.
+    Development(Arc<DevelopmentIdentity>),
+}
+
+impl DefaultIdentity {
+    fn current(&self) -> Identity {
+        match self {
+            Self::Given(identity) => identity.clone(),
+            Self::Development(development) => development.current(),
+        }
+    }
+}
+
+impl From<Identity> for DefaultIdentity {
+    fn from(identity: Identity) -> Self {
+        Self::Given(identity)
+    }
 }
 
 impl CertificateStore {
@@ -36,40 +60,49 @@ impl CertificateStore {
     /// # Errors
     /// When a name cannot be a server name, or is given twice.
     pub fn new(
-        default: Identity,
+        default: impl Into<DefaultIdentity>,
         by_host: impl IntoIterator<Item = (String, Identity)>,
     ) -> Result<Self, TlsError> {
+        let set = Set {
+            default: default.into(),
+            by_host: by_name(by_host)?,
+        };
         Ok(Self {
-            set: RwLock::new(Arc::new(Set::new(default, by_host)?)),
+            set: RwLock::new(Arc::new(set)),
         })
     }
 
-    /// Puts a new set in the place of the old one.
+    /// Puts what is given in the place of the old: the default, all identities by name, or both in one step.
     ///
     /// # Errors
-    /// As [`Self::new`]; the old set then stays.
-    pub fn replace(
+    /// As [`Self::new`]; nothing is changed then.
+    pub fn update(
         &self,
-        default: Identity,
-        by_host: impl IntoIterator<Item = (String, Identity)>,
+        default: Option<Identity>,
+        by_host: Option<Vec<(String, Identity)>>,
     ) -> Result<(), TlsError> {
-        let set = Arc::new(Set::new(default, by_host)?);
+        let by_host = by_host.map(by_name).transpose()?;
         // Only whole sets are ever stored, so a poisoned lock still guards a good one.
-        *self.set.write().unwrap_or_else(PoisonError::into_inner) = set;
+        let mut set = self.set.write().unwrap_or_else(PoisonError::into_inner);
+        *set = Arc::new(Set {
+            default: default.map_or_else(|| set.default.clone(), DefaultIdentity::Given),
+            by_host: by_host.unwrap_or_else(|| set.by_host.clone()),
+        });
         Ok(())
     }
 
     /// The identity that a client without a server name gets.
     pub fn default_identity(&self) -> Identity {
-        self.current().default.clone()
+        self.current().default.current()
     }
 
     /// The identity for a server name.
     pub fn identity_for(&self, host: Option<&str>) -> Identity {
         let set = self.current();
-        host.and_then(|host| set.find(host))
-            .unwrap_or(&set.default)
-            .clone()
+        match host.and_then(|host| set.find(host)) {
+            Some(identity) => identity.clone(),
+            None => set.default.current(),
+        }
     }
 
     fn current(&self) -> Arc<Set> {
@@ -85,22 +118,21 @@ impl ResolvesServerCert for CertificateStore {
     }
 }
 
-impl Set {
-    fn new(
-        default: Identity,
-        identities: impl IntoIterator<Item = (String, Identity)>,
-    ) -> Result<Self, TlsError> {
-        let mut by_host = HashMap::new();
-        for (host, identity) in identities {
-            let host = normalize(&host)?;
-            if by_host.contains_key(&host) {
-                return Err(TlsError::DuplicateHostname { host });
-            }
-            by_host.insert(host, identity);
+fn by_name(
+    identities: impl IntoIterator<Item = (String, Identity)>,
+) -> Result<Arc<HashMap<String, Identity>>, TlsError> {
+    let mut by_host = HashMap::new();
+    for (host, identity) in identities {
+        let host = normalize(&host)?;
+        if by_host.contains_key(&host) {
+            return Err(TlsError::DuplicateHostname { host });
         }
-        Ok(Self { default, by_host })
+        by_host.insert(host, identity);
     }
+    Ok(Arc::new(by_host))
+}
 
+impl Set {
     fn find(&self, host: &str) -> Option<&Identity> {
         let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
         self.by_host.get(&host).or_else(|| {
@@ -207,13 +239,28 @@ mod tests {
         let [default, other] = std::array::from_fn(|_| identity());
         let store = CertificateStore::new(default.clone(), Vec::new()).unwrap();
         let twice = named(&[("a.example", &other), ("A.example.", &other)]);
-        let error = store.replace(other.clone(), twice).unwrap_err();
+        let error = store.update(Some(other.clone()), Some(twice)).unwrap_err();
         assert!(
             matches!(&error, TlsError::DuplicateHostname { host } if host == "a.example"),
             "{error}"
         );
         assert_eq!(store.default_identity().leaf_sha256(), default.leaf_sha256());
-        store.replace(other.clone(), Vec::new()).unwrap();
+        store.update(Some(other.clone()), None).unwrap();
         assert_eq!(store.default_identity().leaf_sha256(), other.leaf_sha256());
+    }
+
+    #[test]
+    fn what_an_update_does_not_name_stays() {
+        let [default, exact, new] = std::array::from_fn(|_| identity());
+        let store = CertificateStore::new(default.clone(), named(&[("a.example", &exact)])).unwrap();
+        let chosen = |host| store.identity_for(host).leaf_sha256();
+        store.update(Some(new.clone()), None).unwrap();
+        assert_eq!(chosen(Some("a.example")), exact.leaf_sha256());
+        assert_eq!(chosen(None), new.leaf_sha256());
+        store
+            .update(None, Some(named(&[("b.example", &default)])))
+            .unwrap();
+        assert_eq!(chosen(Some("a.example")), new.leaf_sha256());
+        assert_eq!(chosen(Some("b.example")), default.leaf_sha256());
     }
 }

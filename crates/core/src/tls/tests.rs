@@ -181,7 +181,7 @@ fn a_new_set_is_for_new_handshakes_and_leaves_live_connections_alone() {
     let client = Arc::new(client_config(authority.roots(), b"h3"));
     let mut live = connect(&server, &client, "a.example").unwrap();
     assert_eq!(live.certificate_sha256(), old.leaf_sha256());
-    store.replace(new.clone(), Vec::new()).unwrap();
+    store.update(Some(new.clone()), None).unwrap();
     let next = connect(&server, &client, "a.example").unwrap();
     assert_eq!(next.certificate_sha256(), new.leaf_sha256());
     live.still_works();

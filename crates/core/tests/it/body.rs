@@ -166,6 +166,7 @@ async fn a_streaming_answer_arrives_piece_by_piece() {
     .await;
 }
 
+/// RFC9110-8.6-stream-shorter
 #[tokio::test]
 async fn an_answer_shorter_than_its_content_length_does_not_look_whole() {
     let (kept, handler) = keeping();
@@ -187,6 +188,32 @@ async fn an_answer_shorter_than_its_content_length_does_not_look_whole() {
         Ok::<(), h3::error::StreamError>(())
     })
     .await;
+    assert!(end.unwrap_err().to_string().contains("H3_INTERNAL_ERROR"));
+}
+
+/// RFC9110-8.6-stream-longer
+#[tokio::test]
+async fn an_answer_longer_than_its_content_length_is_cut_and_reset() {
+    let (kept, handler) = keeping();
+    let server = start(Setup::default(), handler);
+    let mut client = connect(&server).await;
+    let mut stream = client.begin_get().await;
+    let (table, id) = (server.server.exchanges(), kept_id(&kept).await);
+    table
+        .start(id, 200, [(&b"content-length"[..], &b"4"[..])].into_iter())
+        .unwrap();
+    table
+        .write(id, Bytes::from_static(b"1234"), Notify::Never)
+        .unwrap();
+    let mut chunk = soon("the whole", async {
+        stream.recv_response().await.unwrap();
+        stream.recv_data().await.unwrap().unwrap()
+    })
+    .await;
+    assert_eq!(chunk.copy_to_bytes(chunk.remaining()), "1234");
+    let more = table.write(id, Bytes::from_static(b"5"), Notify::Never);
+    assert_eq!(more, Err(trilane_core::ExchangeError::Gone));
+    let end = soon("the end", stream.recv_data()).await.map(drop);
     assert!(end.unwrap_err().to_string().contains("H3_INTERNAL_ERROR"));
 }
 

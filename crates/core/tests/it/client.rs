@@ -31,14 +31,7 @@ pub(crate) fn tls(server: &TestServer) -> QuicClientConfig {
 
 /// The TLS of a client that trusts `server` and speaks `alpn`.
 pub(crate) fn tls_as(server: &TestServer, alpn: &[u8]) -> QuicClientConfig {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(server.certificate.clone().into()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let mut tls = trusting(server);
     tls.alpn_protocols = vec![alpn.to_vec()];
     QuicClientConfig::try_from(tls).unwrap()
 }
@@ -119,4 +112,25 @@ pub(crate) async fn read(stream: &mut Stream) -> Answer {
         headers: head.headers().clone(),
         body: body.freeze(),
     }
+}
+
+/// A client that keeps sessions and may send early data.
+pub(crate) fn returning_client(server: &TestServer, key_log: Arc<dyn rustls::KeyLog>) -> quinn::Endpoint {
+    let mut tls = trusting(server);
+    tls.enable_early_data = true;
+    tls.key_log = key_log;
+    endpoint("127.0.0.1:0", QuicClientConfig::try_from(tls).unwrap())
+}
+
+fn trusting(server: &TestServer) -> rustls::ClientConfig {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(server.certificate.clone().into()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    tls.alpn_protocols = vec![b"h3".to_vec()];
+    tls
 }

@@ -181,6 +181,7 @@ async fn datagrams_reach_the_exchange_of_their_stream_and_go_back_to_it() {
     assert_eq!(table.datagram_info(ids[2]).unwrap().0, 8);
 }
 
+/// RFC9297-2.1-stream-not-opened, RFC9297-2.1-receive-side-closed, RFC9297-2.1-send-side-open
 #[tokio::test]
 async fn datagrams_before_their_request_wait_for_it_and_after_its_end_are_dropped() {
     let (script, kept) = keeping();
@@ -201,8 +202,65 @@ async fn datagrams_before_their_request_wait_for_it_and_after_its_end_are_droppe
         (server.server.stats().h3_datagrams.dropped_incoming == 1).then_some(())
     })
     .await;
+    // Nor is it kept for later, once the request is forgotten.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    client.send_datagram(Bytes::from_static(b"\x00later")).unwrap();
+    found("another drop", || {
+        (server.server.stats().h3_datagrams.dropped_incoming == 2).then_some(())
+    })
+    .await;
     assert_eq!(payloads(&script), ["before"]);
     assert!(server.server.datagrams().send_http(id, b"late").is_err());
+}
+
+/// RFC9297-2.1.1-sent-before-both, RFC9297-2.1-send-side-open
+#[tokio::test]
+async fn no_datagrams_are_sent_before_the_settings_of_the_client_nor_behind_the_end_of_an_answer() {
+    let (script, kept) = keeping();
+    let server = start(setup(false, true), script);
+    let (client, _endpoint) = quic(&server).await;
+    let _request = begin(&client).await;
+    let id = found("a request", || kept.lock().unwrap().first().copied()).await;
+    let (table, datagrams) = (server.server.exchanges(), server.server.datagrams());
+    let unsupported = Err(trilane_core::DatagramError::NotSupported);
+    assert_eq!(datagrams.send_http(id, b"early"), unsupported);
+    let _control = settings(&client, AGREEING).await;
+    table.start(id, 200, std::iter::empty()).unwrap();
+    found("SETTINGS", || datagrams.send_http(id, b"open").ok()).await;
+    // The client does not read, so the answer is not acknowledged to its end yet.
+    table.finish(id).unwrap();
+    assert!(datagrams.send_http(id, b"ended").is_err());
+}
+
+/// RFC9297-2-request-without-datagrams
+#[tokio::test]
+async fn a_datagram_for_a_request_that_knows_none_aborts_the_request() {
+    let (script, kept) = keeping();
+    let server = start(setup(false, true), script.clone());
+    let (client, _endpoint) = quic(&server).await;
+    let _control = settings(&client, AGREEING).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    // The first comes behind its request, the second before it: GET / of the fallback.
+    let get = [1, 8, 0, 0, 0xd1, 0xd7, 0xc1, 0x50, 1, b'a'];
+    for (quarter, early) in [(0, false), (1, true)] {
+        let datagram = Bytes::from(vec![quarter, b'x']);
+        if early {
+            client.send_datagram(datagram.clone()).unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let (mut send, mut recv) = client.open_bi().await.unwrap();
+        send.write_all(&get).await.unwrap();
+        send.finish().unwrap();
+        found("a request", || kept.lock().unwrap().pop()).await;
+        if !early {
+            client.send_datagram(datagram).unwrap();
+        }
+        let end = soon("a reset", recv.read_to_end(1000)).await;
+        let reset = quinn::ReadError::Reset(0x33_u32.into());
+        assert_eq!(end, Err(quinn::ReadToEndError::Read(reset)), "early: {early}");
+    }
+    assert!(payloads(&script).is_empty());
+    assert_eq!(client.close_reason(), None);
 }
 
 #[tokio::test]
@@ -225,24 +283,29 @@ async fn datagrams_that_nobody_ever_asks_for_are_counted_and_bounded() {
     assert_eq!(client.close_reason(), None);
 }
 
-/// RFC 9297 §2.1: a quarter stream id that is cut, above 2^60-1, or of a stream beyond every limit.
 #[tokio::test]
 async fn malformed_datagrams_close_the_connection() {
-    let cases: [(&[u8], u64); 3] = [
-        (&[0x40], 0x33),
-        (&[0xd0, 0, 0, 0, 0, 0, 0, 0], 0x33),
-        (&[0x80, 1, 0, 0], 0x108),
+    let cases: [(&str, &[u8], u64); 4] = [
+        ("RFC9297-2.1-too-short", &[], 0x33),
+        ("RFC9297-2.1-too-short", &[0x40], 0x33),
+        (
+            "RFC9297-2.1-quarter-id-too-large",
+            &[0xd0, 0, 0, 0, 0, 0, 0, 0],
+            0x33,
+        ),
+        ("RFC9297-2.1-stream-beyond-limit", &[0x80, 1, 0, 0], 0x108),
     ];
-    for (bytes, code) in cases {
+    for (rule, bytes, code) in cases {
         let (script, _) = keeping();
         let server = start(setup(false, true), script);
         let (client, _endpoint) = quic(&server).await;
         let _control = settings(&client, AGREEING).await;
         client.send_datagram(Bytes::copy_from_slice(bytes)).unwrap();
-        assert_eq!(closed_with(&client).await, code, "{bytes:?}");
+        assert_eq!(closed_with(&client).await, code, "{rule}");
     }
 }
 
+/// RFC9297-2.1.1-received-unoffered, RFC9297-2.1.1-sent-before-both
 #[tokio::test]
 async fn a_server_without_datagrams_lets_quic_refuse_them() {
     let server = start(Setup::default(), Script::new(|_, exchange| answer(exchange, "")));

@@ -1,6 +1,10 @@
 //! Routing, buffered requests, answers and their headers.
 
+use std::sync::{Arc, Mutex};
+
 use bytes::Bytes;
+use trilane_core::ExchangeError;
+use trilane_http3::FieldError;
 
 use crate::client::connect;
 use crate::support::{Script, Setup, answer, start, whole};
@@ -27,7 +31,7 @@ async fn a_request_reaches_its_route_with_its_parameters_and_its_body() {
     );
 }
 
-/// RFC 9110 §6.6.1, §8.6
+/// RFC9110-6.6.1-date, RFC9110-8.6-added
 #[tokio::test]
 async fn answers_carry_date_and_content_length() {
     let server = start(
@@ -56,12 +60,13 @@ async fn what_no_route_names_is_refused_without_a_fallback() {
     assert_eq!(client.send("POST", "/only/you", b"").await.status, 200);
 }
 
-/// RFC 9110 §9.3.2, §15.3.5, §15.4.5
+/// RFC9110-9.3.2-head-answer, RFC9110-15.3.5-204-answer, RFC9110-15.3.6-205-answer, RFC9110-15.4.5-304-answer
 #[tokio::test]
-async fn head_204_and_304_have_no_body() {
+async fn head_204_205_and_304_have_no_body() {
     let handler = Script::new(|request, exchange| {
         let status = match request.head.path() {
             b"/204" => 204,
+            b"/205" => 205,
             b"/304" => 304,
             _ => 200,
         };
@@ -76,25 +81,32 @@ async fn head_204_and_304_have_no_body() {
         (&head.body[..], head.headers["content-length"].to_str().unwrap()),
         (&b""[..], "4")
     );
-    let no_content = client.get("/204").await;
-    assert_eq!(
-        (no_content.status, no_content.headers.get("content-length")),
-        (204, None)
-    );
+    for (path, status) in [("/204", 204), ("/205", 205)] {
+        let no_content = client.get(path).await;
+        assert_eq!(
+            (
+                no_content.status,
+                no_content.headers.get("content-length"),
+                &no_content.body[..]
+            ),
+            (status, None, &b""[..])
+        );
+    }
     let not_modified = client.get("/304").await;
     assert_eq!((not_modified.status, &not_modified.body[..]), (304, &b""[..]));
 }
 
+/// RFC9110-7.6.1-connection-fields-sent
 #[tokio::test]
 async fn a_field_that_http3_forbids_is_refused_and_another_answer_may_follow() {
-    let handler = Script::new(|_, exchange| {
+    let refused = Arc::new(Mutex::new(None));
+    let result = refused.clone();
+    let handler = Script::new(move |_, exchange| {
         let table_answer = [(&b"connection"[..], &b"close"[..])];
         // The exchange is consumed: a refused answer resets the stream rather than leave the client waiting.
-        assert!(
-            exchange
-                .respond(200, table_answer.into_iter(), Bytes::new())
-                .is_err()
-        );
+        *result.lock().unwrap() = exchange
+            .respond(200, table_answer.into_iter(), Bytes::new())
+            .err();
     });
     let server = start(Setup::default(), handler);
     let mut client = connect(&server).await;
@@ -103,6 +115,8 @@ async fn a_field_that_http3_forbids_is_refused_and_another_answer_may_follow() {
     stream.finish().await.unwrap();
     let error = stream.recv_response().await.unwrap_err().to_string();
     assert!(error.contains("H3_INTERNAL_ERROR"), "{error}");
+    let expected = ExchangeError::Field(FieldError::ConnectionSpecific);
+    assert_eq!(*refused.lock().unwrap(), Some(expected));
 }
 
 #[tokio::test]

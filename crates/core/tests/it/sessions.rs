@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use trilane_core::ExchangeError;
 use trilane_core::{Limits, SessionEnd, SessionEvent, Stop, StreamError, StreamKind};
 use trilane_http3::Capsule;
+use trilane_http3::FieldError;
 
 use crate::client::quic;
 use crate::session_scene::{SETTINGS, Scene, WT_SESSION_GONE, capsule, head, reset_code, rest, status};
@@ -213,6 +215,33 @@ async fn a_session_asked_for_before_the_settings_waits_for_them() {
     assert_eq!(status(&mut recv).await, 200);
 }
 
+/// RFC9297-3.2-unknown-capsule
+#[tokio::test]
+async fn capsules_of_unknown_type_are_skipped() {
+    let scene = Scene::new().await;
+    let (_, mut connect) = scene.session(0).await;
+    // A capsule of type 0x17, then a clean close.
+    let capsules = [0, 12, 0x17, 3, 1, 2, 3, 0x68, 0x43, 4, 0, 0, 0, 7];
+    connect.send.write_all(&capsules).await.unwrap();
+    connect.send.finish().unwrap();
+    let reason = String::new();
+    assert_eq!(scene.closed().await, SessionEnd::Clean { code: 7, reason });
+}
+
+/// RFC9297-3.2-content-fields-sent
+#[tokio::test]
+async fn a_session_is_not_accepted_with_fields_about_content() {
+    let scene = Scene::new().await;
+    let _connect = scene.connect("webtransport").await;
+    let id = scene.asked(0).await;
+    let sessions = scene.server.server.sessions();
+    for name in [&b"content-length"[..], b"content-type"] {
+        let refused = sessions.accept(id, [(name, &b"0"[..])].into_iter());
+        assert_eq!(refused, Err(ExchangeError::Field(FieldError::Content)));
+    }
+    scene.accept(id);
+}
+
 #[tokio::test]
 async fn a_refused_session_refuses_its_streams() {
     let scene = Scene::new().await;
@@ -230,21 +259,33 @@ async fn a_refused_session_refuses_its_streams() {
     assert_eq!(stopped.into_inner(), WT_SESSION_GONE);
 }
 
-/// RFC 9297 §3.3 and draft-ietf-webtrans-http3-16 §6.
 #[tokio::test]
 async fn malformed_capsules_end_the_session_with_h3_message_error() {
-    let cases: [&[u8]; 3] = [
-        // A close reason that is no UTF-8; a length that does not fit; bytes behind the close.
-        &[0, 8, 0x68, 0x43, 5, 0, 0, 0, 0, 0xff],
-        &[0, 4, 0x68, 0x43, 1, 0],
-        &[0, 6, 0x80, 0, 0x78, 0xae, 1, 0],
+    let cases: [(&str, &[u8], bool); 5] = [
+        // A close reason that is no UTF-8.
+        (
+            "draft-ietf-webtrans-http3-16 §6",
+            &[0, 8, 0x68, 0x43, 5, 0, 0, 0, 0, 0xff],
+            false,
+        ),
+        ("RFC9297-3.3-payload-too-short", &[0, 4, 0x68, 0x43, 1, 0], false),
+        (
+            "RFC9297-3.3-payload-too-long",
+            &[0, 6, 0x80, 0, 0x78, 0xae, 1, 0],
+            false,
+        ),
+        ("RFC9297-3.3-truncated", &[0, 3, 0, 5, b'x'], true),
+        ("RFC9297-3.3-truncated", &[0, 1, 0], true),
     ];
-    for bytes in cases {
+    for (rule, bytes, ends) in cases {
         let scene = Scene::new().await;
         let (_, mut connect) = scene.session(0).await;
         connect.send.write_all(bytes).await.unwrap();
+        if ends {
+            connect.send.finish().unwrap();
+        }
         let error = soon("a reset", connect.recv.read_to_end(10)).await.unwrap_err();
-        assert_eq!(reset_code(error), 0x10e, "{bytes:?}");
+        assert_eq!(reset_code(error), 0x10e, "{rule}");
         assert_eq!(scene.closed().await, SessionEnd::Abrupt);
         assert_eq!(scene.client.close_reason(), None);
     }

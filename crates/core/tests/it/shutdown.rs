@@ -7,7 +7,10 @@ use bytes::Bytes;
 use trilane_core::{BindError, Exchange, Stop};
 
 use crate::client::{connect, read};
-use crate::support::{Script, Setup, answer, soon, start};
+use crate::holding_relay::HoldingRelay;
+use crate::support::{Script, Setup, TestServer, answer, soon, start};
+
+const GET: &[u8] = &[1, 8, 0, 0, 0xd1, 0xd7, 0xc1, 0x50, 1, b'a'];
 
 #[tokio::test]
 async fn a_graceful_stop_lets_what_is_under_way_finish() {
@@ -19,16 +22,14 @@ async fn a_graceful_stop_lets_what_is_under_way_finish() {
     );
     let mut client = connect(&server).await;
     let mut stream = client.begin_get().await;
-    while waiting.lock().unwrap().is_empty() {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    let exchange = soon("the request", first(&waiting)).await;
     let stopped = tokio::spawn(server.server.stop(Stop::Graceful(Duration::from_secs(5))));
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(
         server.server.is_running(),
         "stopped before its request was answered"
     );
-    answer(waiting.lock().unwrap().pop().unwrap(), "late but whole");
+    answer(exchange, "late but whole");
     assert_eq!(read(&mut stream).await.body, &b"late but whole"[..]);
     soon("the stop", stopped).await.unwrap();
     let closed = soon("the close", client.quic.closed()).await;
@@ -161,4 +162,87 @@ async fn a_client_that_vanished_does_not_hold_up_a_graceful_stop() {
     )
     .await;
     assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+}
+
+/// RFC 9114 §5.2: what a client sent in vain it may send again only if it is told so.
+#[tokio::test]
+async fn the_last_goaway_leaves_before_the_close_and_names_the_first_request_that_was_not_served() {
+    for requests in [0, 3] {
+        let server = start(Setup::default(), Script::new(|_, exchange| answer(exchange, "")));
+        let (quic, _endpoint) = crate::client::quic(&server).await;
+        for _ in 0..requests {
+            let (mut send, mut recv) = soon("a stream", quic.open_bi()).await.unwrap();
+            send.write_all(GET).await.unwrap();
+            send.finish().unwrap();
+            assert!(
+                !soon("an answer", recv.read_to_end(1000))
+                    .await
+                    .unwrap()
+                    .is_empty()
+            );
+        }
+        let mut control = soon("the control stream", quic.accept_uni()).await.unwrap();
+        soon(
+            "the stop",
+            server.server.stop(Stop::Graceful(Duration::from_secs(5))),
+        )
+        .await;
+        let mut frames = Vec::new();
+        while let Ok(Some(chunk)) = soon("the end of control", control.read_chunk(1000, true)).await {
+            frames.extend_from_slice(&chunk.bytes);
+        }
+        let end = [
+            &[7, 8, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfc],
+            &[7, 1, 4 * requests][..],
+        ]
+        .concat();
+        assert!(frames.ends_with(&end), "{frames:x?}");
+        let quinn::ConnectionError::ApplicationClosed(close) = soon("the close", quic.closed()).await else {
+            panic!("closed otherwise");
+        };
+        assert_eq!(close.error_code.into_inner(), 0x100);
+    }
+}
+
+/// The congestion window is full and much is still to be sent: the close goes out all the same.
+#[tokio::test]
+async fn a_forced_stop_reaches_a_client_in_the_middle_of_a_download() {
+    for how in [Stop::Now, Stop::Graceful(Duration::from_millis(100))] {
+        let waiting: Arc<Mutex<Vec<Exchange>>> = Arc::default();
+        let kept = waiting.clone();
+        let server = start(
+            Setup::default(),
+            Script::new(move |_, exchange| kept.lock().unwrap().push(exchange)),
+        );
+        let relay = HoldingRelay::open(server.address).await;
+        let server = TestServer {
+            address: relay.address,
+            ..server
+        };
+        let (quic, _endpoint) = crate::client::quic(&server).await;
+        let (mut send, _recv) = soon("a stream", quic.open_bi()).await.unwrap();
+        send.write_all(GET).await.unwrap();
+        send.finish().unwrap();
+        let exchange = soon("the request", first(&waiting)).await;
+        // Without acknowledgements the window stays full.
+        relay.hold();
+        answer(exchange, vec![7; 3_000_000]);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        soon("the stop", server.server.stop(how)).await;
+        let closed = tokio::time::timeout(Duration::from_secs(1), quic.closed()).await;
+        let Ok(quinn::ConnectionError::ApplicationClosed(close)) = closed else {
+            panic!("{how:?}: {closed:?}");
+        };
+        assert_eq!(close.error_code.into_inner(), 0x100);
+    }
+}
+
+/// The first exchange that is there.
+async fn first(waiting: &Mutex<Vec<Exchange>>) -> Exchange {
+    loop {
+        if let Some(exchange) = waiting.lock().unwrap().pop() {
+            return exchange;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -124,7 +125,14 @@ impl Handler for Script {
     }
 }
 
-/// A server with one route, `POST /only`, and a fallback.
+/// Routes of every server, with the `:protocol` of an extended CONNECT.
+const FIXED_ROUTES: [(&str, &str, Option<&str>); 3] = [
+    ("POST", "/only/:name", None),
+    ("POST", "/datagrams", None),
+    ("CONNECT", "/wt", Some("webtransport")),
+];
+
+/// A server with [`FIXED_ROUTES`] and those of its setup, and a fallback.
 pub(crate) struct TestServer {
     pub(crate) server: Server,
     pub(crate) address: SocketAddr,
@@ -133,6 +141,8 @@ pub(crate) struct TestServer {
 
 pub(crate) struct Setup {
     pub(crate) limits: Limits,
+    /// Method and pattern of routes besides those that every server has.
+    pub(crate) more_routes: Vec<(&'static str, &'static str)>,
     pub(crate) has_fallback: bool,
     /// How the fallback takes bodies.
     pub(crate) mode: BodyMode,
@@ -146,12 +156,15 @@ pub(crate) struct Setup {
     pub(crate) stateless_reset_key: Option<StatelessResetKey>,
     /// Copies of the certificate in the chain: more make a longer first flight.
     pub(crate) chain: usize,
+    pub(crate) tls: TlsOptions,
+    pub(crate) qlog_dir: Option<PathBuf>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
+            more_routes: Vec::new(),
             has_fallback: true,
             mode: BodyMode::Buffered,
             datagrams: DatagramOptions::default(),
@@ -161,6 +174,8 @@ impl Default for Setup {
             address_validation: AddressValidation::Auto,
             stateless_reset_key: None,
             chain: 1,
+            tls: TlsOptions::default(),
+            qlog_dir: None,
         }
     }
 }
@@ -177,13 +192,20 @@ pub(crate) fn start(setup: Setup, handler: Arc<dyn Handler>) -> TestServer {
         .collect();
     let config = ServerConfig {
         address: setup.address,
-        tls: server_config(store, alpn, TlsOptions::default()).unwrap(),
+        tls: server_config(store, alpn, setup.tls).unwrap(),
         limits: setup.limits,
-        router: Router::new(vec![
-            route("POST", "/only/:name", None),
-            route("POST", "/datagrams", None),
-            route("CONNECT", "/wt", Some("webtransport")),
-        ])
+        router: Router::new(
+            FIXED_ROUTES
+                .into_iter()
+                .chain(
+                    setup
+                        .more_routes
+                        .iter()
+                        .map(|(method, pattern)| (*method, *pattern, None)),
+                )
+                .map(route)
+                .collect(),
+        )
         .unwrap(),
         sessions: SessionRoutes(vec![false, false, setup.sessions]),
         modes: Modes {
@@ -195,6 +217,7 @@ pub(crate) fn start(setup: Setup, handler: Arc<dyn Handler>) -> TestServer {
         tell_connections: true,
         address_validation: setup.address_validation,
         stateless_reset_key: setup.stateless_reset_key,
+        qlog_dir: setup.qlog_dir,
     };
     let server = Server::new(config, handler, Handle::current());
     let address = server.start().unwrap();
@@ -205,7 +228,7 @@ pub(crate) fn start(setup: Setup, handler: Arc<dyn Handler>) -> TestServer {
     }
 }
 
-fn route(method: &str, pattern: &str, protocol: Option<&str>) -> Route {
+fn route((method, pattern, protocol): (&str, &str, Option<&str>)) -> Route {
     Route {
         methods: Methods::parse(&[method]).unwrap(),
         pattern: Pattern::parse(pattern).unwrap(),

@@ -67,7 +67,7 @@ fn a_datagram_in_one_chunk_is_a_view_of_it() {
     assert_eq!(payload.as_ptr(), wire[2..].as_ptr());
 }
 
-/// RFC 9297 §3.2.
+/// RFC9297-3.2-unknown-capsule, RFC9297-3.5-datagram-limits, RFC9297-3.2-not-accumulated
 #[test]
 fn unknown_capsules_and_oversized_datagrams_are_skipped_without_being_held() {
     let wire = [
@@ -89,28 +89,58 @@ fn unknown_capsules_and_oversized_datagrams_are_skipped_without_being_held() {
     assert_eq!(reader.dropped_datagrams(), 1);
 }
 
-/// RFC 9297 §3.3.
 #[test]
 fn a_payload_longer_or_shorter_than_its_fields_is_malformed() {
     let cases = [
-        capsule(CLOSE_SESSION, &[0, 0, 0]),
-        capsule(DRAIN_SESSION, &[0]),
-        capsule(MAX_DATA, &[]),
-        capsule(MAX_DATA, &[0x40]),
-        capsule(MAX_STREAMS_BIDI, &[0, 0]),
-        capsule(STREAMS_BLOCKED_UNI, &[0; 9]),
+        (
+            "RFC9297-3.3-payload-too-short",
+            capsule(CLOSE_SESSION, &[0, 0, 0]),
+        ),
+        ("RFC9297-3.3-payload-too-long", capsule(DRAIN_SESSION, &[0])),
+        ("RFC9297-3.3-payload-too-short", capsule(MAX_DATA, &[])),
+        ("RFC9297-3.3-payload-too-short", capsule(MAX_DATA, &[0x40])),
+        ("RFC9297-3.3-payload-too-long", capsule(MAX_STREAMS_BIDI, &[0, 0])),
+        (
+            "RFC9297-3.3-payload-too-long",
+            capsule(STREAMS_BLOCKED_UNI, &[0; 9]),
+        ),
+        (
+            "RFC9297-3.3-payload-too-long",
+            capsule(STREAMS_BLOCKED_BIDI, &[0xc0, 0, 0, 0, 0, 0, 0, 0, 0]),
+        ),
     ];
-    for wire in cases {
+    for (rule, wire) in cases {
         let error = refusal(&wire);
         assert_eq!(
             (error.code, error.scope),
             (Code::H3_MESSAGE_ERROR, Scope::Stream),
-            "{wire:x?}"
+            "{rule}: {wire:x?}"
         );
     }
 }
 
-/// RFC 9297 §3.3.
+/// RFC9297-3.2-not-accumulated
+#[test]
+fn a_capsule_of_impossible_length_is_refused_or_skipped_by_its_header_alone() {
+    let header = |kind| {
+        let mut out = BytesMut::new();
+        frame::write_header(&mut out, kind, varint::MAX);
+        out.freeze()
+    };
+    for kind in [CLOSE_SESSION, DRAIN_SESSION, MAX_DATA] {
+        let refused = CapsuleReader::new(LIMIT).read(&mut header(kind));
+        assert_eq!(refused.unwrap_err().code, Code::H3_MESSAGE_ERROR);
+    }
+    for kind in [DATAGRAM, 0x17] {
+        let mut reader = CapsuleReader::new(LIMIT);
+        assert_eq!(reader.read(&mut header(kind)), Ok(None));
+        assert_eq!(reader.read(&mut Bytes::from(vec![0; 5000])), Ok(None));
+        assert_eq!(reader.gathered.capacity(), 0);
+        assert_eq!(reader.finish().unwrap_err().code, Code::H3_MESSAGE_ERROR);
+    }
+}
+
+/// RFC9297-3.3-truncated
 #[test]
 fn a_stream_that_ends_inside_a_capsule_is_malformed() {
     for kind in [DATAGRAM, CLOSE_SESSION, 0x17] {

@@ -241,6 +241,7 @@ impl MessageFrames {
 
     fn begin_data(&mut self, length: u64) -> Result<State, MessageError> {
         match self.phase {
+            // RFC9110-6.4.1-1xx-content
             Phase::Head => return Err(unexpected("DATA before the final head")),
             Phase::Trailers => return Err(unexpected("DATA after trailers")),
             Phase::Content => {}

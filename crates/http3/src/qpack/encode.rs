@@ -8,7 +8,8 @@ use bytes::{BufMut, BytesMut};
 use super::integer;
 use super::static_table::{STATUS, TABLE, indices_of};
 
-/// Appends the prefix of a section that refers to no dynamic entry (RFC 9204 §4.5.1).
+/// Appends the prefix of a section that refers to no dynamic entry (RFC 9204 §4.5.1), and so never blocks
+/// (RFC9204-2.1.2-blocked-streams-sent).
 #[inline]
 pub(crate) fn write_prefix(out: &mut BytesMut) {
     out.put_slice(&[0, 0]);
@@ -88,6 +89,14 @@ mod tests {
         section
     }
 
+    /// RFC9204-2.1.2-blocked-streams-sent
+    #[test]
+    fn our_sections_need_no_insertion() {
+        let mut out = BytesMut::new();
+        write_prefix(&mut out);
+        assert_eq!(out[..], [0, 0], "a required insert count and a delta base of 0");
+    }
+
     #[test]
     fn every_entry_of_the_static_table_is_written_as_an_index() {
         let mut out = BytesMut::new();
@@ -104,6 +113,7 @@ mod tests {
         assert!(decoded(&out).iter().eq(TABLE));
     }
 
+    /// RFC9204-2.1-order-sent
     #[test]
     fn static_names_and_new_names_of_any_length_survive_a_round_trip() {
         let long_name = vec![b'n'; 300];

@@ -77,12 +77,13 @@ fn refill(source: &mut &[u8], window: &mut u64, bits: &mut u32) {
     }
 }
 
-/// The end of a string: fewer than 8 bits, all ones (RFC 7541 §5.2).
+/// The end of a string: fewer than 8 bits (RFC9204-4.1.2-huffman-long-padding), all ones
+/// (RFC9204-4.1.2-huffman-zero-padding).
 fn is_padding(window: u64, bits: u32) -> bool {
     bits == 0 || bits < 8 && window >> (64 - bits) == (1 << bits) - 1
 }
 
-/// Byte and length of the code at the front, if it has 12 to 30 bits and is not EOS.
+/// Byte and length of the code at the front, if it has 12 to 30 bits and is not EOS (RFC9204-4.1.2-huffman-eos).
 #[cold]
 fn long_code(window: u64) -> Option<(u8, u32)> {
     for length in SHORT_BITS as usize + 1..=LONGEST {
@@ -223,7 +224,7 @@ mod tests {
         }
     }
 
-    /// RFC 7541 §5.2.
+    /// RFC9204-4.1.2-huffman-long-padding
     #[test]
     fn padding_of_8_bits_or_more_is_refused() {
         assert_eq!(decoded(&[0xff]), Err(InvalidCode));
@@ -234,7 +235,7 @@ mod tests {
         }
     }
 
-    /// RFC 7541 §5.2.
+    /// RFC9204-4.1.2-huffman-zero-padding
     #[test]
     fn padding_with_a_zero_in_it_is_refused() {
         // "a" is 00011: three bits of padding, each cleared in turn.
@@ -244,7 +245,7 @@ mod tests {
         }
     }
 
-    /// RFC 7541 §5.2.
+    /// RFC9204-4.1.2-huffman-eos
     #[test]
     fn eos_inside_a_string_is_refused() {
         assert_eq!(decoded(&[0xff, 0xff, 0xff, 0xff]), Err(InvalidCode));

@@ -44,14 +44,18 @@ impl EncoderStream {
 
     fn read_byte(&mut self, byte: u8) -> Result<(), &'static str> {
         const ABOVE: &str = "dynamic table capacity above the limit";
+        const INSERTION: &str = "insertion into a dynamic table that was not offered";
         if let Some(capacity) = &mut self.capacity {
             // The prefix alone was 31, so whatever follows the capacity is not 0.
             return match capacity.push(byte) {
                 Progress::More => Ok(()),
-                Progress::Done(_) | Progress::Overflow => Err(ABOVE),
+                Progress::Done(_) => Err(ABOVE),
+                // RFC9204-7.4-encoder-stream-integer
+                Progress::Overflow => Err("integer too large on the encoder stream"),
             };
         }
         match byte {
+            // RFC9204-4.3.1-capacity-zero
             0b0010_0000 => {
                 self.overhead = self.overhead.saturating_add(1);
                 Ok(())
@@ -60,8 +64,16 @@ impl EncoderStream {
                 self.capacity = Some(Continuation::new(31));
                 Ok(())
             }
+            // RFC9204-4.3.1-capacity-above-limit
             0b0010_0001..=0b0011_1110 => Err(ABOVE),
-            _ => Err("insertion into a dynamic table that was not offered"),
+            // RFC9204-3.2.2-insert-static-name, whatever the index (RFC9204-3.1-encoder-stream)
+            0b1100_0000.. => Err(INSERTION),
+            // RFC9204-2.2.3-insert-dynamic-name
+            0b1000_0000.. => Err(INSERTION),
+            // RFC9204-3.2.2-insert-literal-name
+            0b0100_0000.. => Err(INSERTION),
+            // RFC9204-2.2.3-duplicate
+            _ => Err("duplication in a dynamic table that was not offered"),
         }
     }
 }
@@ -108,24 +120,30 @@ impl DecoderStream {
             match stream.push(byte) {
                 Progress::More => {}
                 Progress::Done(_) => self.cancelled_stream = None,
-                Progress::Overflow => return Err("invalid stream id in a cancellation"),
+                // RFC9204-7.4-decoder-stream-integer
+                Progress::Overflow => return Err("integer too large on the decoder stream"),
             }
             return Ok(());
         }
         self.overhead = self.overhead.saturating_add(1);
         match byte {
+            // RFC9204-4.4.1-acknowledgment
             0b1000_0000.. => Err("acknowledgment of a section without dynamic references"),
+            // RFC9204-4.4.2-cancellation
             0b0111_1111 => {
                 self.cancelled_stream = Some(Continuation::new(63));
                 Ok(())
             }
             0b0100_0000.. => Ok(()),
+            // RFC9204-4.4.3-increment-zero
+            0 => Err("insert count increment of 0"),
+            // RFC9204-4.4.3-increment-beyond
             _ => Err("insert count increment beyond what was inserted"),
         }
     }
 }
 
-/// RFC 9204 §4.2.
+/// RFC 9204 §4.2
 fn closed_critical_stream() -> Error {
     Error::connection(Code::H3_CLOSED_CRITICAL_STREAM, "QPACK stream closed")
 }
@@ -135,7 +153,7 @@ mod tests {
     use super::*;
     use crate::Scope;
 
-    /// RFC 9204 §4.3.1.
+    /// RFC9204-4.3.1-capacity-zero, RFC9204-4.3.1-capacity-above-limit
     #[test]
     fn a_capacity_of_zero_is_accepted_and_any_other_closes_the_connection() {
         let mut stream = EncoderStream::new();
@@ -157,18 +175,51 @@ mod tests {
         assert!(stream.read(&[0x1f]).is_err());
     }
 
-    /// RFC 9204 §3.2.2 and §4.3.2 to §4.3.4.
     #[test]
     fn an_insertion_or_duplication_closes_the_connection() {
-        for first in [0xc0, 0x80, 0x40, 0x60, 0x00, 0x1f] {
-            assert_eq!(
-                EncoderStream::new().read(&[first]).unwrap_err().code,
-                Code::QPACK_ENCODER_STREAM_ERROR
-            );
+        let insertion = "insertion into a dynamic table that was not offered";
+        let duplication = "duplication in a dynamic table that was not offered";
+        let cases = [
+            ("RFC9204-3.2.2-insert-static-name", insertion, &[0xc0, 0xe2][..]),
+            ("RFC9204-3.1-encoder-stream", insertion, &[0xff]),
+            ("RFC9204-2.2.3-insert-dynamic-name", insertion, &[0x80, 0xbf]),
+            (
+                "RFC9204-3.2.2-insert-literal-name",
+                insertion,
+                &[0x40, 0x60, 0x7f],
+            ),
+            ("RFC9204-2.2.3-duplicate", duplication, &[0x00, 0x1f]),
+        ];
+        for (rule, reason, firsts) in cases {
+            for first in firsts {
+                let error = EncoderStream::new().read(&[*first]).unwrap_err();
+                assert_eq!(
+                    error,
+                    Error::connection(Code::QPACK_ENCODER_STREAM_ERROR, reason),
+                    "{rule}"
+                );
+            }
         }
     }
 
-    /// RFC 9204 §4.4.2.
+    /// RFC9204-7.4-encoder-stream-integer
+    #[test]
+    fn a_capacity_without_end_closes_the_connection() {
+        let mut stream = EncoderStream::new();
+        assert_eq!(
+            stream.read(&[0x3f, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80]),
+            Ok(())
+        );
+        assert_eq!(
+            stream.read(&[0x80]),
+            Err(Error::connection(
+                Code::QPACK_ENCODER_STREAM_ERROR,
+                "integer too large on the encoder stream"
+            ))
+        );
+    }
+
+    /// RFC9204-4.4.2-cancellation
     #[test]
     fn stream_cancellations_are_accepted_in_any_pieces() {
         let mut stream = DecoderStream::new();
@@ -186,18 +237,38 @@ mod tests {
         assert_eq!((encoder.take_overhead(), decoder.take_overhead()), (0, 0));
     }
 
-    /// RFC 9204 §4.4.1 and §4.4.3.
     #[test]
     fn an_acknowledgment_or_increment_closes_the_connection() {
-        for first in [0x80, 0xff, 0x00, 0x01, 0x3f] {
-            let error = DecoderStream::new().read(&[first]).unwrap_err();
-            assert_eq!(
-                (error.code, error.scope),
-                (Code::QPACK_DECODER_STREAM_ERROR, Scope::Connection)
-            );
+        let cases = [
+            (
+                "RFC9204-4.4.1-acknowledgment",
+                "acknowledgment of a section without dynamic references",
+                &[0x80, 0xff][..],
+            ),
+            (
+                "RFC9204-4.4.3-increment-zero",
+                "insert count increment of 0",
+                &[0x00],
+            ),
+            (
+                "RFC9204-4.4.3-increment-beyond",
+                "insert count increment beyond what was inserted",
+                &[0x01, 0x3f],
+            ),
+        ];
+        for (rule, reason, firsts) in cases {
+            for first in firsts {
+                let error = DecoderStream::new().read(&[*first]).unwrap_err();
+                assert_eq!(
+                    error,
+                    Error::connection(Code::QPACK_DECODER_STREAM_ERROR, reason),
+                    "{rule}"
+                );
+            }
         }
     }
 
+    /// RFC9204-7.4-decoder-stream-integer
     #[test]
     fn a_stream_id_without_end_closes_the_connection() {
         let mut stream = DecoderStream::new();
@@ -208,7 +279,7 @@ mod tests {
         assert!(stream.read(&[0x80]).is_err());
     }
 
-    /// RFC 9204 §4.2.
+    /// RFC 9204 §4.2
     #[test]
     fn the_end_of_either_stream_closes_the_connection() {
         assert_eq!(EncoderStream::new().ended().code, Code::H3_CLOSED_CRITICAL_STREAM);

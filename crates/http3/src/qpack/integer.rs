@@ -2,33 +2,42 @@
 
 use bytes::{BufMut, BytesMut};
 
-/// Integers of more than 62 bits are refused; everything below must be understood (RFC 9204 §4.1.1).
+/// Integers of more than 62 bits are refused; everything below is understood (RFC9204-4.1.1-62-bits).
 const MAX: u64 = (1 << 62) - 1;
 
-/// Takes an integer with a prefix of `bits` from the front of `bytes`. `None`: cut short or above 62 bits.
+/// Why there is no integer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The bytes end inside it.
+    Cut,
+    /// It has more than 62 bits, or more bytes than any such integer needs.
+    TooLarge,
+}
+
+/// Takes an integer with a prefix of `bits` from the front of `bytes`.
 #[inline]
-pub(super) fn decode(bytes: &mut &[u8], bits: u32) -> Option<u64> {
-    let (first, rest) = bytes.split_first()?;
+pub(super) fn decode(bytes: &mut &[u8], bits: u32) -> Result<u64, Fault> {
+    let (first, rest) = bytes.split_first().ok_or(Fault::Cut)?;
     *bytes = rest;
     let mask = (1u64 << bits) - 1;
     let prefix = u64::from(*first) & mask;
     if prefix < mask {
-        Some(prefix)
+        Ok(prefix)
     } else {
         decode_rest(bytes, mask)
     }
 }
 
 /// The bytes behind a full prefix.
-fn decode_rest(bytes: &mut &[u8], prefix: u64) -> Option<u64> {
+fn decode_rest(bytes: &mut &[u8], prefix: u64) -> Result<u64, Fault> {
     let mut integer = Continuation::new(prefix);
     loop {
-        let (byte, rest) = bytes.split_first()?;
+        let (byte, rest) = bytes.split_first().ok_or(Fault::Cut)?;
         *bytes = rest;
         match integer.push(*byte) {
             Progress::More => {}
-            Progress::Done(value) => return Some(value),
-            Progress::Overflow => return None,
+            Progress::Done(value) => return Ok(value),
+            Progress::Overflow => return Err(Fault::TooLarge),
         }
     }
 }
@@ -102,11 +111,12 @@ mod tests {
             (&[42], 8, 42),
         ];
         for (mut bytes, bits, value) in samples {
-            assert_eq!(decode(&mut bytes, bits), Some(value));
+            assert_eq!(decode(&mut bytes, bits), Ok(value));
             assert!(bytes.is_empty());
         }
     }
 
+    /// RFC9204-4.1.1-62-bits
     #[test]
     fn every_boundary_survives_a_round_trip() {
         for bits in 3..=8 {
@@ -126,32 +136,32 @@ mod tests {
                 16_510,
                 1 << 30,
                 1 << 40,
-                MAX as usize,
+                (1 << 62) - 1,
             ] {
                 let mut out = BytesMut::new();
                 encode(&mut out, 0, bits, value);
                 let mut bytes = &out[..];
-                assert_eq!(decode(&mut bytes, bits), Some(value as u64), "{bits} bits");
+                assert_eq!(decode(&mut bytes, bits), Ok(value as u64), "{bits} bits");
                 assert!(bytes.is_empty());
             }
         }
     }
 
-    /// RFC 9204 §4.1.1.
+    /// RFC9204-7.4-integer-too-large
     #[test]
     fn an_integer_above_62_bits_or_padded_without_end_is_refused() {
         let mut above = &[0x1f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f][..];
-        assert_eq!(decode(&mut above, 5), None);
+        assert_eq!(decode(&mut above, 5), Err(Fault::TooLarge));
         let mut one_above = BytesMut::new();
-        encode(&mut one_above, 0, 5, MAX as usize + 1);
-        assert_eq!(decode(&mut &one_above[..], 5), None);
+        encode(&mut one_above, 0, 5, 1 << 62);
+        assert_eq!(decode(&mut &one_above[..], 5), Err(Fault::TooLarge));
         let mut padded = &[0x1f, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00][..];
-        assert_eq!(decode(&mut padded, 5), None);
+        assert_eq!(decode(&mut padded, 5), Err(Fault::TooLarge));
     }
 
     #[test]
     fn a_cut_integer_is_refused() {
-        assert_eq!(decode(&mut &[][..], 5), None);
-        assert_eq!(decode(&mut &[0x1f, 0x9a][..], 5), None);
+        assert_eq!(decode(&mut &[][..], 5), Err(Fault::Cut));
+        assert_eq!(decode(&mut &[0x1f, 0x9a][..], 5), Err(Fault::Cut));
     }
 }

@@ -1,6 +1,7 @@
 //! What makes the head of a request malformed (RFC 9114 §4.1.2 to §4.4, RFC 9110, RFC 9220).
 
 use super::authority::{UserInfo, is_authority};
+use crate::capsule_message;
 use crate::field::{self, Field};
 use crate::field_section::FieldSection;
 use crate::qpack::{self, FieldRules, Source};
@@ -51,11 +52,21 @@ impl RequestRules {
         }
         match (method == b"CONNECT", value(self.protocol)) {
             (true, None) => return self.check_plain_connect(value(self.authority)),
+            // RFC8441-4-authority-missing
             (true, Some(_)) if self.authority.is_none() => return Err("extended CONNECT without :authority"),
+            (true, Some(protocol)) => {
+                let fields = section.iter_from(self.first_field.unwrap_or(section.len()));
+                if capsule_message::uses_capsules(protocol, fields.clone()) {
+                    capsule_message::check_fields(fields)?;
+                }
+            }
+            // RFC8441-4-protocol-without-connect
             (false, Some(_)) => return Err(":protocol without CONNECT"),
             _ => {}
         }
+        // RFC8441-4-scheme-missing
         let scheme = value(self.scheme).ok_or("no :scheme")?;
+        // RFC8441-4-path-missing
         let path = value(self.path).ok_or("no :path")?;
         check_authority(scheme, value(self.authority.or(self.host)))?;
         check_path(method, path)
@@ -86,6 +97,7 @@ impl RequestRules {
             b":protocol" => (&mut self.protocol, is_protocol(value)),
             _ => return Err("pseudo-header unknown in requests"),
         };
+        // RFC8441-4-protocol-repeated
         if slot.replace(index).is_some() {
             return Err("pseudo-header sent twice");
         }
@@ -96,7 +108,7 @@ impl RequestRules {
         }
     }
 
-    /// RFC 9110 §8.6: repeats must agree.
+    /// RFC9110-8.6-unequal-repeats, RFC9110-8.6-equal-list
     fn note_content_length(&mut self, value: &[u8]) -> Result<(), &'static str> {
         let length = field::parse_content_length(value).ok_or("invalid content-length")?;
         match self.content_length.replace(length) {
@@ -116,6 +128,7 @@ impl RequestRules {
             Field::Te => Err("te other than trailers"),
             Field::Host if self.host.replace(index).is_some() => Err("host sent twice"),
             Field::Host => Ok(()),
+            // RFC8441-5-connection-field
             Field::ConnectionSpecific => Err("connection-specific field"),
         }
     }
@@ -151,7 +164,7 @@ fn is_scheme(text: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
 }
 
-/// An upgrade token with an optional version (RFC 8441 §4, RFC 9110 §7.8).
+/// An upgrade token with an optional version (RFC8441-4-protocol-syntax, RFC 9110 §7.8).
 fn is_protocol(text: &[u8]) -> bool {
     let mut parts = text.splitn(2, |byte| *byte == b'/');
     parts.next().is_some_and(field::is_token) && parts.next().is_none_or(field::is_token)

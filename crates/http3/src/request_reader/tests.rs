@@ -66,6 +66,8 @@ struct Message {
     heads: usize,
     content: Vec<u8>,
     trailers: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Of the head, once all is read.
+    fields: usize,
 }
 
 /// Reads `wire` in pieces of `piece` bytes, then its end.
@@ -89,6 +91,7 @@ fn read_in(wire: &[u8], piece: usize) -> Result<Message, MessageError> {
         }
         assert!(chunk.is_empty());
     }
+    message.fields = head.fields().count();
     reader.finish().map(|()| message)
 }
 
@@ -127,6 +130,8 @@ fn a_whole_message_is_read_however_it_is_cut() {
         heads: 1,
         content: b"onetwo".to_vec(),
         trailers: vec![(b"a".to_vec(), b"b".to_vec())],
+        // RFC9110-6.5.1-not-merged
+        fields: 0,
     };
     for piece in 1..=wire.len() {
         assert_eq!(read_in(&wire, piece).unwrap(), expected, "pieces of {piece}");
@@ -256,10 +261,25 @@ fn a_malformed_head_or_malformed_trailers_are_errors_of_the_stream() {
     assert_eq!(refusal(&[head(), trailers(&[("A", "b")])]), MALFORMED);
 }
 
-/// RFC 9204 §2.2.
+/// RFC9204-7.4-integer-too-large
+#[test]
+fn an_integer_too_large_for_qpack_ends_the_stream() {
+    let mut frame = vec![0x01, 0x0d, 0x00, 0x00];
+    frame.extend_from_slice(&[0xff; 11]);
+    let failed = (Code::QPACK_DECOMPRESSION_FAILED, Scope::Stream);
+    assert_eq!(refusal(std::slice::from_ref(&frame)), failed);
+    assert_eq!(refusal(&[head(), frame]), failed);
+}
+
+/// RFC9204-6-field-section
 #[test]
 fn broken_qpack_closes_the_connection() {
-    let broken = [vec![0x01, 0x03, 0x00, 0x00, 0x80], vec![0x01, 0x00]];
+    let broken = [
+        vec![0x01, 0x03, 0x00, 0x00, 0x80],
+        vec![0x01, 0x02, 0x01, 0x00],
+        vec![0x01, 0x04, 0x00, 0x00, 0x51, 0x01],
+        vec![0x01, 0x00],
+    ];
     for frame in broken {
         let failed = (Code::QPACK_DECOMPRESSION_FAILED, Scope::Connection);
         assert_eq!(refusal(std::slice::from_ref(&frame)), failed);

@@ -67,7 +67,7 @@ fn refusal(frames: &[Vec<u8>], to: ResponseTo) -> (Code, Scope) {
 const UNEXPECTED: (Code, Scope) = (Code::H3_FRAME_UNEXPECTED, Scope::Connection);
 const MALFORMED: (Code, Scope) = (Code::H3_MESSAGE_ERROR, Scope::Stream);
 
-/// RFC 9114 §4.1.
+/// RFC 9114 §4.1, RFC9110-15.2-several-informational
 #[test]
 fn informational_responses_may_precede_the_final_one() {
     let frames = [
@@ -83,7 +83,7 @@ fn informational_responses_may_precede_the_final_one() {
     );
 }
 
-/// RFC 9114 §4.1.
+/// RFC 9114 §4.1, RFC9110-6.4.1-1xx-content
 #[test]
 fn data_before_the_final_head_closes_the_connection() {
     assert_eq!(refusal(&[data(b"x")], ResponseTo::Other), UNEXPECTED);
@@ -108,7 +108,7 @@ fn content_must_be_as_long_as_content_length() {
     assert_eq!(refusal(&[head, data(b"123")], ResponseTo::Other), MALFORMED);
 }
 
-/// RFC 9110 §6.4.1, RFC 9114 §4.1.2.
+/// RFC9110-6.4.1-head-content, RFC9110-6.4.1-204-content, RFC9110-6.4.1-304-content, RFC 9114 §4.1.2
 #[test]
 fn a_response_that_never_has_content_may_state_a_length_but_send_none() {
     for (status, to) in [
@@ -125,7 +125,35 @@ fn a_response_that_never_has_content_may_state_a_length_but_send_none() {
     }
 }
 
-/// RFC 9114 §4.4.
+#[test]
+fn capsules_are_no_content() {
+    let fields: [&[(&str, &str)]; 2] = [&[("content-length", "0")], &[("content-type", "text/plain")]];
+    for fields in fields {
+        let rule = "RFC9297-3.2-content-fields";
+        assert_eq!(
+            refusal(&[head(200, fields)], ResponseTo::Capsules),
+            MALFORMED,
+            "{rule}"
+        );
+    }
+    for status in [204, 205, 206] {
+        let rule = "RFC9297-3.2-content-statuses";
+        assert_eq!(
+            refusal(&[head(status, &[])], ResponseTo::Capsules),
+            MALFORMED,
+            "{rule}"
+        );
+    }
+    let accepted = [head(200, &[("capsule-protocol", "?1")]), data(b"\0\0")];
+    assert_eq!(read(&accepted, ResponseTo::Capsules).unwrap().1, b"\0\0");
+    let refused = [head(404, &[("content-length", "2")]), data(b"no"), trailers()];
+    assert!(
+        read(&refused, ResponseTo::Capsules).is_ok(),
+        "a refusal has content"
+    );
+}
+
+/// RFC 9114 §4.4, RFC9110-9.3.6-answer-length
 #[test]
 fn a_connect_opens_a_tunnel_only_with_2xx() {
     let accepted = head(200, &[("content-length", "1")]);

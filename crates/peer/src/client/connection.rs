@@ -95,6 +95,8 @@ pub(super) struct Connection {
     pub(super) socket: Arc<SilentSocket>,
     /// `None` for a raw connection.
     pub(super) http3: Option<Http3>,
+    /// Whether the server took the early data; `None` if there was none.
+    pub(super) early_data: Option<bool>,
     /// The raw streams of this connection.
     pub(super) streams: Named<RawStream>,
     /// The requests of this connection that were left open.

@@ -12,7 +12,7 @@ use super::{
     connection::{Connection, Connections, Named},
     http3::{Http3, Settings},
     raw::RawStream,
-    reply, within,
+    reply, session, within,
 };
 use crate::{
     certificate, endpoint,
@@ -48,6 +48,10 @@ pub(super) struct Dial {
     settings: Settings,
     /// `raw_connect` only: the bytes of a unidirectional stream that is opened first and named `control`.
     control_hex: Option<String>,
+    /// Connections of the same session resume it; the first one's trust and ALPN hold for all.
+    session: Option<String>,
+    /// `raw_connect` only: all of a bidirectional stream, sent in early data and named `early`.
+    early_hex: Option<String>,
 }
 
 /// Opens a connection that h3 drives.
@@ -56,9 +60,9 @@ pub(super) async fn connect(
     dial: Dial,
     patience: Duration,
 ) -> Result<Reply, Failure> {
-    if dial.control_hex.is_some() {
+    if dial.control_hex.is_some() || dial.early_hex.is_some() {
         return Err(Failure::usage(
-            "control_hex is for raw_connect: h3 has a control stream of its own",
+            "control_hex and early_hex are for raw_connect: h3 has streams of its own",
         ));
     }
     within(patience, "the handshake", async {
@@ -101,10 +105,18 @@ async fn open(dial: &Dial) -> Result<(Connection, String), Failure> {
     let (endpoint, socket): (_, Arc<SilentSocket>) =
         endpoint::silenceable_client(address).map_err(|error| Failure::new("setup", error))?;
     let name = dial.sni.as_deref().unwrap_or(&host);
-    let quic = endpoint
+    let connecting = endpoint
         .connect_with(config, address, name)
-        .map_err(Failure::usage)?
-        .await?;
+        .map_err(Failure::usage)?;
+    let streams = Named::new("stream");
+    let (quic, early_data) = match &dial.early_hex {
+        None => (connecting.await?, None),
+        Some(hex) => {
+            let (quic, stream, accepted) = session::early(connecting, hex).await?;
+            streams.insert("early".to_owned(), stream);
+            (quic, Some(accepted))
+        }
+    };
     let authority = match address {
         SocketAddr::V6(_) if host.contains(':') => format!("[{host}]:{}", address.port()),
         _ => format!("{host}:{}", address.port()),
@@ -114,7 +126,8 @@ async fn open(dial: &Dial) -> Result<(Connection, String), Failure> {
         endpoint,
         socket,
         http3: None,
-        streams: Named::new("stream"),
+        early_data,
+        streams,
         exchanges: Named::new("request"),
     };
     Ok((connection, authority))
@@ -149,12 +162,19 @@ fn config(dial: &Dial) -> Result<quinn::ClientConfig, Failure> {
         (None, None) => None,
         _ => return Err(Failure::usage("client_cert_pem and client_key_pem go together")),
     };
-    let mut tls = trust::client_config(trust, identity).map_err(Failure::usage)?;
-    tls.alpn_protocols = match &dial.alpn {
-        Some(tokens) => tokens.iter().map(|token| token.clone().into_bytes()).collect(),
-        None => vec![endpoint::ALPN.to_vec()],
+    let make = || {
+        let mut tls = trust::client_config(trust, identity).map_err(Failure::usage)?;
+        tls.alpn_protocols = match &dial.alpn {
+            Some(tokens) => tokens.iter().map(|token| token.clone().into_bytes()).collect(),
+            None => vec![endpoint::ALPN.to_vec()],
+        };
+        Ok(tls)
     };
-    let mut config = endpoint::client_config(Arc::new(tls)).map_err(Failure::usage)?;
+    let tls = match &dial.session {
+        Some(name) => session::config(name, make)?,
+        None => Arc::new(make()?),
+    };
+    let mut config = endpoint::client_config(tls).map_err(Failure::usage)?;
     if dial.stream_receive_window.is_some() || dial.idle_timeout_ms.is_some() {
         let mut transport = quinn::TransportConfig::default();
         let idle = dial.idle_timeout_ms.unwrap_or(8_000);
@@ -181,6 +201,7 @@ fn describe(connection: &Connection) -> Reply {
     reply([
         ("certificate_sha256", json!(certificate)),
         ("alpn", json!(alpn)),
+        ("early_data", json!(connection.early_data)),
         ("max_datagram_size", json!(quic.max_datagram_size())),
         (
             "local_port",

@@ -24,6 +24,7 @@ mod inbound;
 mod quic;
 mod raw;
 mod request;
+mod session;
 
 /// The fields of a reply beside its `id`.
 type Reply = Map<String, Value>;

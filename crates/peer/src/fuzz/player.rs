@@ -103,8 +103,8 @@ pub(super) async fn play(target: &Target, seed: u64, number: u64) -> Result<Repo
 /// How the server ended the connection, if it may: not in a sound conversation, and only with the code of a broken rule (RFC
 /// 9114 §8.1, RFC 9204 §6, RFC 9297 §5.2). H3_NO_ERROR and H3_INTERNAL_ERROR name none.
 ///
-/// A stateless reset is what remains of a close that quinn-proto 0.11 could not send because an answer had filled the congestion
-/// window; it comes when the closed connection is forgotten. Once quinn sends such a close, this allowance goes.
+/// A stateless reset stands for a close, too: a quinn client that was starved until the server had forgotten the connection
+/// answers the close, and tells of the reset that this brings instead.
 fn judge(conversation: &Conversation, found: Failure) -> Result<String, Failure> {
     let names_a_rule = matches!(found.code, Some(0x101 | 0x103..=0x110 | 0x200..=0x202 | 0x33));
     let may_be = found.kind == "closed" && names_a_rule || found.kind == "stateless_reset";

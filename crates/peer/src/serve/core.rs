@@ -47,6 +47,7 @@ pub(crate) async fn run(options: Options) -> Outcome {
         limits: Limits::default(),
         router: Router::new(vec![])?,
         modes: Modes::default(),
+        qlog_dir: None,
         has_fallback: true,
         datagrams: DatagramOptions::default(),
         sessions: trilane_core::SessionRoutes::default(),
