@@ -113,7 +113,7 @@ impl ControlReader {
         }
     }
 
-    /// The stream ended or was reset (RFC 9114 §6.2.1).
+    /// The stream ended or was reset, even inside a frame (RFC9114-6.2.1-control-finished, RFC9114-6.2.1-control-reset).
     pub fn ended(&self) -> Error {
         Error::connection(Code::H3_CLOSED_CRITICAL_STREAM, "control stream closed")
     }
@@ -121,8 +121,10 @@ impl ControlReader {
     /// Judges a frame before anything of it is held.
     fn begin_frame(&mut self, kind: u64, length: u64) -> Result<State, Error> {
         match (kind, self.settings_seen) {
+            // RFC9114-7.2.4-settings-repeated
             (frame::SETTINGS, true) => return Err(unexpected("second SETTINGS")),
             (frame::SETTINGS, false) => self.settings_seen = true,
+            // RFC9114-6.2.1-first-frame, RFC9114-9-unknown-first-frame
             (_, false) => {
                 return Err(Error::connection(
                     Code::H3_MISSING_SETTINGS,
@@ -138,10 +140,12 @@ impl ControlReader {
             (frame::PRIORITY_UPDATE_REQUEST | frame::PRIORITY_UPDATE_PUSH, Role::Server) => {
                 MAX_PRIORITY_UPDATE
             }
+            // RFC9114-7.2.7-max-push-id-from-server
             (frame::MAX_PUSH_ID, Role::Client) => return Err(unexpected("MAX_PUSH_ID from a server")),
             (frame::PRIORITY_UPDATE_REQUEST | frame::PRIORITY_UPDATE_PUSH, Role::Client) => {
                 return Err(unexpected("PRIORITY_UPDATE from a server"));
             }
+            // RFC9114-7.2.1-data-on-control, RFC9114-7.2.2-headers-on-control, RFC9114-7.2.5-push-promise-on-control
             (frame::DATA | frame::HEADERS | frame::PUSH_PROMISE, _) => {
                 return Err(unexpected("frame not allowed on the control stream"));
             }
@@ -151,9 +155,12 @@ impl ControlReader {
                     "WebTransport signal on the control stream",
                 ));
             }
+            // RFC9114-7.2.8-http2-on-control
             (kind, _) if frame::is_http2_only(kind) => return Err(unexpected("frame type of HTTP/2")),
+            // RFC9114-7.2.8-reserved-frames
             _ => return Ok(State::Skip(length)),
         };
+        // RFC9114-10.5-settings-length
         if length > largest {
             return Err(Error::connection(
                 Code::H3_EXCESSIVE_LOAD,
@@ -184,7 +191,8 @@ impl ControlReader {
             frame::PRIORITY_UPDATE_REQUEST => decode_priority_update(payload),
             frame::CANCEL_PUSH => {
                 decode_integer(&payload)?;
-                // RFC 9114 §7.2.3: as a server we promised no push, as a client we allowed none.
+                // As a server we promised no push (RFC9114-7.2.3-cancel-push-unpromised), as a client we allowed none
+                // (RFC9114-7.2.3-cancel-push-not-allowed).
                 Err(id_error("CANCEL_PUSH for a push that does not exist"))
             }
             // RFC 9218 §7.2.
@@ -204,11 +212,12 @@ impl ControlReader {
         Ok(ControlFrame::Settings(settings))
     }
 
-    /// RFC 9114 §5.2 and §7.2.6.
     fn decode_goaway(&mut self, id: u64) -> Result<ControlFrame, Error> {
+        // RFC9114-7.2.6-goaway-id
         if self.role == Role::Client && !id.is_multiple_of(4) {
             return Err(id_error("GOAWAY names no request stream"));
         }
+        // RFC9114-5.2-goaway-grows
         if self.last_goaway.is_some_and(|last| id > last) {
             return Err(id_error("GOAWAY id grew"));
         }
@@ -216,8 +225,8 @@ impl ControlReader {
         Ok(ControlFrame::Goaway(id))
     }
 
-    /// RFC 9114 §7.2.7.
     fn decode_max_push_id(&mut self, id: u64) -> Result<ControlFrame, Error> {
+        // RFC9114-7.2.7-max-push-id-shrinks
         if self.max_push_id.is_some_and(|last| id < last) {
             return Err(id_error("MAX_PUSH_ID shrank"));
         }
@@ -226,7 +235,7 @@ impl ControlReader {
     }
 }
 
-/// A frame whose payload is one integer cannot be longer than that (RFC 9114 §7.1).
+/// A frame whose payload is one integer cannot be longer than that (RFC9114-7.1-extra-bytes).
 fn begin_integer(kind: u64, length: u64) -> Result<State, Error> {
     if length > varint::MAX_LEN as u64 {
         return Err(frame_error());
@@ -237,7 +246,8 @@ fn begin_integer(kind: u64, length: u64) -> Result<State, Error> {
     })
 }
 
-/// One integer that fills the payload exactly (RFC 9114 §7.1).
+/// One integer that fills the payload exactly (RFC9114-7.1-extra-bytes, RFC9114-7.1-short-payload,
+/// RFC9114-10.8-nested-lengths).
 fn decode_integer(payload: &[u8]) -> Result<u64, Error> {
     match varint::decode(payload) {
         Some((value, length)) if length == payload.len() => Ok(value),

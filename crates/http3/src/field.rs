@@ -31,25 +31,45 @@ pub enum FieldError {
     /// The field speaks about a connection of HTTP/1.1 (RFC 9114 §4.2).
     #[error("a connection-specific field cannot be sent in HTTP/3")]
     ConnectionSpecific,
+    /// `content-length` is no decimal number of at most 64 bits, or there is more than one (RFC 9110 §8.6).
+    #[error("content-length must be one decimal number")]
+    ContentLength,
 }
 
-/// Checks a field before it is sent.
+/// Checks a field of a request before it is sent.
 ///
 /// # Errors
 /// What is wrong with it. `te` passes with the value `trailers` only.
 pub fn check_field(name: &[u8], value: &[u8]) -> Result<(), FieldError> {
+    // RFC9114-4.3-not-generated
     if name.first() == Some(&b':') {
         return Err(FieldError::PseudoHeader);
     }
+    // RFC9114-4.2-name-lowercase-sent, RFC9114-10.3-name-sent
     if !is_name(name) {
         return Err(FieldError::Name);
     }
     match Field::of(name) {
+        // RFC9114-4.2-connection-specific-sent, RFC9114-4.1-transfer-encoding-sent
         Field::ConnectionSpecific => return Err(FieldError::ConnectionSpecific),
         Field::Te if value != b"trailers" => return Err(FieldError::ConnectionSpecific),
+        Field::ContentLength if parse_digits(value).is_none() => return Err(FieldError::ContentLength),
         _ => {}
     }
+    // RFC9114-10.3-value-sent
     check_value(value)
+}
+
+/// Checks a field of a response, or of trailers, before it is sent.
+///
+/// # Errors
+/// As [`check_field`]; `te` never passes (RFC 9114 §4.2).
+pub fn check_response_field(name: &[u8], value: &[u8]) -> Result<(), FieldError> {
+    // RFC9114-4.2-te-sent
+    if name == b"te" {
+        return Err(FieldError::ConnectionSpecific);
+    }
+    check_field(name, value)
 }
 
 /// The fields that have rules of their own.
@@ -147,7 +167,7 @@ fn trim_blanks(mut text: &[u8]) -> &[u8] {
 
 /// A decimal number (RFC9110-8.6-not-digits) of one digit or more (RFC9110-8.6-empty) that fits 64 bits
 /// (RFC9110-8.6-too-large).
-fn parse_digits(digits: &[u8]) -> Option<u64> {
+pub(crate) fn parse_digits(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
     }
@@ -219,10 +239,18 @@ mod tests {
                 "{byte:#x}"
             );
         }
-        for name in [&b""[..], b"A", b"a b", b"a\0", b"a\xe9", b"a:"] {
+        // RFC9114-4.2-name-lowercase-sent, RFC9114-10.3-name-sent
+        for name in [&b"A"[..], b"", b"a b", b"a\0", b"a\xe9", b"a:"] {
             assert_eq!(check_field(name, b""), Err(FieldError::Name));
         }
-        assert_eq!(check_field(b":status", b"200"), Err(FieldError::PseudoHeader));
+    }
+
+    /// RFC9114-4.3-not-generated
+    #[test]
+    fn a_field_whose_name_begins_with_a_colon_is_refused() {
+        for name in [&b":status"[..], b":path", b":", b":x"] {
+            assert_eq!(check_field(name, b"200"), Err(FieldError::PseudoHeader));
+        }
     }
 
     /// RFC 9110 §5.5.
@@ -232,6 +260,7 @@ mod tests {
             let refused = byte < 0x20 && byte != b'\t' || byte == 0x7f;
             assert_eq!(check_value(&[b'a', byte, b'b']).is_err(), refused, "{byte:#x}");
         }
+        // RFC9114-10.3-value-sent
         assert_eq!(check_field(b"a", b"b\r\nc"), Err(FieldError::Value));
     }
 
@@ -243,7 +272,7 @@ mod tests {
         }
     }
 
-    /// RFC 9114 §4.2.
+    /// RFC9114-4.2-connection-specific-sent, RFC9114-4.1-transfer-encoding-sent
     #[test]
     fn a_connection_specific_field_is_refused() {
         for name in [
@@ -259,6 +288,29 @@ mod tests {
             );
         }
         assert_eq!(check_field(b"te", b"gzip"), Err(FieldError::ConnectionSpecific));
+    }
+
+    /// RFC9114-4.2-te-sent
+    #[test]
+    fn te_is_refused_in_a_response_whatever_its_value() {
+        assert_eq!(
+            check_response_field(b"te", b"trailers"),
+            Err(FieldError::ConnectionSpecific)
+        );
+        assert_eq!(check_response_field(b"etag", b"\"a\""), Ok(()));
+        assert_eq!(check_response_field(b"A", b"b"), Err(FieldError::Name));
+    }
+
+    /// RFC 9110 §8.6.
+    #[test]
+    fn a_content_length_that_is_no_number_is_refused() {
+        for value in [&b""[..], b"x", b"-1", b"5, 5", b"18446744073709551616"] {
+            assert_eq!(
+                check_field(b"content-length", value),
+                Err(FieldError::ContentLength)
+            );
+        }
+        assert_eq!(check_field(b"content-length", b"5"), Ok(()));
     }
 
     /// RFC 9110 §8.6.

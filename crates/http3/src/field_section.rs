@@ -97,7 +97,7 @@ impl FieldSection {
         });
     }
 
-    /// Size by the rule of RFC 9114 §4.2.2.
+    /// Size by the rule of RFC 9114 §4.2.2 (RFC9114-4.2.2-field-size).
     #[inline]
     pub(crate) fn size(&self) -> usize {
         self.text.len() + 32 * self.spans.len()
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(section.get(b"c"), None);
     }
 
-    /// RFC 9114 §4.2.2.
+    /// RFC9114-4.2.2-field-size
     #[test]
     fn the_size_counts_32_bytes_more_for_each_field() {
         assert_eq!(section(&[("name", "value"), ("x", "")]).size(), 9 + 32 + 1 + 32);

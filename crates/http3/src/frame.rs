@@ -31,19 +31,19 @@ pub const fn is_http2_only(frame_type: u64) -> bool {
     matches!(frame_type, 0x2 | 0x6 | 0x8 | 0x9)
 }
 
-/// Whether the type has a meaning, but none on a request stream: H3_FRAME_UNEXPECTED (RFC 9114 §7.2, RFC 9218
-/// §7.2).
+/// Whether the type has a meaning, but none on a request stream: H3_FRAME_UNEXPECTED (RFC 9114 §7.2, RFC 9218 §7.2;
+/// RFC9114-4.4-connect-known-frames).
 pub(crate) const fn is_misplaced_on_request_stream(frame_type: u64) -> bool {
     matches!(
         frame_type,
-        CANCEL_PUSH
-            | SETTINGS
-            | PUSH_PROMISE
-            | GOAWAY
-            | MAX_PUSH_ID
+        CANCEL_PUSH // RFC9114-7.2.3-cancel-push-on-request
+            | SETTINGS // RFC9114-7.2.4-settings-on-request
+            | PUSH_PROMISE // RFC9114-7.2.5-push-promise-to-server
+            | GOAWAY // RFC9114-7.2.6-goaway-on-request
+            | MAX_PUSH_ID // RFC9114-7.2.7-max-push-id-on-request
             | PRIORITY_UPDATE_REQUEST
             | PRIORITY_UPDATE_PUSH
-    ) || is_http2_only(frame_type)
+    ) || is_http2_only(frame_type) // RFC9114-7.2.8-http2-on-request
 }
 
 /// Appends type and length.

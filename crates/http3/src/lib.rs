@@ -60,7 +60,7 @@ pub use capsule_message::check_capsule_field;
 pub use code::Code;
 pub use control::{ControlFrame, ControlReader};
 pub use error::{Error, Scope};
-pub use field::{FieldError, check_field};
+pub use field::{FieldError, check_field, check_response_field};
 pub use field_section::{FieldLimits, FieldSection};
 pub use message::{MessageError, Part};
 pub use qpack::{DecoderStream, EncoderStream, huffman};

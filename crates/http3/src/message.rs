@@ -51,6 +51,7 @@ pub(crate) fn section_error(error: DecodeError, too_large: MessageError) -> Mess
             "integer too large in a field section",
         )
         .into(),
+        // RFC9114-4.1.2-malformed-request, RFC9114-4.1.2-malformed-response
         DecodeError::Malformed(reason) => Error::malformed(reason).into(),
     }
 }

@@ -112,7 +112,8 @@ impl ResponseReader {
                     .map_err(Error::malformed)?;
                 (Content::Tunnel, None)
             }
-            // RFC9110-6.4.1-head-content, RFC9110-6.4.1-204-content, RFC9110-6.4.1-304-content
+            // RFC9114-4.1.2-length-without-content, RFC9110-6.4.1-head-content, RFC9110-6.4.1-204-content,
+            // RFC9110-6.4.1-304-content
             (ResponseTo::Head, _) | (_, 204 | 304) => (Content::Forbidden, None),
             _ => (Content::Allowed, head.content_length()),
         })

@@ -53,7 +53,8 @@ pub struct WebTransportSettings {
 }
 
 impl Settings {
-    /// Appends the payload of a SETTINGS frame; defaults are left out.
+    /// Appends the payload of a SETTINGS frame; defaults are left out. Each setting has one place, and those of HTTP/2
+    /// have none (RFC9114-7.2.4-setting-sent-once, RFC9114-7.2.4.1-reserved-setting-sent).
     pub fn encode(&self, out: &mut BytesMut) {
         if let Some(size) = self.max_field_section_size {
             encode_pair(out, MAX_FIELD_SECTION_SIZE, size.min(varint::MAX));
@@ -84,6 +85,7 @@ impl Settings {
         while !rest.is_empty() {
             let (id, value) = decode_pair(&mut rest)?;
             let known = settings.apply(id, value)?;
+            // RFC9114-7.2.4-setting-repeated
             if known && seen.contains(&id) {
                 return Err(settings_error("setting sent twice"));
             }
@@ -97,8 +99,8 @@ impl Settings {
     /// Takes one setting over; `false`: it is unknown. At most 14 are known.
     fn apply(&mut self, id: u64, value: u64) -> Result<bool, Error> {
         match id {
-            // RFC 9114 §7.2.4.1 and §11.2.2.
-            0x2..=0x5 => return Err(settings_error("setting reserved from HTTP/2")),
+            // RFC9114-7.2.4.1-reserved-setting; 0x1 is QPACK's.
+            0x0 | 0x2..=0x5 => return Err(settings_error("setting reserved from HTTP/2")),
             QPACK_MAX_TABLE_CAPACITY => self.qpack_max_table_capacity = value,
             MAX_FIELD_SECTION_SIZE => self.max_field_section_size = Some(value),
             QPACK_BLOCKED_STREAMS => self.qpack_blocked_streams = value,
@@ -108,6 +110,7 @@ impl Settings {
             H3_DATAGRAM => self.h3_datagram = decode_switch(value)?,
             _ => match self.webtransport.value_mut(id) {
                 Some(slot) => *slot = value,
+                // RFC9114-7.2.4-unknown-setting, RFC9114-7.2.4.1-grease-setting
                 None => return Ok(false),
             },
         }
@@ -152,6 +155,7 @@ fn encode_pair(out: &mut BytesMut, id: u64, value: u64) {
 }
 
 fn decode_pair(rest: &mut &[u8]) -> Result<(u64, u64), Error> {
+    // RFC9114-7.1-settings-cut
     const CUT: Error = Error::connection(Code::H3_FRAME_ERROR, "SETTINGS ends inside a setting");
     let (id, first) = varint::decode(rest).ok_or(CUT)?;
     let (value, second) = varint::decode(&rest[first..]).ok_or(CUT)?;
@@ -211,6 +215,22 @@ mod tests {
         assert_eq!(Settings::decode(&out), Ok(full()));
     }
 
+    /// RFC9114-7.2.4-setting-sent-once, RFC9114-7.2.4.1-reserved-setting-sent
+    #[test]
+    fn each_setting_is_sent_once_and_none_of_them_is_reserved() {
+        let mut out = BytesMut::new();
+        full().encode(&mut out);
+        let (mut rest, mut ids) = (&out[..], Vec::new());
+        while !rest.is_empty() {
+            ids.push(decode_pair(&mut rest).unwrap().0);
+        }
+        assert_eq!(ids.len(), 14);
+        for id in &ids {
+            assert_eq!(ids.iter().filter(|other| *other == id).count(), 1, "{id:#x}");
+            assert!(![0x0, 0x2, 0x3, 0x4, 0x5].contains(id), "{id:#x}");
+        }
+    }
+
     #[test]
     fn defaults_are_not_sent_and_an_empty_payload_means_them() {
         let mut out = BytesMut::new();
@@ -233,14 +253,27 @@ mod tests {
         }
     }
 
-    /// RFC 9114 §7.2.4.
     #[test]
     fn unknown_settings_are_ignored_even_when_repeated() {
-        let pairs = [(0x21, 1), (0x21, 2), (0x0, 3), (MAX_FIELD_SECTION_SIZE, 9)];
-        assert_eq!(
-            Settings::decode(&payload(&pairs)).unwrap().max_field_section_size,
-            Some(9)
-        );
+        let unknown = [
+            // RFC9114-7.2.4.1-grease-setting
+            0x21,
+            0x40,
+            0x21 + 0x1f * 1_000_000,
+            0x3fff_ffff_ffff_fffe,
+            // RFC9114-7.2.4-unknown-setting
+            0x9,
+            0xabcd,
+            varint::MAX,
+        ];
+        for id in unknown {
+            let pairs = [(id, 1), (id, varint::MAX), (MAX_FIELD_SECTION_SIZE, 9)];
+            let expected = Settings {
+                max_field_section_size: Some(9),
+                ..Settings::default()
+            };
+            assert_eq!(Settings::decode(&payload(&pairs)), Ok(expected), "{id:#x}");
+        }
     }
 
     /// RFC9204-5-settings-received
@@ -277,14 +310,21 @@ mod tests {
         }
     }
 
-    /// RFC 9114 §7.2.4 and §7.2.4.1
     #[test]
     fn reserved_repeated_and_out_of_range_settings_close_the_connection() {
-        let cases: [&[(u64, u64)]; 6] = [
+        let cases: [&[(u64, u64)]; 8] = [
+            // RFC9114-7.2.4.1-reserved-setting
+            &[(0x0, 0)],
             &[(0x2, 0)],
             &[(0x3, 0)],
             &[(0x4, 0)],
             &[(0x5, 0)],
+            // RFC9114-7.2.4-setting-repeated
+            &[
+                (QPACK_MAX_TABLE_CAPACITY, 0),
+                (H3_DATAGRAM, 1),
+                (QPACK_MAX_TABLE_CAPACITY, 5),
+            ],
             &[(MAX_FIELD_SECTION_SIZE, 1), (MAX_FIELD_SECTION_SIZE, 1)],
             &[(0x2b61, 0), (0x2b61, 0)],
         ];
@@ -298,7 +338,7 @@ mod tests {
         }
     }
 
-    /// RFC 9114 §7.1.
+    /// RFC9114-7.1-settings-cut
     #[test]
     fn a_payload_that_ends_inside_a_setting_closes_the_connection() {
         let whole = payload(&[(H3_DATAGRAM, 1), (MAX_FIELD_SECTION_SIZE, 16_384)]);

@@ -19,19 +19,22 @@ struct TrailerRules;
 impl FieldRules for TrailerRules {
     fn check(&mut self, section: &FieldSection, index: usize, source: Source) -> Result<(), &'static str> {
         let (name, value) = section.field(index);
+        // RFC9114-4.3-in-trailers, RFC9114-4.1-second-request, RFC9114-4.1-second-response
         if name.first() == Some(&b':') {
             return Err("pseudo-header in trailers");
         }
+        // RFC9114-10.3-trailer-fields, RFC9114-4.2-name-uppercase
         if source == Source::Literal && !field::is_name(name) {
             return Err("invalid field name");
         }
         match Field::of(name) {
             // What frames or routes a message cannot follow it: RFC9110-6.5.1-content-length, RFC9110-6.5.1-host
             Field::ContentLength | Field::Host => return Err("framing or routing field in trailers"),
-            // RFC9110-6.5.1-te
+            // RFC9114-4.2-connection-specific, RFC9114-4.2-te-misplaced, RFC9110-6.5.1-te
             Field::ConnectionSpecific | Field::Te => return Err("connection-specific field"),
             Field::Other => {}
         }
+        // RFC9114-10.3-trailer-fields
         field::check_value(value).map_err(|_| "invalid field value")
     }
 }
@@ -68,7 +71,7 @@ mod tests {
         assert_eq!(values, [b"0", b"x", b"1"]);
     }
 
-    /// RFC 9114 §4.3.
+    /// RFC9114-4.3-in-trailers
     #[test]
     fn a_pseudo_header_in_trailers_is_malformed() {
         for name in [":status", ":path", ":x"] {
@@ -77,25 +80,46 @@ mod tests {
         }
     }
 
-    /// RFC9110-6.5.1-content-length, RFC9110-6.5.1-host, RFC9110-6.5.1-te, RFC 9114 §4.2
-    #[test]
-    fn framing_and_connection_fields_in_trailers_are_malformed() {
-        for name in ["content-length", "host", "te", "connection", "transfer-encoding"] {
-            assert!(
-                matches!(decode_fields(&[(name, "5")]), Err(DecodeError::Malformed(_))),
-                "{name}"
-            );
+    fn malformed(name: &str, value: &str) -> &'static str {
+        match decode_fields(&[(name, value)]) {
+            Err(DecodeError::Malformed(reason)) => reason,
+            other => panic!("{name:?} should be malformed, got {other:?}"),
         }
     }
 
-    /// RFC 9114 §4.2 and §10.3.
+    /// RFC9110-6.5.1-content-length, RFC9110-6.5.1-host
+    #[test]
+    fn framing_and_routing_fields_in_trailers_are_malformed() {
+        for name in ["content-length", "host"] {
+            assert_eq!(malformed(name, "5"), "framing or routing field in trailers");
+        }
+    }
+
+    /// RFC9114-4.2-connection-specific, RFC9114-4.1-transfer-encoding, RFC9114-4.2-te-misplaced,
+    /// RFC9110-6.5.1-te
+    #[test]
+    fn connection_specific_fields_in_trailers_are_malformed() {
+        for name in [
+            "connection",
+            "keep-alive",
+            "proxy-connection",
+            "transfer-encoding",
+            "upgrade",
+        ] {
+            assert_eq!(malformed(name, "x"), "connection-specific field", "{name}");
+        }
+        assert_eq!(malformed("te", "trailers"), "connection-specific field");
+    }
+
+    /// RFC9114-4.2-name-uppercase, RFC9114-10.3-trailer-fields
     #[test]
     fn invalid_names_and_values_in_trailers_are_malformed() {
-        for (name, value) in [("A", "b"), ("", "b"), ("a", "b\n"), ("etag", " ")] {
-            assert!(
-                matches!(decode_fields(&[(name, value)]), Err(DecodeError::Malformed(_))),
-                "{name}"
-            );
+        for name in ["Ab", "", "a b", "a\0"] {
+            assert_eq!(malformed(name, "b"), "invalid field name", "{name:?}");
+        }
+        for value in ["b\0", "b\r", "b\n", "b\x1f", " b", "b "] {
+            assert_eq!(malformed("a", value), "invalid field value", "{value:?}");
+            assert_eq!(malformed("etag", value), "invalid field value", "{value:?}");
         }
     }
 }

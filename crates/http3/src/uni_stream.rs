@@ -1,5 +1,6 @@
 //! What a unidirectional stream is, and which of them a peer may open (RFC 9114 §6.2).
 
+use crate::bidi_stream::BidiKind;
 use crate::code::Code;
 use crate::error::Error;
 use crate::{varint, webtransport};
@@ -98,8 +99,10 @@ impl PeerStreams {
             UniKind::QpackEncoder => &mut self.encoder,
             UniKind::QpackDecoder => &mut self.decoder,
             UniKind::Push => return Err(self.push_error()),
+            // RFC9114-6.2-unknown-type, RFC9114-6.2.3-reserved-types
             UniKind::WebTransport { .. } | UniKind::Unknown(_) => return Ok(()),
         };
+        // RFC9114-6.2.1-second-control-stream
         if std::mem::replace(seen, true) {
             return Err(Error::connection(
                 Code::H3_STREAM_CREATION_ERROR,
@@ -109,9 +112,27 @@ impl PeerStreams {
         Ok(())
     }
 
+    /// Notes a new bidirectional stream of the peer.
+    ///
+    /// # Errors
+    /// H3_STREAM_CREATION_ERROR, connection: a server opened a stream that is none of a WebTransport session (RFC 9114
+    /// §6.1).
+    pub fn open_bidi(&self, kind: &BidiKind) -> Result<(), Error> {
+        match (self.role, kind) {
+            // RFC9114-6.1-server-stream
+            (Role::Client, BidiKind::Request) => Err(Error::connection(
+                Code::H3_STREAM_CREATION_ERROR,
+                "request stream opened by a server",
+            )),
+            (Role::Client, BidiKind::WebTransport { .. }) | (Role::Server, _) => Ok(()),
+        }
+    }
+
     fn push_error(&self) -> Error {
         match self.role {
+            // RFC9114-6.2.2-push-from-client
             Role::Server => Error::connection(Code::H3_STREAM_CREATION_ERROR, "push stream from a client"),
+            // RFC9114-4.6-push-stream
             Role::Client => Error::connection(Code::H3_ID_ERROR, "push stream without an allowed push id"),
         }
     }
@@ -165,7 +186,7 @@ mod tests {
         );
     }
 
-    /// RFC 9114 §6.2.1, RFC9204-4.2-second-encoder-stream, RFC9204-4.2-second-decoder-stream
+    /// RFC9114-6.2.1-second-control-stream, RFC9204-4.2-second-encoder-stream, RFC9204-4.2-second-decoder-stream
     #[test]
     fn a_second_critical_stream_closes_the_connection() {
         for kind in [UniKind::Control, UniKind::QpackEncoder, UniKind::QpackDecoder] {
@@ -179,19 +200,42 @@ mod tests {
         }
     }
 
-    /// RFC 9114 §6.2.2 and §4.6.
     #[test]
     fn a_push_stream_closes_the_connection_on_both_sides() {
         let open = |role| PeerStreams::new(role).open(&UniKind::Push).unwrap_err().code;
+        // RFC9114-6.2.2-push-from-client
         assert_eq!(open(Role::Server), Code::H3_STREAM_CREATION_ERROR);
+        // RFC9114-4.6-push-stream
         assert_eq!(open(Role::Client), Code::H3_ID_ERROR);
     }
 
+    /// RFC9114-6.1-server-stream
+    #[test]
+    fn a_request_stream_of_a_server_closes_the_connection() {
+        let client = PeerStreams::new(Role::Client);
+        let error = client.open_bidi(&BidiKind::Request).unwrap_err();
+        assert_eq!(
+            (error.code, error.scope),
+            (Code::H3_STREAM_CREATION_ERROR, Scope::Connection)
+        );
+        let of_session = BidiKind::WebTransport {
+            session: 0,
+            prefix_len: 3,
+        };
+        assert_eq!(client.open_bidi(&of_session), Ok(()));
+        let server = PeerStreams::new(Role::Server);
+        assert_eq!(server.open_bidi(&BidiKind::Request), Ok(()));
+        assert_eq!(server.open_bidi(&of_session), Ok(()));
+    }
+
+    /// RFC9114-6.2-unknown-type, RFC9114-6.2.3-reserved-types
     #[test]
     fn other_streams_may_be_opened_as_often_as_the_peer_likes() {
         let mut streams = PeerStreams::new(Role::Server);
         for _ in 0..3 {
-            assert_eq!(streams.open(&UniKind::Unknown(0x21)), Ok(()));
+            for kind in [0x21, 0x40, 0x4, 0xabcd] {
+                assert_eq!(streams.open(&UniKind::Unknown(kind)), Ok(()));
+            }
             assert_eq!(streams.open(&UniKind::WebTransport { session: 0 }), Ok(()));
         }
     }

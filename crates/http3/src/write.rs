@@ -1,11 +1,14 @@
-//! Frames that we send.
+//! Frames that we send. There is no writer for PUSH_PROMISE, CANCEL_PUSH (RFC9114-4.6-never-pushed), MAX_PUSH_ID
+//! (RFC9114-7.2.7-max-push-id-sent) or a frame of HTTP/2 (RFC9114-7.2.8-http2-sent), and field sections use nothing that
+//! depends on the peer's settings (RFC9114-7.2.4.2-valid-for-peer).
 
 use bytes::{BufMut, BytesMut};
 
 use crate::settings::Settings;
 use crate::{frame, qpack, uni_stream, varint};
 
-/// Appends the beginning of our control stream: its type and the SETTINGS frame (RFC 9114 §6.2.1).
+/// Appends the beginning of our control stream: its type and the SETTINGS frame (RFC9114-6.2.1-own-control-stream,
+/// RFC9114-7.2.4-settings-sent-once).
 pub fn write_control_preface(out: &mut BytesMut, settings: &Settings) {
     let mut payload = BytesMut::new();
     settings.encode(&mut payload);
@@ -20,7 +23,7 @@ pub fn write_goaway(out: &mut BytesMut, id: u64) {
     varint::encode(out, id);
 }
 
-/// Appends the HEADERS frame of a response. `status` has three digits; check `fields` with
+/// Appends the HEADERS frame of a response (RFC9114-4.3.2-status-sent, RFC9114-4.3-sent-first). `status` has three digits; check `fields` with
 /// [`check_field`](crate::check_field) first.
 #[inline]
 pub fn write_response_head<'a>(
@@ -34,7 +37,7 @@ pub fn write_response_head<'a>(
     frame.end(out);
 }
 
-/// Appends the HEADERS frame of a request. Empty `scheme`, `authority` and `path` are left out: a plain
+/// Appends the HEADERS frame of a request (RFC9114-4.3.1-pseudo-sent, RFC9114-4.3-sent-first). Empty `scheme`, `authority` and `path` are left out: a plain
 /// CONNECT has only
 /// `authority` (RFC 9114 §4.4). Check `fields` with [`check_field`](crate::check_field) first.
 pub fn write_request_head<'a>(
@@ -157,6 +160,7 @@ mod tests {
         head
     }
 
+    /// RFC9114-4.3.2-status-sent, RFC9114-4.3-sent-first
     #[test]
     fn a_response_head_of_any_size_reads_back() {
         // 16,361 makes a payload of 2^14 bytes, whose length no longer fits two bytes.
@@ -185,6 +189,7 @@ mod tests {
         assert_eq!(read_response(out).status(), 204);
     }
 
+    /// RFC9114-4.3.1-pseudo-sent, RFC9114-4.3-sent-first
     #[test]
     fn a_request_head_reads_back() {
         let fields: Fields<'_> = &[(b"user-agent", b"t"), (b"x-a", b"b")];

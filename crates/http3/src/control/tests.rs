@@ -70,25 +70,38 @@ fn frames_of_a_client_are_read_however_they_are_cut() {
     }
 }
 
-/// RFC 9114 §6.2.1.
 #[test]
 fn a_first_frame_other_than_settings_closes_the_connection() {
-    for kind in [frame::GOAWAY, frame::DATA, 0x21] {
-        let error = read_all(Role::Server, &control_frame(kind, &[0]), 100).unwrap_err();
-        assert_eq!(
-            (error.code, error.scope),
-            (Code::H3_MISSING_SETTINGS, Scope::Connection)
-        );
+    let kinds = [
+        // RFC9114-6.2.1-first-frame
+        frame::DATA,
+        frame::HEADERS,
+        frame::CANCEL_PUSH,
+        frame::PUSH_PROMISE,
+        frame::GOAWAY,
+        frame::MAX_PUSH_ID,
+        frame::PRIORITY_UPDATE_REQUEST,
+        // RFC9114-9-unknown-first-frame
+        0x21,
+        0xabcd,
+    ];
+    for role in [Role::Server, Role::Client] {
+        for kind in kinds {
+            let error = read_all(role, &control_frame(kind, &[0]), 100).unwrap_err();
+            let missing = (Code::H3_MISSING_SETTINGS, Scope::Connection);
+            assert_eq!((error.code, error.scope), missing, "{kind:#x}");
+        }
     }
 }
 
-/// RFC 9114 §7.2.4.
+/// RFC9114-7.2.4-settings-repeated
 #[test]
 fn a_second_settings_frame_closes_the_connection() {
-    assert_eq!(
-        refusal(Role::Server, &[SETTINGS.to_vec()]),
-        Code::H3_FRAME_UNEXPECTED
-    );
+    for role in [Role::Server, Role::Client] {
+        assert_eq!(refusal(role, &[SETTINGS.to_vec()]), Code::H3_FRAME_UNEXPECTED);
+        let later = [control_frame(0x21, &[]), SETTINGS.to_vec()];
+        assert_eq!(refusal(role, &later), Code::H3_FRAME_UNEXPECTED);
+    }
 }
 
 #[test]
@@ -112,10 +125,15 @@ fn a_client_refuses_wt_enabled_above_one() {
     assert!(read_all(Role::Server, &wire, 100).is_ok());
 }
 
-/// RFC 9114 §7.2.1, §7.2.2, §7.2.5 and §7.2.8.
 #[test]
 fn frames_of_request_streams_and_of_http2_close_the_connection() {
-    for kind in [0x0, 0x1, 0x5, 0x2, 0x6, 0x8, 0x9] {
+    let kinds = [
+        0x0, // RFC9114-7.2.1-data-on-control
+        0x1, // RFC9114-7.2.2-headers-on-control
+        0x5, // RFC9114-7.2.5-push-promise-on-control
+        0x2, 0x6, 0x8, 0x9, // RFC9114-7.2.8-http2-on-control
+    ];
+    for kind in kinds {
         for role in [Role::Server, Role::Client] {
             assert_eq!(
                 refusal(role, &[control_frame(kind, &[])]),
@@ -135,7 +153,7 @@ fn a_webtransport_signal_closes_the_connection() {
     );
 }
 
-/// RFC 9114 §7.2.7, RFC 9218 §7.2.
+/// RFC9114-7.2.7-max-push-id-from-server, RFC 9218 §7.2.
 #[test]
 fn frames_that_only_clients_send_close_the_connection_of_a_client() {
     for kind in [
@@ -150,7 +168,7 @@ fn frames_that_only_clients_send_close_the_connection_of_a_client() {
     }
 }
 
-/// RFC 9114 §5.2.
+/// RFC9114-5.2-goaway-grows
 #[test]
 fn a_goaway_that_grows_closes_the_connection() {
     let goaway = |id| control_frame(frame::GOAWAY, &[id]);
@@ -161,16 +179,21 @@ fn a_goaway_that_grows_closes_the_connection() {
     }
 }
 
-/// RFC 9114 §7.2.6.
+/// RFC9114-7.2.6-goaway-id
 #[test]
 fn a_goaway_of_a_server_names_a_request_stream() {
-    assert_eq!(
-        refusal(Role::Client, &[control_frame(frame::GOAWAY, &[3])]),
-        Code::H3_ID_ERROR
-    );
+    for id in [1, 2, 3] {
+        let goaway = control_frame(frame::GOAWAY, &[id]);
+        assert_eq!(
+            refusal(Role::Client, std::slice::from_ref(&goaway)),
+            Code::H3_ID_ERROR
+        );
+        // A client's names a push.
+        assert!(read_all(Role::Server, &[SETTINGS, &goaway].concat(), 100).is_ok());
+    }
 }
 
-/// RFC 9114 §7.2.7.
+/// RFC9114-7.2.7-max-push-id-shrinks
 #[test]
 fn a_max_push_id_that_shrinks_closes_the_connection() {
     let max = |id| control_frame(frame::MAX_PUSH_ID, &[id]);
@@ -178,15 +201,15 @@ fn a_max_push_id_that_shrinks_closes_the_connection() {
     assert!(read_all(Role::Server, &[SETTINGS, &max(5), &max(5), &max(6)].concat(), 100).is_ok());
 }
 
-/// RFC 9114 §7.2.3.
 #[test]
 fn a_cancel_push_closes_the_connection_because_no_push_exists() {
-    for role in [Role::Server, Role::Client] {
-        assert_eq!(
-            refusal(role, &[control_frame(frame::CANCEL_PUSH, &[0])]),
-            Code::H3_ID_ERROR
-        );
-    }
+    let cancel = |id| control_frame(frame::CANCEL_PUSH, &[id]);
+    // RFC9114-7.2.3-cancel-push-unpromised
+    assert_eq!(refusal(Role::Server, &[cancel(0)]), Code::H3_ID_ERROR);
+    let allowed = control_frame(frame::MAX_PUSH_ID, &[5]);
+    assert_eq!(refusal(Role::Server, &[allowed, cancel(5)]), Code::H3_ID_ERROR);
+    // RFC9114-7.2.3-cancel-push-not-allowed
+    assert_eq!(refusal(Role::Client, &[cancel(0)]), Code::H3_ID_ERROR);
 }
 
 /// RFC 9218 §7.2.
@@ -198,11 +221,22 @@ fn a_priority_of_a_push_or_of_no_request_stream_closes_the_connection() {
     assert_eq!(refusal(Role::Server, &[unidirectional]), Code::H3_ID_ERROR);
 }
 
-/// RFC 9114 §7.1.
+/// RFC9114-10.8-nested-lengths
 #[test]
 fn a_payload_longer_or_shorter_than_its_fields_closes_the_connection() {
     for kind in [frame::GOAWAY, frame::MAX_PUSH_ID, frame::CANCEL_PUSH] {
-        for payload in [&[][..], &[0x40], &[0, 0], &[0; 9]] {
+        let payloads = [
+            // RFC9114-7.1-short-payload
+            &[][..],
+            &[0x40],
+            &[0xc0, 0, 0, 0, 0, 0, 0],
+            // RFC9114-7.1-extra-bytes
+            &[0, 0],
+            &[0x40, 0, 0],
+            &[0; 8],
+            &[0; 9],
+        ];
+        for payload in payloads {
             assert_eq!(
                 refusal(Role::Server, &[control_frame(kind, payload)]),
                 Code::H3_FRAME_ERROR,
@@ -219,7 +253,7 @@ fn a_payload_longer_or_shorter_than_its_fields_closes_the_connection() {
     );
 }
 
-/// RFC 9114 §10.5.
+/// RFC9114-10.5-settings-length
 #[test]
 fn an_oversized_frame_closes_the_connection_before_it_is_held() {
     let header = |kind, length| {
@@ -237,6 +271,8 @@ fn an_oversized_frame_closes_the_connection_before_it_is_held() {
         refusal(Role::Server, &[header(frame::PRIORITY_UPDATE_REQUEST, 1025)]),
         Code::H3_EXCESSIVE_LOAD
     );
+    let longest = [header(frame::SETTINGS, 4096), vec![0x21; 4096]].concat();
+    assert_eq!(read_all(Role::Server, &longest, 7).unwrap().len(), 1);
     let longest = control_frame(frame::PRIORITY_UPDATE_REQUEST, &[0; 1024]);
     assert_eq!(
         read_all(Role::Server, &[SETTINGS, &longest].concat(), 7)
@@ -246,7 +282,7 @@ fn an_oversized_frame_closes_the_connection_before_it_is_held() {
     );
 }
 
-/// RFC 9114 §9.
+/// RFC9114-7.2.8-reserved-frames
 #[test]
 fn an_unknown_frame_of_any_length_is_skipped_without_being_held() {
     let mut wire = BytesMut::from(SETTINGS);
@@ -265,7 +301,7 @@ fn an_unknown_frame_of_any_length_is_skipped_without_being_held() {
     }
 }
 
-/// RFC 9114 §6.2.1.
+/// RFC9114-6.2.1-control-finished, RFC9114-6.2.1-control-reset
 #[test]
 fn the_end_of_the_stream_closes_the_connection() {
     let error = ControlReader::new(Role::Server).ended();

@@ -175,20 +175,21 @@ impl MessageFrames {
             State::Header if self.header.is_empty() => {}
             State::Data(0) | State::Skip(0) => {}
             State::Failed(error) => return Err(error),
-            // RFC 9114 §7.1.
+            // RFC9114-7.1-truncated-frame, RFC9114-7.1-truncated-response
             _ => return Err(Error::connection(Code::H3_FRAME_ERROR, "stream ended inside a frame").into()),
         }
         match (self.phase, self.role) {
-            // RFC 9114 §4.1.
+            // RFC9114-4.1-request-incomplete
             (Phase::Head, Role::Server) => Err(Error::stream(
                 Code::H3_REQUEST_INCOMPLETE,
                 "stream ended before the request head",
             )
             .into()),
+            // RFC9114-4.1-response-incomplete
             (Phase::Head, Role::Client) => {
                 Err(Error::malformed("stream ended before the final response").into())
             }
-            // RFC 9114 §4.1.2.
+            // RFC9114-4.1.2-content-shorter
             _ if self.expected.is_some_and(|expected| self.announced < expected) => {
                 Err(Error::malformed("content shorter than content-length").into())
             }
@@ -217,13 +218,13 @@ impl MessageFrames {
         })
     }
 
-    /// Judges a frame by its type, its length and what came before (RFC 9114 §4.1 and §7.2).
+    /// Judges a frame by its type, its length and what came before (RFC9114-4.1-frame-order).
     fn begin_frame(&mut self, kind: u64, length: u64) -> Result<State, MessageError> {
         match kind {
             frame::DATA => self.begin_data(length),
             frame::HEADERS => self.begin_section(length),
             frame::PUSH_PROMISE if self.role == Role::Client => {
-                // RFC 9114 §7.2.5: we never allow a push id.
+                // We never allow a push id (RFC9114-7.2.5-push-promise-not-allowed).
                 Err(Error::connection(Code::H3_ID_ERROR, "push promise without an allowed push id").into())
             }
             frame::WEBTRANSPORT_STREAM => {
@@ -232,6 +233,7 @@ impl MessageFrames {
             kind if frame::is_misplaced_on_request_stream(kind) => {
                 Err(unexpected("frame not allowed on a request stream"))
             }
+            // RFC9114-4.1-unknown-frames, RFC9114-7.2.8-reserved-frames
             _ => {
                 self.overhead = self.overhead.saturating_add(1);
                 Ok(State::Skip(length))
@@ -241,11 +243,13 @@ impl MessageFrames {
 
     fn begin_data(&mut self, length: u64) -> Result<State, MessageError> {
         match self.phase {
-            // RFC9110-6.4.1-1xx-content
+            // RFC9114-4.1-data-before-head, RFC9114-4.1-data-after-interim, RFC9110-6.4.1-1xx-content
             Phase::Head => return Err(unexpected("DATA before the final head")),
+            // RFC9114-4.1-data-after-trailers
             Phase::Trailers => return Err(unexpected("DATA after trailers")),
             Phase::Content => {}
         }
+        // RFC9114-4.1.2-content-forbidden
         if self.content == Content::Forbidden && length > 0 {
             return Err(Error::malformed("content in a message that has none").into());
         }
@@ -253,7 +257,7 @@ impl MessageFrames {
             self.overhead = self.overhead.saturating_add(1);
         }
         self.announced = self.announced.saturating_add(length);
-        // RFC 9114 §4.1.2.
+        // RFC9114-4.1.2-content-longer
         if self.expected.is_some_and(|expected| self.announced > expected) {
             return Err(Error::malformed("content longer than content-length").into());
         }
@@ -263,12 +267,16 @@ impl MessageFrames {
     fn begin_section(&mut self, length: u64) -> Result<State, MessageError> {
         let too_large = match self.phase {
             Phase::Head => MessageError::HeadTooLarge,
+            // RFC9114-4.4-connect-headers
             Phase::Content if self.content == Content::Tunnel => {
                 return Err(unexpected("HEADERS in a tunnel"));
             }
             Phase::Content => MessageError::TrailersTooLarge,
+            // RFC9114-4.1-headers-after-trailers
             Phase::Trailers => return Err(unexpected("HEADERS after trailers")),
         };
+        // RFC9114-10.5-header-bytes, RFC9114-4.2.2-head-too-large, RFC9114-4.2.2-trailers-too-large,
+        // RFC9114-4.2.2-response-too-large
         match usize::try_from(length) {
             Ok(length) if length <= self.limits.max_bytes => Ok(State::Section(length)),
             _ => Err(too_large),

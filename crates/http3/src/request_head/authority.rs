@@ -1,6 +1,6 @@
 //! The authority of a request target (RFC 3986 §3.2).
 
-use crate::field::is_authority_text;
+use crate::field::{is_authority_text, parse_digits};
 
 /// Whether user information may stand in front of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,17 @@ pub(super) fn is_authority(text: &[u8], user_info: UserInfo) -> bool {
         Some(literal) => is_literal_and_port(literal),
         None => is_name_and_port(host_and_port),
     }
+}
+
+/// Whether an authority without user information that [`is_authority`] took names a port that can be connected to: 1
+/// to 65,535 (RFC 9110 §9.3.6).
+pub(super) fn is_host_and_port(authority: &[u8]) -> bool {
+    // The digits of a port have no colon or bracket, and an IP literal without a port ends with its bracket.
+    let port = match authority.iter().rposition(|byte| *byte == b':') {
+        Some(colon) => &authority[colon + 1..],
+        None => return false,
+    };
+    matches!(parse_digits(port), Some(1..=65_535))
 }
 
 /// An IP literal behind its opening bracket.
@@ -81,6 +92,26 @@ mod tests {
         ];
         for text in texts {
             assert!(!is_authority(text.as_bytes(), UserInfo::Refused), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_port_to_connect_to_is_a_number_from_1_to_65535() {
+        for text in ["a:1", "a:65535", "a:00443", "127.0.0.1:80", "[::1]:443"] {
+            assert!(is_host_and_port(text.as_bytes()), "{text}");
+        }
+        for text in [
+            "a",
+            "a:",
+            "a:0",
+            "a:65536",
+            "a:99999999999",
+            "[::1]",
+            "[::1]:",
+            "[fe80::1:443]",
+        ] {
+            assert!(is_authority(text.as_bytes(), UserInfo::Refused), "{text}");
+            assert!(!is_host_and_port(text.as_bytes()), "{text}");
         }
     }
 

@@ -101,12 +101,15 @@ fn the_same_head_can_be_filled_again() {
     assert_eq!(head.fields().count(), 0);
 }
 
-/// RFC 9114 §4.3.1.
 #[test]
 fn a_missing_pseudo_header_is_malformed() {
+    // RFC9114-4.3.1-method-missing
     assert_eq!(malformed(&altered(&GET, ":method", None)), "no :method");
+    // RFC9114-4.3.1-scheme-missing
     assert_eq!(malformed(&altered(&GET, ":scheme", None)), "no :scheme");
+    // RFC9114-4.3.1-path-missing
     assert_eq!(malformed(&altered(&GET, ":path", None)), "no :path");
+    // RFC9114-4.3.1-authority-missing
     assert_eq!(
         malformed(&altered(&GET, ":authority", None)),
         "no :authority or host"
@@ -114,18 +117,23 @@ fn a_missing_pseudo_header_is_malformed() {
     assert_eq!(malformed(&[]), "no :method");
 }
 
-/// RFC 9114 §4.3.
 #[test]
 fn a_repeated_pseudo_header_is_malformed() {
-    for field in EXTENDED {
-        assert_eq!(
-            malformed(&[&EXTENDED[..], &[field]].concat()),
-            "pseudo-header sent twice"
-        );
+    let repeated = [
+        ":method",    // RFC9114-4.3.1-method-repeated
+        ":scheme",    // RFC9114-4.3.1-scheme-repeated
+        ":authority", // RFC9114-4.3.1-authority-repeated
+        ":path",      // RFC9114-4.3.1-path-repeated
+        ":protocol",  // RFC9114-4.3-protocol-repeated
+    ];
+    for name in repeated {
+        let field = *EXTENDED.iter().find(|(n, _)| *n == name).unwrap();
+        let twice = malformed(&[&EXTENDED[..], &[field]].concat());
+        assert_eq!(twice, "pseudo-header sent twice", "{name}");
     }
 }
 
-/// RFC 9114 §4.3.
+/// RFC9114-4.3-after-field
 #[test]
 fn a_pseudo_header_after_a_field_is_malformed() {
     assert_eq!(
@@ -138,18 +146,20 @@ fn a_pseudo_header_after_a_field_is_malformed() {
     );
 }
 
-/// RFC 9114 §4.3.
 #[test]
 fn an_unknown_or_response_pseudo_header_is_malformed() {
-    for name in [":status", ":foo", ":", ":Path"] {
-        assert_eq!(
-            malformed(&[&GET[..], &[(name, "200")]].concat()),
-            "pseudo-header unknown in requests"
-        );
+    let with = |name, value| malformed(&[&GET[..], &[(name, value)]].concat());
+    // RFC9114-4.3-unknown-in-request
+    for name in [":foo", ":", ":Path"] {
+        assert_eq!(with(name, "200"), "pseudo-header unknown in requests");
+    }
+    // RFC9114-4.3-status-in-request
+    for value in ["200", "299"] {
+        assert_eq!(with(":status", value), "pseudo-header unknown in requests");
     }
 }
 
-/// RFC 9110 §9.1.
+/// RFC9114-4.3.1-method-invalid
 #[test]
 fn a_method_that_is_no_token_is_malformed() {
     assert_eq!(
@@ -164,7 +174,7 @@ fn a_method_that_is_no_token_is_malformed() {
     }
 }
 
-/// RFC 3986 §3.1.
+/// RFC9114-4.3.1-scheme-invalid
 #[test]
 fn a_scheme_of_wrong_syntax_is_malformed() {
     assert_eq!(
@@ -179,57 +189,67 @@ fn a_scheme_of_wrong_syntax_is_malformed() {
     }
 }
 
-/// RFC 9114 §4.3.1.
 #[test]
 fn a_path_that_is_empty_or_not_absolute_or_has_forbidden_bytes_is_malformed() {
-    for path in ["", "/a b", "/a\0", "/a#b", "/\u{e9}", "/a\r\nx: y", "/\x7f"] {
-        assert_eq!(
-            malformed(&altered(&GET, ":path", Some(path))),
-            "invalid pseudo-header value",
-            "{path:?}"
-        );
+    let with = |path| malformed(&altered(&GET, ":path", Some(path)));
+    // RFC9114-4.3.1-path-empty
+    assert_eq!(with(""), "invalid pseudo-header value");
+    // RFC9114-4.3.1-path-characters
+    for path in ["/a b", "/a\0", "/a#b", "/\u{e9}", "/a\r\nx: y", "/\x7f", "/a\t"] {
+        assert_eq!(with(path), "invalid pseudo-header value", "{path:?}");
     }
-    for path in ["a", "*", "https://a/", "?q"] {
-        assert_eq!(
-            malformed(&altered(&GET, ":path", Some(path))),
-            ":path is neither absolute nor * of OPTIONS"
-        );
+    // RFC9114-4.3.1-path-relative
+    for path in ["a", "https://a/", "?q", "**", "*/"] {
+        assert_eq!(with(path), ":path is neither absolute nor * of OPTIONS");
     }
+    // RFC9114-4.3.1-path-asterisk
+    assert_eq!(with("*"), ":path is neither absolute nor * of OPTIONS");
     let options = altered(&GET, ":method", Some("OPTIONS"));
     assert_eq!(head(&altered(&options, ":path", Some("*"))).path(), b"*");
 }
 
-/// RFC 9114 §4.3.1.
 #[test]
-fn an_empty_authority_or_one_with_user_information_is_malformed() {
-    for authority in ["", "user@a", "user:pass@a", "a/b", "a b", ":443"] {
-        assert_eq!(
-            malformed(&altered(&GET, ":authority", Some(authority))),
-            "invalid authority",
-            "{authority:?}"
-        );
+fn an_authority_or_host_that_is_empty_or_no_host_is_malformed() {
+    let cases = [
+        // RFC9114-4.3.1-authority-empty
+        ("", "empty authority"),
+        (":443", "invalid authority"),
+        // RFC9114-4.3.1-authority-userinfo
+        ("user@a", "invalid authority"),
+        ("user:pass@a", "invalid authority"),
+        ("@a", "invalid authority"),
+        // RFC9114-4.3.1-authority-invalid
+        ("a/b", "invalid authority"),
+        ("a b", "invalid authority"),
+        ("a:b", "invalid authority"),
+        ("[::1", "invalid authority"),
+    ];
+    for (authority, reason) in cases {
+        let as_authority = altered(&GET, ":authority", Some(authority));
+        assert_eq!(malformed(&as_authority), reason, "{authority:?}");
         let only_host = [&altered(&GET, ":authority", None)[..], &[("host", authority)]].concat();
-        assert_eq!(malformed(&only_host), "invalid authority", "{authority:?}");
+        assert_eq!(malformed(&only_host), reason, "{authority:?}");
     }
 }
 
 /// RFC 9114 §4.3.1.
 #[test]
-fn a_scheme_other_than_http_may_do_without_an_authority() {
-    let urn = altered(&altered(&GET, ":scheme", Some("foo")), ":authority", None);
-    assert_eq!(head(&urn).authority(), b"");
+fn a_scheme_other_than_http_may_do_without_an_authority_but_not_leave_it_empty() {
+    let foo = altered(&GET, ":scheme", Some("foo"));
+    assert_eq!(head(&altered(&foo, ":authority", None)).authority(), b"");
     assert_eq!(
-        head(&altered(
-            &altered(&GET, ":scheme", Some("foo")),
-            ":authority",
-            Some("")
-        ))
-        .authority(),
-        b""
+        head(&altered(&foo, ":authority", Some("u@a"))).authority(),
+        b"u@a"
     );
+    // RFC9114-4.3.1-authority-empty
+    assert_eq!(
+        malformed(&altered(&foo, ":authority", Some(""))),
+        "empty authority"
+    );
+    let host = [&altered(&foo, ":authority", None)[..], &[("host", "")]].concat();
+    assert_eq!(malformed(&host), "empty authority");
 }
 
-/// RFC 9114 §4.3.1.
 #[test]
 fn host_stands_in_for_authority_and_must_agree_with_it() {
     let only_host = [&altered(&GET, ":authority", None)[..], &[("host", "b")]].concat();
@@ -237,17 +257,21 @@ fn host_stands_in_for_authority_and_must_agree_with_it() {
     let both = head(&get_with(&[("host", "a")]));
     assert_eq!(both.authority(), b"a");
     assert_eq!(both.field(b"host"), Some(&b"a"[..]));
-    assert_eq!(
-        malformed(&get_with(&[("host", "b")])),
-        "host differs from :authority"
-    );
+    assert_eq!(head(&get_with(&[("host", "A")])).authority(), b"a");
+    // RFC9114-4.3.1-host-differs
+    for host in ["b", "a:443", "", "aa"] {
+        assert_eq!(
+            malformed(&get_with(&[("host", host)])),
+            "host differs from :authority"
+        );
+    }
+    // RFC9114-4.3.1-host-repeated
     assert_eq!(
         malformed(&get_with(&[("host", "a"), ("host", "a")])),
         "host sent twice"
     );
 }
 
-/// RFC 9114 §4.4.
 #[test]
 fn a_plain_connect_has_method_and_authority_only() {
     let connect = [(":method", "CONNECT"), (":authority", "a:443")];
@@ -257,22 +281,26 @@ fn a_plain_connect_has_method_and_authority_only() {
         (plain.scheme(), plain.authority(), plain.path()),
         (&b""[..], &b"a:443"[..], &b""[..])
     );
-    for extra in [(":scheme", "https"), (":path", "/")] {
-        assert_eq!(
-            malformed(&[&connect[..], &[extra]].concat()),
-            "CONNECT with :scheme or :path"
-        );
-    }
+    let with = |extra| malformed(&[&connect[..], &[extra]].concat());
+    // RFC9114-4.4-connect-scheme
+    assert_eq!(with((":scheme", "https")), "CONNECT with :scheme");
+    // RFC9114-4.4-connect-path
+    assert_eq!(with((":path", "/")), "CONNECT with :path");
+    // RFC9114-4.4-connect-authority-missing
     assert_eq!(malformed(&connect[..1]), "CONNECT without :authority");
     assert_eq!(
         malformed(&[connect[0], ("host", "a:443")]),
         "CONNECT without :authority"
     );
-    assert_eq!(malformed(&[connect[0], (":authority", "")]), "invalid :authority");
-    assert_eq!(
-        malformed(&[connect[0], (":authority", "user@a:1")]),
-        "invalid :authority"
-    );
+    let to = |authority| malformed(&[connect[0], (":authority", authority)]);
+    // RFC9114-4.4-connect-authority-invalid
+    for authority in ["", "user@a:1", ":443", "a b:1"] {
+        assert_eq!(to(authority), "invalid :authority", "{authority:?}");
+    }
+    // RFC9114-4.4-connect-port
+    for authority in ["a", "a:", "a:0", "a:65536", "[::1]"] {
+        assert_eq!(to(authority), "CONNECT without a valid port", "{authority:?}");
+    }
 }
 
 #[test]
@@ -282,7 +310,7 @@ fn an_extended_connect_needs_scheme_path_and_authority() {
     assert_eq!(malformed(&altered(&EXTENDED, ":scheme", None)), "no :scheme");
     // RFC8441-4-path-missing
     assert_eq!(malformed(&altered(&EXTENDED, ":path", None)), "no :path");
-    // RFC8441-4-authority-missing
+    // RFC9114-4.4-connect-authority-missing, RFC8441-4-authority-missing
     assert_eq!(
         malformed(&altered(&EXTENDED, ":authority", None)),
         "extended CONNECT without :authority"
@@ -300,7 +328,7 @@ fn a_protocol_that_is_no_upgrade_token_is_malformed() {
     }
 }
 
-/// RFC8441-4-protocol-without-connect
+/// RFC9114-4.3-protocol-without-connect, RFC8441-4-protocol-without-connect
 #[test]
 fn a_protocol_without_connect_is_malformed() {
     assert_eq!(
@@ -309,30 +337,35 @@ fn a_protocol_without_connect_is_malformed() {
     );
 }
 
-/// RFC 9114 §4.2 and §10.3.
 #[test]
 fn a_field_name_that_is_empty_or_upper_case_or_no_token_is_malformed() {
-    for name in ["", "Accept", "a b", "a\0b", "a:b", "\u{e9}"] {
-        assert_eq!(
-            malformed(&get_with(&[(name, "x")])),
-            "invalid field name",
-            "{name:?}"
-        );
+    let names = [
+        "",       // RFC9114-10.3-name-empty
+        "Accept", // RFC9114-4.2-name-uppercase
+        "accepT", //
+        // RFC9114-10.3-name-characters
+        "a b", "a\0b", "a\rb", "a\nb", "a:b", "\u{e9}",
+    ];
+    for name in names {
+        let reason = malformed(&get_with(&[(name, "x")]));
+        assert_eq!(reason, "invalid field name", "{name:?}");
     }
 }
 
-/// RFC 9114 §10.3, RFC 9110 §5.5.
 #[test]
 fn a_field_value_with_control_characters_or_surrounding_blanks_is_malformed() {
-    for value in [
-        "a\0b", "a\rb", "a\nb", "a\x1fb", "a\x7fb", " a", "a ", "\ta", "a\t",
-    ] {
+    let values = [
+        "a\0b", // RFC9114-10.3-value-nul
+        "a\rb", // RFC9114-10.3-value-cr
+        "a\nb", // RFC9114-10.3-value-lf
+        "a\x1fb", "a\x7fb", "\x01", // RFC9114-10.3-value-control
+        " a", "\ta", " ", // RFC9114-10.3-value-leading-blank
+        "a ", "a\t", // RFC9114-10.3-value-trailing-blank
+    ];
+    for value in values {
         for name in ["x-own", "user-agent"] {
-            assert_eq!(
-                malformed(&get_with(&[(name, value)])),
-                "invalid field value",
-                "{value:?}"
-            );
+            let reason = malformed(&get_with(&[(name, value)]));
+            assert_eq!(reason, "invalid field value", "{value:?}");
         }
     }
     assert_eq!(
@@ -341,26 +374,26 @@ fn a_field_value_with_control_characters_or_surrounding_blanks_is_malformed() {
     );
 }
 
-/// RFC 9114 §4.2.
 #[test]
 fn a_connection_specific_field_is_malformed() {
-    for name in [
+    let names = [
+        // RFC9114-4.2-connection-specific
         "connection",
         "keep-alive",
         "proxy-connection",
-        "transfer-encoding",
         "upgrade",
-    ] {
-        assert_eq!(
-            malformed(&get_with(&[(name, "close")])),
-            "connection-specific field"
-        );
+        // RFC9114-4.1-transfer-encoding
+        "transfer-encoding",
+    ];
+    for name in names {
+        let reason = malformed(&get_with(&[(name, "close")]));
+        assert_eq!(reason, "connection-specific field", "{name}");
     }
-    assert_eq!(malformed(&get_with(&[("te", "gzip")])), "te other than trailers");
-    assert_eq!(
-        malformed(&get_with(&[("te", "trailers, gzip")])),
-        "te other than trailers"
-    );
+    // RFC9114-4.2-te-value
+    for value in ["gzip", "trailers, gzip", "", "Trailers", "trailers;q=1"] {
+        let reason = malformed(&get_with(&[("te", value)]));
+        assert_eq!(reason, "te other than trailers", "{value:?}");
+    }
     assert_eq!(
         head(&get_with(&[("te", "trailers")])).field(b"te"),
         Some(&b"trailers"[..])
@@ -369,14 +402,18 @@ fn a_connection_specific_field_is_malformed() {
 
 #[test]
 fn a_content_length_that_is_no_number_or_contradicts_itself_is_malformed() {
+    // RFC9114-4.1.2-content-length-invalid
     let cases = [
         ("RFC9110-8.6-empty", ""),
         ("RFC9110-8.6-not-digits", "x"),
         ("RFC9110-8.6-not-digits", "-1"),
         ("RFC9110-8.6-not-digits", "+1"),
+        ("RFC9110-8.6-not-digits", "1.0"),
+        ("RFC9110-8.6-not-digits", "0x1"),
         ("RFC9110-8.6-not-digits", "1 2"),
         ("RFC9110-8.6-too-large", "18446744073709551616"),
         ("RFC9110-8.6-unequal-list", "1, 2"),
+        ("RFC9110-8.6-empty", "1,"),
     ];
     for (rule, value) in cases {
         assert_eq!(
@@ -391,7 +428,7 @@ fn a_content_length_that_is_no_number_or_contradicts_itself_is_malformed() {
         Some(u64::MAX),
         "RFC9110-8.6-too-large"
     );
-    // RFC9110-8.6-unequal-repeats
+    // RFC9110-8.6-unequal-repeats, RFC9114-4.1.2-content-length-differs
     let differ = get_with(&[("content-length", "1"), ("content-length", "2")]);
     assert_eq!(malformed(&differ), "content-length values differ");
     let indexed = get_with(&[("content-length", "0"), ("content-length", "1")]);

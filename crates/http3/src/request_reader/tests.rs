@@ -112,10 +112,12 @@ fn refusal(frames: &[Vec<u8>]) -> (Code, Scope) {
 const UNEXPECTED: (Code, Scope) = (Code::H3_FRAME_UNEXPECTED, Scope::Connection);
 const MALFORMED: (Code, Scope) = (Code::H3_MESSAGE_ERROR, Scope::Stream);
 
+/// RFC9114-4.1-unknown-frames, RFC9114-7.2.8-reserved-frames
 #[test]
 fn a_whole_message_is_read_however_it_is_cut() {
     let wire = [
         other(0x21, 3),
+        other(0xabcd, 2),
         head(),
         other(0x40, 0),
         data(b"one"),
@@ -154,23 +156,45 @@ fn content_is_a_view_of_the_chunk() {
     assert_eq!(data.as_ptr(), content_at);
 }
 
-/// RFC 9114 §4.1.
+/// RFC9114-4.1-frame-order, RFC9114-4.1-data-before-head
 #[test]
 fn data_before_the_head_closes_the_connection() {
-    assert_eq!(refusal(&[data(b"x"), head()]), UNEXPECTED);
+    for content in [&b"x"[..], b""] {
+        assert_eq!(refusal(&[data(content), head()]), UNEXPECTED);
+        assert_eq!(refusal(&[other(0x21, 0), data(content), head()]), UNEXPECTED);
+    }
 }
 
-/// RFC 9114 §4.1.
+/// RFC9114-4.1-frame-order
 #[test]
 fn data_or_headers_after_trailers_close_the_connection() {
+    // RFC9114-4.1-data-after-trailers
     assert_eq!(refusal(&[head(), trailers(&[]), data(b"x")]), UNEXPECTED);
+    assert_eq!(refusal(&[head(), trailers(&[]), data(b"")]), UNEXPECTED);
+    // RFC9114-4.1-headers-after-trailers
     assert_eq!(refusal(&[head(), trailers(&[]), trailers(&[])]), UNEXPECTED);
+    assert_eq!(refusal(&[head(), data(b"x"), trailers(&[]), head()]), UNEXPECTED);
 }
 
-/// RFC 9114 §7.2 and §7.2.8, RFC 9218 §7.2.
+/// RFC9114-4.1-second-request
+#[test]
+fn a_second_request_on_a_stream_is_malformed() {
+    assert_eq!(refusal(&[head(), head()]), MALFORMED);
+    assert_eq!(refusal(&[head(), data(b"x"), head()]), MALFORMED);
+}
+
 #[test]
 fn frames_of_other_streams_and_of_http2_close_the_connection() {
-    for kind in [0x3, 0x4, 0x5, 0x7, 0xd, 0x2, 0x6, 0x8, 0x9, 0xf0700, 0xf0701] {
+    let kinds = [
+        0x3, // RFC9114-7.2.3-cancel-push-on-request
+        0x4, // RFC9114-7.2.4-settings-on-request
+        0x5, // RFC9114-7.2.5-push-promise-to-server
+        0x7, // RFC9114-7.2.6-goaway-on-request
+        0xd, // RFC9114-7.2.7-max-push-id-on-request
+        0x2, 0x6, 0x8, 0x9, // RFC9114-7.2.8-http2-on-request
+        0xf0700, 0xf0701, // RFC 9218 §7.2
+    ];
+    for kind in kinds {
         assert_eq!(refusal(&[other(kind, 1), head()]), UNEXPECTED, "{kind:#x} first");
         assert_eq!(
             refusal(&[head(), other(kind, 0)]),
@@ -189,7 +213,7 @@ fn a_webtransport_signal_inside_a_request_closes_the_connection() {
     );
 }
 
-/// RFC 9114 §4.1.
+/// RFC9114-4.1-request-incomplete
 #[test]
 fn an_end_before_the_head_is_an_incomplete_request() {
     assert_eq!(refusal(&[]), (Code::H3_REQUEST_INCOMPLETE, Scope::Stream));
@@ -199,7 +223,7 @@ fn an_end_before_the_head_is_an_incomplete_request() {
     );
 }
 
-/// RFC 9114 §7.1.
+/// RFC9114-7.1-truncated-frame
 #[test]
 fn an_end_inside_a_frame_closes_the_connection() {
     let ends = [head().len(), head().len() + data(b"xy").len()];
@@ -213,21 +237,24 @@ fn an_end_inside_a_frame_closes_the_connection() {
     }
 }
 
-/// RFC 9114 §4.1.2.
 #[test]
 fn content_must_be_as_long_as_content_length() {
     let head = head_with("POST", &[("content-length", "5")]);
     assert!(read(&[head.clone(), data(b"12"), data(b"345"), trailers(&[])]).is_ok());
+    // RFC9114-4.1.2-content-shorter
     assert_eq!(refusal(&[head.clone(), data(b"12"), data(b"34")]), MALFORMED);
+    assert_eq!(refusal(&[head.clone(), data(b"12"), trailers(&[])]), MALFORMED);
+    assert_eq!(refusal(std::slice::from_ref(&head)), MALFORMED);
+    // RFC9114-4.1.2-content-longer
     assert_eq!(refusal(&[head.clone(), data(b"12"), data(b"3456")]), MALFORMED);
-    assert_eq!(refusal(&[head]), MALFORMED);
+    assert_eq!(refusal(&[head, data(b"12345"), data(b"6")]), MALFORMED);
     assert_eq!(
         refusal(&[head_with("POST", &[("content-length", "0")]), data(b"1")]),
         MALFORMED
     );
 }
 
-/// RFC 9114 §4.1.2.
+/// RFC9114-4.1.2-content-longer
 #[test]
 fn content_that_is_too_long_is_refused_before_any_of_it_is_read() {
     let mut wire = BytesMut::from(&head_with("POST", &[("content-length", "5")])[..]);
@@ -241,7 +268,6 @@ fn content_that_is_too_long_is_refused_before_any_of_it_is_read() {
     assert!(reader.read(&mut chunk, &mut head, &mut section).is_err());
 }
 
-/// RFC 9114 §4.4.
 #[test]
 fn after_a_connect_only_data_follows() {
     let connect = head_with("CONNECT", &[("content-length", "1")]);
@@ -251,10 +277,20 @@ fn after_a_connect_only_data_follows() {
             .content,
         b"any length"
     );
-    assert_eq!(refusal(&[connect, trailers(&[])]), UNEXPECTED);
+    // RFC9114-4.4-connect-headers
+    assert_eq!(refusal(&[connect.clone(), trailers(&[])]), UNEXPECTED);
+    assert_eq!(refusal(&[connect.clone(), data(b"x"), head()]), UNEXPECTED);
+    // RFC9114-4.4-connect-known-frames
+    for kind in [0x3, 0x4, 0x5, 0x7, 0xd] {
+        assert_eq!(
+            refusal(&[connect.clone(), other(kind, 1)]),
+            UNEXPECTED,
+            "{kind:#x}"
+        );
+    }
 }
 
-/// RFC 9114 §4.1.2.
+/// RFC9114-4.1.2-malformed-request
 #[test]
 fn a_malformed_head_or_malformed_trailers_are_errors_of_the_stream() {
     assert_eq!(refusal(&[head_with("GE T", &[])]), MALFORMED);
@@ -287,7 +323,7 @@ fn broken_qpack_closes_the_connection() {
     }
 }
 
-/// RFC 9114 §4.2.2.
+/// RFC9114-10.5-header-bytes
 #[test]
 fn a_frame_above_the_limit_is_refused_by_its_length_alone() {
     let header = |length| {
@@ -296,7 +332,9 @@ fn a_frame_above_the_limit_is_refused_by_its_length_alone() {
         out.to_vec()
     };
     for length in [401, 1 << 30, crate::varint::MAX] {
+        // RFC9114-4.2.2-head-too-large
         assert_eq!(read_in(&header(length), 1), Err(MessageError::HeadTooLarge));
+        // RFC9114-4.2.2-trailers-too-large
         assert_eq!(
             read(&[head(), header(length)]),
             Err(MessageError::TrailersTooLarge)
@@ -308,7 +346,7 @@ fn a_frame_above_the_limit_is_refused_by_its_length_alone() {
     );
 }
 
-/// RFC 9114 §4.2.2.
+/// RFC9114-4.2.2-head-too-large, RFC9114-4.2.2-trailers-too-large, RFC9114-4.2.2-field-size
 #[test]
 fn a_section_above_the_limits_once_decoded_is_too_large() {
     // Each field costs one byte on the wire, and 38 by the rule.
