@@ -240,7 +240,8 @@ const LIMIT_RANGES = {
   headerTimeoutMs: [1, DAY_MS],
   bodyTimeoutMs: [1, DAY_MS],
   streamReceiveWindowBytes: [KIBIBYTE, GIBIBYTE],
-  connectionReceiveWindowBytes: [KIBIBYTE, GIBIBYTE],
+  /** 1 KiB for each of the three streams that HTTP/3 itself needs (RFC 9114 §6.2). */
+  connectionReceiveWindowBytes: [3 * KIBIBYTE, GIBIBYTE],
   sendWindowBytes: [KIBIBYTE, GIBIBYTE],
   maxAbandonedStreamsPerSecond: [1, 1_000_000],
   maxOverheadFramesPerSecond: [1, 1_000_000],

@@ -86,6 +86,7 @@ export const specs: Spec[] = [
         ['cookie', 'b=2'],
       ] as const;
       const answer = await connection.request({ headers });
+      // RFC9114-4.2.1-cookie-joined
       assert.deepEqual(answer.json, ['one, two, three', 'a=1; b=2', null]);
     },
   ),

@@ -344,6 +344,7 @@ export const specs: Spec[] = [
   askedForAnother('connection', { connection: 'close' }, 'x'),
   askedForAnother('a transfer-encoding', { 'transfer-encoding': 'gzip' }, 'x'),
   askedForAnother('keep-alive', { 'keep-alive': '1' }, 'x'),
+  askedForAnother('te', { te: 'trailers' }, 'x'),
   askedForAnother('upgrade', { upgrade: 'h2c' }, 'x'),
   askedForAnother('a te other than trailers', { te: 'gzip' }, 'x'),
   askedForAnother('a wrong content-length', { 'content-length': '7' }, 'x'),

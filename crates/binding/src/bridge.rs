@@ -355,7 +355,7 @@ struct AddedBody {
 }
 
 impl RequestBatch {
-    /// Several cookie fields become one (RFC 9114 §4.2.1).
+    /// Several cookie fields become one (RFC9114-4.2.1-cookie-joined).
     fn add_fields(&mut self, head: &RequestHead) {
         let (start, mut has_cookie) = (self.text.len(), false);
         for (name, value) in head.fields() {

@@ -95,7 +95,8 @@ impl BodyReader {
         })
     }
 
-    /// Stops reading: STOP_SENDING with H3_NO_ERROR, after which a client goes on to read the answer (RFC 9114 §4.1).
+    /// Stops reading: STOP_SENDING with H3_NO_ERROR, after which a client goes on to read the answer
+    /// (RFC9114-4.1-early-response).
     pub fn cancel(&mut self) {
         if !std::mem::replace(&mut self.ended, true) {
             let _ = self.receiver.recv().stop(wire_code(Code::H3_NO_ERROR));
@@ -111,8 +112,7 @@ impl BodyReader {
                 BodyError::Malformed("the trailer section exceeds the limit")
             }
             ContentError::Protocol(error) => {
-                let code = wire_code(error.code);
-                let _ = self.receiver.recv().stop(code);
+                let _ = self.receiver.recv().stop(wire_code(error.code));
                 match error.scope {
                     Scope::Stream => self.table.cut(self.id, error.code, None),
                     // Closed by the connection's task, which counts it.

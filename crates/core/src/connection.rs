@@ -1,5 +1,6 @@
 //! The task that owns one connection: the only demultiplexer. It accepts streams, has requests read, routed and
-//! delivered, watches open exchanges, and takes the connection down in order.
+//! delivered, watches open exchanges, and takes the connection down in order. It opens bidirectional streams only
+//! within WebTransport sessions (RFC9114-6.1-server-stream-opened).
 
 mod drain;
 mod handshake;
@@ -139,8 +140,7 @@ impl Task {
         let peers = FuturesUnordered::<StreamWork>::new();
         let (control_state, settings) = (state.clone(), settings::ours(&server));
         peers.push(Box::pin(async move {
-            peer_streams::our_control(control_state, settings).await;
-            Outcome::Done
+            Outcome::Fatal(peer_streams::our_control(control_state, settings).await)
         }));
         Self {
             head: RequestHead::new(),
@@ -214,9 +214,8 @@ impl Task {
                     // The next wait has not been polled, so nothing but another turn will look at it.
                     turn.more |= accepted == STREAMS_PER_TURN;
                     accept.set(quic.accept_uni());
-                    let (state, timeout) = (self.state.clone(), self.server.limits.header_timeout);
                     self.peers
-                        .push(Box::pin(peer_streams::read(stream, state, timeout)));
+                        .push(Box::pin(peer_streams::read(stream, self.state.clone())));
                 }
                 Poll::Ready(Err(error)) => return self.closed(&error),
             }
@@ -366,6 +365,7 @@ impl Task {
             Received::Malformed(error) => {
                 self.server.counters.requests_malformed.fetch_add(1, Relaxed);
                 tracing::debug!(reason = error.reason, "malformed request");
+                // RFC9114-4.1.2-malformed-request, RFC9114-4.1.1-both-directions
                 let _ = send.reset(wire_code(error.code));
                 let _ = receiver.recv().stop(wire_code(error.code));
                 self.count_abandoned();
@@ -386,8 +386,8 @@ impl Task {
                 self.stream_arrived(session, arrived);
             }
             Received::Abandoned => {
-                let _ = send.reset(wire_code(Code::H3_REQUEST_CANCELLED));
-                let _ = receiver.recv().stop(wire_code(Code::H3_REQUEST_CANCELLED));
+                // RFC9114-4.1-request-reset, RFC9114-7.1-reset-in-frame, RFC9114-8-unknown-code
+                let _ = send.reset(wire_code(Code::H3_REQUEST_INCOMPLETE));
                 self.count_abandoned();
             }
         }
@@ -430,7 +430,7 @@ impl Task {
         );
     }
 
-    /// Answers a request that no handler sees, and politely leaves the rest of it unread (RFC 9114 §4.1).
+    /// Answers a request that no handler sees, and politely leaves the rest of it unread (RFC9114-4.1-early-response).
     fn refuse(&mut self, mut receiver: Receiver, send: SendStream, refusal: &Refusal) {
         self.guard.request();
         self.server.counters.requests.fetch_add(1, Relaxed);

@@ -48,7 +48,7 @@ pub(crate) struct ConnectionState {
     pub(crate) exchanges: AtomicUsize,
     /// Which critical streams the peer has opened (RFC 9114 §6.2).
     pub(crate) peer_streams: Mutex<PeerStreams>,
-    /// The peer's SETTINGS, once they are here.
+    /// The peer's SETTINGS, once they are here. Nothing waits for them (RFC9114-7.2.4.2-before-settings).
     pub(crate) peer_settings: Mutex<Option<Settings>>,
     /// Tells those who wait for them.
     pub(crate) settings_came: tokio::sync::Notify,

@@ -46,7 +46,8 @@ impl Unconfirmed {
 }
 
 /// Whether a request may be served before the handshake is complete: served twice, it does what it does once (RFC 9110
-/// §9.2.1). Content makes even a safe method doubtful. Anything else is answered 425 (RFC 8470 §5.2).
+/// §9.2.1). Content makes even a safe method doubtful. Anything else is answered 425 (RFC 8470 §5.2;
+/// RFC9114-10.9-early-data-replay).
 pub(crate) fn may_run_early(method: &[u8], has_content: bool) -> bool {
     !has_content && matches!(method, b"GET" | b"HEAD" | b"OPTIONS")
 }

@@ -102,6 +102,13 @@ fn endpoint_config(key: Option<&StatelessResetKey>) -> EndpointConfig {
     config
 }
 
+/// The unidirectional streams that a peer must be allowed: control, QPACK encoder, QPACK decoder
+/// (RFC9114-6.2-three-streams).
+const CRITICAL_STREAMS: u32 = 3;
+
+/// The bytes that a peer must be allowed to send on each of them (RFC9114-6.2-stream-credit).
+const STREAM_CREDIT: u32 = 1024;
+
 fn server_config(tls: rustls::ServerConfig, server: &ServerState) -> Result<quinn::ServerConfig, BindError> {
     let (limits, datagrams) = (&server.limits, &server.datagrams);
     let crypto = QuicServerConfig::try_from(tls).map_err(|_| BindError::NoInitialCipherSuite)?;
@@ -118,13 +125,18 @@ fn server_config(tls: rustls::ServerConfig, server: &ServerState) -> Result<quin
     Ok(config)
 }
 
+/// No keep-alive is set (RFC9114-5.1-not-kept-alive), and no limit goes below what HTTP/3 needs.
 fn transport(limits: &Limits, datagrams: &DatagramOptions) -> TransportConfig {
     let mut transport = TransportConfig::default();
     transport
         .max_concurrent_bidi_streams(VarInt::from_u32(limits.max_concurrent_streams))
-        .max_concurrent_uni_streams(VarInt::from_u32(limits.max_uni_streams))
-        .stream_receive_window(VarInt::from_u32(limits.stream_receive_window))
-        .receive_window(VarInt::from_u32(limits.connection_receive_window))
+        .max_concurrent_uni_streams(VarInt::from_u32(limits.max_uni_streams.max(CRITICAL_STREAMS)))
+        .stream_receive_window(VarInt::from_u32(limits.stream_receive_window.max(STREAM_CREDIT)))
+        .receive_window(VarInt::from_u32(
+            limits
+                .connection_receive_window
+                .max(CRITICAL_STREAMS * STREAM_CREDIT),
+        ))
         .send_window(limits.send_window)
         // RFC9297-2.1.1-received-unoffered: without a buffer a DATAGRAM frame is an error of QUIC.
         .datagram_receive_buffer_size(datagrams.any().then_some(limits.datagram_receive_buffer))

@@ -240,7 +240,7 @@ impl ExchangeTable {
         if let Some(declared) = answer_head::check(status, fields.clone())? {
             let method = lock(&self.slots).get(id)?.method;
             let length = body.len();
-            // RFC9110-8.6-contradiction-refused
+            // RFC9114-4.1.2-own-content-length, RFC9110-8.6-contradiction-refused
             if !may_declare(body_rule(method, status), declared, length) {
                 return Err(ExchangeError::Length { declared, length });
             }
@@ -343,7 +343,8 @@ impl ExchangeTable {
         self.handler.exchange_event(id, ExchangeEvent::Drained);
     }
 
-    /// The client does not want the answer any more, or is gone; so ends a tunnel that is cut (RFC9220-3-cancelled).
+    /// The client does not want the answer any more, or is gone (RFC9114-4.1.1-cancelled-processed); so ends a tunnel that
+    /// is cut (RFC9220-3-cancelled).
     pub(crate) fn abort(&self, id: ExchangeId, code: Option<u64>) {
         self.cut(id, Code::H3_REQUEST_CANCELLED, code);
     }
@@ -401,6 +402,7 @@ impl ExchangeTable {
         let result = pin!(send.write_all_chunks(chunks)).poll(&mut cx);
         match result {
             Poll::Ready(Ok(())) => {
+                // RFC9114-4.1-response-ended
                 let _ = send.finish();
                 connection.finished(send);
             }

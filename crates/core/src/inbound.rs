@@ -471,7 +471,7 @@ fn poll_chunk(stream: &mut RecvStream, cx: &mut Context<'_>) -> Poll<Result<Opti
 
 fn received_error(error: MessageError) -> Received {
     match error {
-        // RFC 9114 §4.2.2, RFC 6585 §5
+        // RFC9114-4.2.2-head-too-large, RFC9114-4.2.2-trailers-too-large; RFC 6585 §5
         MessageError::HeadTooLarge => Received::Refused(Refusal::status(431)),
         MessageError::TrailersTooLarge => Received::Refused(Refusal::status(431)),
         MessageError::Protocol(error) => match error.scope {

@@ -19,9 +19,11 @@ pub struct Limits {
     /// have do not count. Default 1,000: at 280 µs each a third of a core, the most that
     /// forged addresses can take.
     pub retry_above_handshakes_per_second: u32,
-    /// Request streams open at once on one connection (QUIC MAX_STREAMS). Default 256.
+    /// Request streams open at once on one connection (QUIC MAX_STREAMS). Default 256, of which RFC 9114 wants at least
+    /// 100 (RFC9114-6.1-streams-permitted).
     pub max_concurrent_streams: u32,
-    /// Unidirectional streams open at once on one connection; HTTP/3 itself needs three. Default 100.
+    /// Unidirectional streams open at once on one connection. HTTP/3 itself needs three: less is taken as three. Default
+    /// 100.
     pub max_uni_streams: u32,
     /// Bytes of one header or trailer section, counted as RFC 9114 §4.2.2 says (name + value + 32 each); also
     /// the length of an encoded HEADERS frame, checked before it is buffered. Default 16 KiB.
@@ -41,9 +43,9 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Time within which some byte of a request body must arrive. Default 30 s.
     pub body_timeout: Duration,
-    /// Bytes a peer may send ahead on one stream: QUIC flow control. Default 1 MiB.
+    /// Bytes a peer may send ahead on one stream: QUIC flow control; at least 1 KiB. Default 1 MiB.
     pub stream_receive_window: u32,
-    /// Bytes a peer may send ahead on one connection; quinn's own default is unlimited. Default 4 MiB.
+    /// Bytes a peer may send ahead on one connection, at least 3 KiB; quinn's own default is unlimited. Default 4 MiB.
     pub connection_receive_window: u32,
     /// Bytes of answers kept for one connection until they are acknowledged. Default 4 MiB.
     pub send_window: u64,

@@ -21,7 +21,7 @@ impl LoadGuard {
         }
     }
 
-    /// The peer opened a stream and gave it up.
+    /// The peer opened a stream and gave it up (RFC9114-10.5-abandoned-streams).
     pub(crate) fn abandoned(&mut self) -> Result<(), Error> {
         match self.abandoned.take() {
             true => Ok(()),
@@ -29,7 +29,7 @@ impl LoadGuard {
         }
     }
 
-    /// The peer sent frames without content.
+    /// The peer sent frames without content (RFC9114-10.5-overhead).
     #[inline]
     pub(crate) fn overhead(&mut self, frames: u32) -> Result<(), Error> {
         match frames == 0 || self.overhead.draw(frames) {

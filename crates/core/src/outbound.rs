@@ -93,7 +93,7 @@ impl Outbound {
             return Err(WriteError::Full);
         }
         if let Some(left) = &mut state.declared {
-            // RFC9110-8.6-stream-longer: such an answer is none at all.
+            // RFC9114-4.1.2-own-content-length, RFC9110-8.6-stream-longer: such an answer is none at all.
             let Some(rest) = left.checked_sub(chunk.len() as u64) else {
                 state.end = Some(End::Reset(Code::H3_INTERNAL_ERROR));
                 self.waker.wake();
@@ -112,7 +112,7 @@ impl Outbound {
 
     pub(crate) fn finish(&self) {
         let mut state = lock(&self.state);
-        // RFC9110-8.6-stream-shorter: such an answer must not look whole.
+        // RFC9114-4.1.2-own-content-length, RFC9110-8.6-stream-shorter: such an answer must not look whole.
         let whole = state.declared.is_none_or(|left| left == 0);
         state.end.get_or_insert(if whole {
             End::Finished

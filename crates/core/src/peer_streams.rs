@@ -5,7 +5,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::task::Poll;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::task::AtomicWaker;
@@ -28,20 +27,14 @@ const MAX_PREFIX_BYTES: usize = 16;
 const CHUNK_BYTES: usize = 4 * 1024;
 
 /// Reads one unidirectional stream: to its end, or as far as it takes to know whose it is.
-pub(crate) async fn read(
-    mut stream: RecvStream,
-    connection: Arc<ConnectionState>,
-    type_timeout: Duration,
-) -> Outcome {
-    let first = tokio::time::timeout(type_timeout, stream_type(&mut stream)).await;
-    let (kind, rest) = match first {
-        Ok(Ok(Some(first))) => first,
-        Ok(Err(error)) => return Outcome::Fatal(error),
-        // Ended before its type was complete: allowed, nothing is lost (RFC 9114 §6.2). Or never said: refused.
-        Ok(Ok(None)) | Err(_) => {
-            let _ = stream.stop(wire_code(Code::H3_STREAM_CREATION_ERROR));
-            return Outcome::Abandoned;
-        }
+pub(crate) async fn read(mut stream: RecvStream, connection: Arc<ConnectionState>) -> Outcome {
+    // As long as it takes: it may become the control stream, which must not be refused (RFC9114-6.2-type-awaited,
+    // RFC9114-6.2.1-control-not-stopped). Streams that never say what they are only use up `limits.max_uni_streams`.
+    let (kind, rest) = match stream_type(&mut stream).await {
+        Ok(Some(first)) => first,
+        Err(error) => return Outcome::Fatal(error),
+        // RFC9114-6.2-ended-before-type, RFC9114-6.2-reset-before-type: nothing is lost.
+        Ok(None) => return Outcome::Abandoned,
     };
     if let Err(error) = lock(&connection.peer_streams).open(&kind) {
         return Outcome::Fatal(error);
@@ -66,7 +59,7 @@ pub(crate) async fn read(
                 first: rest,
             }),
         ),
-        // RFC 9114 §6.2: a stream of unknown type is not an error; its content is not wanted.
+        // RFC9114-6.2-unknown-type, RFC9114-6.2.3-reserved-types: no error; the content is not wanted.
         UniKind::Push | UniKind::Unknown(_) => {
             let _ = stream.stop(wire_code(Code::H3_STREAM_CREATION_ERROR));
             Outcome::Abandoned
@@ -152,7 +145,8 @@ pub(crate) struct Goaway {
 /// No GOAWAY yet.
 const NONE: u64 = u64::MAX;
 
-/// The GOAWAY of a server that stops but has not yet decided on the last request: the largest id there is.
+/// The GOAWAY of a server that stops but has not yet decided on the last request: the largest id there is
+/// (RFC9114-5.2-goaway-announced, RFC9114-7.2.6-goaway-id-sent).
 pub(crate) const GOAWAY_ANNOUNCE: u64 = (1 << 62) - 4;
 
 impl Goaway {
@@ -165,22 +159,27 @@ impl Goaway {
 
     /// Sends GOAWAY: requests with this stream id and above are not processed.
     pub(crate) fn send(&self, id: u64) {
-        self.id.store(id, SeqCst);
+        // RFC9114-5.2-goaway-never-grows
+        self.id.fetch_min(id, SeqCst);
         self.waker.wake();
     }
 }
 
-/// Opens our control stream and keeps it open as long as the connection lives. Ends only with the connection.
-pub(crate) async fn our_control(connection: Arc<ConnectionState>, settings: Settings) {
+/// Opens our control stream and keeps it open as long as the connection lives (RFC9114-6.2.1-own-control-kept). SETTINGS
+/// goes out before anything of the peer is waited for (RFC9114-7.2.4.2-settings-unasked). Ends with the connection, or
+/// with the error that ends it.
+pub(crate) async fn our_control(connection: Arc<ConnectionState>, settings: Settings) -> Error {
+    // RFC9114-6.2.1-control-stopped. That a write fails because the connection is gone does no harm: it has its own end.
+    let stopped = Error::connection(Code::H3_CLOSED_CRITICAL_STREAM, "control stream stopped");
     let Ok(mut stream) = connection.quic.open_uni().await else {
-        return;
+        return stopped;
     };
     let mut preface = BytesMut::new();
     trilane_http3::write_control_preface(&mut preface, &settings);
     // Control frames overtake bodies.
     let _ = stream.set_priority(i32::MAX);
     if stream.write_chunk(preface.freeze()).await.is_err() {
-        return;
+        return stopped;
     }
     let mut sent = NONE;
     while let Ok(id) = next_goaway(&connection.goaway, &stream, sent).await {
@@ -188,13 +187,10 @@ pub(crate) async fn our_control(connection: Arc<ConnectionState>, settings: Sett
         trilane_http3::write_goaway(&mut frame, id);
         sent = id;
         if stream.write_chunk(frame.freeze()).await.is_err() {
-            return;
+            return stopped;
         }
     }
-    connection.close(
-        wire_code(Code::H3_CLOSED_CRITICAL_STREAM),
-        b"the control stream was stopped",
-    );
+    stopped
 }
 
 /// Waits for a GOAWAY to send; fails when the peer stops the stream or the connection ends.
@@ -213,4 +209,19 @@ async fn next_goaway(
         stopped.as_mut().poll(cx).map(Err)
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC9114-5.2-goaway-never-grows
+    #[test]
+    fn a_goaway_with_a_larger_id_than_the_one_before_is_not_sent() {
+        let goaway = Goaway::new();
+        goaway.send(GOAWAY_ANNOUNCE);
+        goaway.send(8);
+        goaway.send(12);
+        assert_eq!(goaway.id.load(SeqCst), 8);
+    }
 }

@@ -28,6 +28,7 @@ pub(crate) enum BodyRule {
 }
 
 impl BodyRule {
+    /// Whether the answer may have a `content-length`.
     fn has_length(self) -> bool {
         !matches!(self, Self::Forbidden | Self::Tunnel)
     }
@@ -38,6 +39,7 @@ pub(crate) fn body_rule(method: Method, status: u16) -> BodyRule {
     match (method, status) {
         // RFC9110-15.3.5-204-answer, RFC9110-15.3.6-205-answer
         (_, 100..=199 | 204 | 205) => BodyRule::Forbidden,
+        // RFC9114-4.4-connect-answer
         (Method::Connect, 200..=299) => BodyRule::Tunnel,
         // RFC9110-15.4.5-304-answer, RFC9110-9.3.2-head-answer
         (_, 304) | (Method::Head, _) => BodyRule::LengthOnly,
@@ -168,7 +170,7 @@ impl EncoderState {
         let added_length = content_length
             .filter(|_| !has_length)
             .map(|value| (&b"content-length"[..], value));
-        // RFC9110-8.6-204-length, RFC9110-8.6-1xx-length, RFC9110-8.6-connect-length
+        // RFC9110-8.6-204-length, RFC9110-8.6-1xx-length, RFC9110-8.6-connect-length, RFC9114-4.4-connect-answer
         let kept = fields
             .filter(|(name, _)| rule.has_length() || *name != b"content-length")
             .map(|(name, value)| -> (&[u8], &[u8]) { (name, value) });

@@ -111,7 +111,7 @@ impl Drain {
         silence.timer.as_mut().poll(cx).is_ready()
     }
 
-    /// Whether a request on this stream comes too late.
+    /// Whether a request on this stream comes too late (RFC9114-5.2-goaway-served, RFC9114-5.2-goaway-rejected).
     pub(crate) fn refuses(&self, stream: u64) -> bool {
         self.first_refused.is_some_and(|first| stream >= first)
     }

@@ -103,6 +103,7 @@ pub fn server_config(
         }
     };
     let mut config = builder.with_cert_resolver(store);
+    // RFC9114-3.2-alpn: rustls refuses a client that offers none of them.
     config.alpn_protocols = alpn;
     set_resumption(&mut config, options.resumption)?;
     match options.key_log {
@@ -142,7 +143,8 @@ fn set_resumption(config: &mut ServerConfig, resumption: Resumption) -> Result<(
     match resumption {
         Resumption::Off => {}
         Resumption::Tickets => config.ticketer = rustls::crypto::ring::Ticketer::new()?,
-        // rustls takes early data only from sessions that it stores and forgets on use.
+        // rustls takes early data only from sessions that it stores and forgets on use: those of this configuration,
+        // so of a server whose SETTINGS have not changed since (RFC9114-7.2.4.2-early-data-settings).
         Resumption::EarlyData => {
             config.session_storage = ServerSessionMemoryCache::new(EARLY_DATA_SESSIONS);
             config.max_early_data_size = QUIC_EARLY_DATA;

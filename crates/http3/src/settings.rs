@@ -350,5 +350,9 @@ mod tests {
             );
         }
         assert!(Settings::decode(&whole).is_ok());
+        // The first byte of an identifier of two.
+        for cut in [&[0x40][..], &[0x06, 0x01, 0x40]] {
+            assert_eq!(Settings::decode(cut).unwrap_err().code, Code::H3_FRAME_ERROR);
+        }
     }
 }

@@ -10,7 +10,7 @@ pub const MAX_LEN: usize = 8;
 
 /// Reads one integer from the front: its value and its length in bytes. `None`: more bytes are needed.
 ///
-/// Encodings longer than necessary are valid (RFC 9000 §16).
+/// Encodings longer than necessary are valid (RFC 9000 §16, RFC9114-7.1-long-encodings).
 #[inline]
 pub fn decode(bytes: &[u8]) -> Option<(u64, usize)> {
     let first = *bytes.first()?;
@@ -49,7 +49,7 @@ pub const fn len(value: u64) -> usize {
 mod tests {
     use super::*;
 
-    /// RFC 9000 §A.1.
+    /// RFC 9000 §A.1, RFC9114-7.1-long-encodings
     #[test]
     fn the_samples_of_the_standard_decode() {
         let samples: [(&[u8], u64); 5] = [

@@ -29,11 +29,13 @@ impl Task {
                 }
             }
             Phase::Decide => {
+                // RFC9114-7.2.6-goaway-id-sent, RFC9114-5.2-goaway-served
                 self.drain.decided(self.next_stream, round_trip);
                 self.state.goaway.send(self.next_stream);
             }
             Phase::Wait => {}
         }
+        // RFC9114-5.2-graceful-code
         if self.drain.is_decided() && self.is_done(cx, round_trip) && self.drain.has_said_farewell(cx) {
             self.state.close(wire_code(Code::H3_NO_ERROR), b"");
             self.over = true;
@@ -50,7 +52,8 @@ impl Task {
     }
 }
 
-/// RFC 9114 §5.2: not processed, so the client may try again elsewhere.
+/// Not processed, so the client may try again elsewhere (RFC9114-5.2-goaway-rejected,
+/// RFC9114-4.1.1-rejected-unprocessed).
 pub(super) fn reject(mut send: SendStream, mut recv: RecvStream) {
     let _ = send.reset(wire_code(Code::H3_REQUEST_REJECTED));
     let _ = recv.stop(wire_code(Code::H3_REQUEST_REJECTED));

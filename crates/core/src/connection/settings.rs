@@ -9,6 +9,7 @@ use crate::server::ServerState;
 /// table (RFC9204-5-settings-sent).
 pub(super) fn ours(server: &ServerState) -> Settings {
     Settings {
+        // RFC9114-4.2.2-limit-told
         max_field_section_size: Some(server.limits.max_header_bytes as u64),
         // RFC9220-3-setting-sent, RFC8441-3-setting-sent-once
         enable_connect_protocol: true,

@@ -290,6 +290,27 @@ fn early_data_is_off_unless_asked_for_and_then_as_quic_wants_it() {
     }
 }
 
+/// RFC9114-7.2.4.2-early-data-settings
+#[test]
+fn early_data_is_refused_by_another_configuration_whose_settings_may_differ() {
+    let authority = Authority::new();
+    let make = || {
+        let options = TlsOptions {
+            resumption: Resumption::EarlyData,
+            ..TlsOptions::default()
+        };
+        server(&single(&authority), options)
+    };
+    let (before, after) = (make(), make());
+    let mut client = client_config(authority.roots(), b"h3");
+    client.enable_early_data = true;
+    let client = Arc::new(client);
+    connect(&before, &client, "a.example").unwrap().still_works();
+    assert!(!sends_early_data(&after, &client));
+    connect(&before, &client, "a.example").unwrap().still_works();
+    assert!(sends_early_data(&before, &client));
+}
+
 /// Whether a client that comes back may send early data and the server takes it.
 fn sends_early_data(server: &Arc<ServerConfig>, client: &Arc<ClientConfig>) -> bool {
     let mut client =

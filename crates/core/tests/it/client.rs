@@ -50,9 +50,14 @@ pub(crate) async fn quic(server: &TestServer) -> (quinn::Connection, quinn::Endp
 
 /// A bare QUIC connection that speaks `alpn`.
 pub(crate) async fn quic_as(server: &TestServer, alpn: &[u8]) -> (quinn::Connection, quinn::Endpoint) {
-    let endpoint = endpoint("127.0.0.1:0", tls_as(server, alpn));
-    let connecting = endpoint.connect(server.address, "localhost").unwrap();
+    let (connecting, endpoint) = quic_offering(server, alpn);
     (soon("a handshake", connecting).await.unwrap(), endpoint)
+}
+
+/// A handshake in which the client offers `alpn`.
+pub(crate) fn quic_offering(server: &TestServer, alpn: &[u8]) -> (quinn::Connecting, quinn::Endpoint) {
+    let endpoint = endpoint("127.0.0.1:0", tls_as(server, alpn));
+    (endpoint.connect(server.address, "localhost").unwrap(), endpoint)
 }
 
 pub(crate) async fn connect(server: &TestServer) -> Client {

@@ -98,7 +98,7 @@ async fn a_safe_request_in_early_data_is_answered_before_the_handshake_is_comple
     assert_eq!(early, [false, true, false, true, false], "{seen:?}");
 }
 
-/// RFC 8470 §5.2.
+/// RFC 8470 §5.2, RFC9114-10.9-early-data-replay.
 #[tokio::test]
 async fn anything_else_is_answered_425_until_the_handshake_is_complete() {
     for mode in [BodyMode::Buffered, BodyMode::Streaming] {

@@ -120,7 +120,7 @@ async fn one_byte_data_frames_in_a_streamed_body_end_the_connection() {
     flood_request(BodyMode::Streaming, GET, &[0, 1, b'x']).await;
 }
 
-/// RFC 9114 §7.2.8
+/// RFC 9114 §7.2.8, RFC9114-10.5-overhead
 #[tokio::test]
 async fn reserved_frames_before_a_head_end_the_connection() {
     flood_request(BodyMode::Buffered, &[0x21, 0], &[0x21, 0]).await;
@@ -166,7 +166,7 @@ async fn stream_cancellation_instructions_end_the_connection() {
     flood_uni(&[3], &[0x44]).await;
 }
 
-/// RFC 9114 §6.2.3
+/// RFC 9114 §6.2.3, RFC9114-10.5-overhead
 #[tokio::test]
 async fn streams_of_reserved_types_end_the_connection() {
     let limits = Limits {

@@ -29,7 +29,7 @@ async fn read_to_end(mut stream: quinn::RecvStream) -> Result<Vec<u8>, String> {
 
 #[tokio::test]
 async fn a_head_that_trickles_in_is_served_and_holds_nobody_up() {
-    let server = start(setup(), Script::new(|_, exchange| answer(exchange, "")));
+    let server = start(Setup::default(), Script::new(|_, exchange| answer(exchange, "")));
     let (connection, _endpoint) = quic(&server).await;
     let (mut send, recv) = connection.open_bi().await.unwrap();
     for byte in GET {
@@ -59,7 +59,7 @@ async fn a_head_that_never_ends_is_answered_408() {
     );
 }
 
-/// RFC 9114 §4.2.2
+/// RFC9114-4.2.2-head-too-large, RFC9114-10.5-header-bytes
 #[tokio::test]
 async fn a_frame_length_over_the_header_limit_is_answered_431_before_it_is_sent() {
     let server = start(setup(), Script::new(|_, exchange| answer(exchange, "")));
@@ -126,7 +126,7 @@ async fn a_closed_control_stream_ends_the_connection() {
     assert_eq!(close.error_code, quinn::VarInt::from_u32(0x104));
 }
 
-/// RFC 9114 §10.5
+/// RFC9114-10.5-abandoned-streams
 #[tokio::test]
 async fn a_flood_of_abandoned_streams_ends_the_connection_with_excessive_load() {
     let limits = Limits {

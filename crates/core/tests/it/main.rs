@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod addresses;
+mod answers;
 mod body;
 mod client;
 mod conversations;
@@ -16,8 +17,10 @@ mod guard;
 mod holding_relay;
 mod hostile;
 mod key_log;
+mod manners;
 mod other_floods;
 mod peer_streams;
+mod raw;
 mod relay;
 mod requests;
 mod scratch;
@@ -27,5 +30,6 @@ mod session_streams;
 mod sessions;
 mod shutdown;
 mod stateless_reset;
+mod strict;
 mod support;
 mod upload;

@@ -236,6 +236,34 @@ fn route((method, pattern, protocol): (&str, &str, Option<&str>)) -> Route {
     }
 }
 
+/// A server whose exchanges stay open, and their ids.
+pub(crate) fn start_waiting(mode: BodyMode) -> (TestServer, Arc<Mutex<Vec<ExchangeId>>>) {
+    let ids: Arc<Mutex<Vec<ExchangeId>>> = Arc::default();
+    let kept = ids.clone();
+    let setup = Setup {
+        mode,
+        ..Setup::default()
+    };
+    let server = start(
+        setup,
+        Script::new(move |_, exchange| kept.lock().unwrap().push(exchange.into_id())),
+    );
+    (server, ids)
+}
+
+/// The exchange of a request that has come, or comes soon.
+pub(crate) async fn next_id(ids: &Mutex<Vec<ExchangeId>>) -> ExchangeId {
+    soon("a request", async {
+        loop {
+            if let Some(id) = ids.lock().unwrap().pop() {
+                return id;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await
+}
+
 /// Answers 200 with `body` and nothing else.
 pub(crate) fn answer(exchange: Exchange, body: impl Into<Bytes>) {
     exchange.respond(200, std::iter::empty(), body.into()).unwrap();

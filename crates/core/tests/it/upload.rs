@@ -133,7 +133,7 @@ async fn a_body_whose_connection_is_lost_ends_with_an_error() {
     assert_eq!(handler.aborted().await, None);
 }
 
-/// RFC 9114 §4.1.2
+/// RFC9114-4.1.2-content-shorter
 #[tokio::test]
 async fn a_body_shorter_than_its_content_length_is_malformed() {
     let (kept, handler, server) = streaming(Limits::default());
@@ -162,7 +162,7 @@ async fn a_body_shorter_than_its_content_length_is_malformed() {
     );
 }
 
-/// RFC 9114 §4.1: the client may be asked to stop, and reads the answer all the same.
+/// RFC9114-4.1-early-response: the client may be asked to stop, and reads the answer all the same.
 #[tokio::test]
 async fn a_body_that_nobody_reads_is_declined_politely_with_the_answer() {
     let (kept, _, server) = streaming(Limits::default());

@@ -282,7 +282,7 @@ fn an_oversized_frame_closes_the_connection_before_it_is_held() {
     );
 }
 
-/// RFC9114-7.2.8-reserved-frames
+/// RFC9114-7.2.8-reserved-frames, RFC9114-7.1-huge-length
 #[test]
 fn an_unknown_frame_of_any_length_is_skipped_without_being_held() {
     let mut wire = BytesMut::from(SETTINGS);

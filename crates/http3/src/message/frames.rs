@@ -284,6 +284,7 @@ impl MessageFrames {
     }
 }
 
+/// How much of a frame is in `chunk`, whatever length it has (RFC9114-7.1-huge-length).
 #[inline]
 fn front(chunk: &Bytes, remaining: u64) -> usize {
     usize::try_from(remaining).map_or(chunk.len(), |remaining| remaining.min(chunk.len()))

@@ -395,6 +395,32 @@ fn frames_without_content_are_counted_and_content_is_not() {
     assert_eq!(reader.take_overhead(), 0);
 }
 
+/// RFC9114-7.1-huge-length
+#[test]
+fn a_frame_of_any_length_is_taken_as_it_comes_and_never_held() {
+    for kind in [frame::DATA, 0x21] {
+        let mut wire = BytesMut::from(&head()[..]);
+        frame::write_header(&mut wire, kind, crate::varint::MAX);
+        let mut reader = RequestReader::new(LIMITS);
+        let (mut head, mut section, mut chunk) = (RequestHead::new(), FieldSection::new(), wire.freeze());
+        let mut read = |chunk: &mut Bytes| reader.read(chunk, &mut head, &mut section);
+        assert_eq!(read(&mut chunk), Ok(Some(Part::Head)));
+        assert_eq!(read(&mut chunk), Ok(None));
+        for _ in 0..100 {
+            let sent = Bytes::from(vec![7; 1000]);
+            let mut chunk = sent.clone();
+            let passed_on = (kind == frame::DATA).then(|| Part::Data(sent));
+            assert_eq!(read(&mut chunk), Ok(passed_on));
+            assert!(chunk.is_empty());
+        }
+        let cut = (Code::H3_FRAME_ERROR, Scope::Connection);
+        let Err(MessageError::Protocol(error)) = reader.finish() else {
+            panic!("taken for whole")
+        };
+        assert_eq!((error.code, error.scope), cut);
+    }
+}
+
 #[test]
 fn a_failed_reader_stays_failed() {
     let mut reader = RequestReader::new(LIMITS);
