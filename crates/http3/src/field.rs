@@ -31,6 +31,9 @@ pub enum FieldError {
     /// The field speaks about a connection of HTTP/1.1 (RFC 9114 §4.2).
     #[error("a connection-specific field cannot be sent in HTTP/3")]
     ConnectionSpecific,
+    /// The field means nothing, or something dangerous, behind the content (RFC 9110 §6.5.1).
+    #[error("a field that frames, routes, controls or describes a message cannot be a trailer")]
+    NotATrailer,
 }
 
 /// Checks a field of a request before it is sent.

@@ -45,6 +45,7 @@ mod error;
 mod field;
 mod field_section;
 mod message;
+mod priority;
 mod request_head;
 mod request_reader;
 mod response_head;
@@ -63,12 +64,14 @@ pub use error::{Error, Scope};
 pub use field::{FieldError, check_field, check_response_field};
 pub use field_section::{FieldLimits, FieldSection};
 pub use message::{MessageError, Part};
+pub use priority::Priority;
 pub use qpack::{DecoderStream, EncoderStream, huffman};
 pub use request_head::RequestHead;
 pub use request_reader::RequestReader;
 pub use response_head::ResponseHead;
 pub use response_reader::{ResponseReader, ResponseTo};
 pub use settings::{Settings, WebTransportSettings};
+pub use trailers::check_trailer;
 pub use uni_stream::{PeerStreams, Role, UniKind, classify_uni};
 pub use write::{
     write_control_preface, write_data_header, write_goaway, write_request_head, write_response_head,

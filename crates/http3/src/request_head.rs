@@ -57,6 +57,13 @@ impl RequestHead {
         self.fields().find(|(n, _)| *n == name).map(|(_, value)| value)
     }
 
+    /// The values of all fields `name` (lower case), in the order received.
+    pub fn values(&self, name: &[u8]) -> impl Iterator<Item = &[u8]> {
+        self.fields()
+            .filter(move |(n, _)| *n == name)
+            .map(|(_, value)| value)
+    }
+
     /// `content-length`. Always `None` for CONNECT, whose content it does not describe (RFC9110-9.3.6-request-length).
     pub fn content_length(&self) -> Option<u64> {
         if self.is_connect() {

@@ -1,6 +1,6 @@
 //! The trailers of a message (RFC 9114 §4.1, RFC 9110 §6.5).
 
-use crate::field::{self, Field};
+use crate::field::{self, Field, FieldError};
 use crate::field_section::{FieldLimits, FieldSection};
 use crate::qpack::{self, DecodeError, FieldRules, Source};
 
@@ -12,6 +12,62 @@ pub(crate) fn decode(
     trailers: &mut FieldSection,
 ) -> Result<(), DecodeError> {
     qpack::decode(encoded, limits, trailers, &mut TrailerRules)
+}
+
+/// Fields that a sender keeps out of trailers, because their place is before the content: framing, routing, request
+/// modifiers, authentication, response control, and how the content is to be read (RFC 9110 §6.5.1).
+const HEADER_ONLY: [&[u8]; 37] = [
+    b"accept-ranges",
+    b"age",
+    b"allow",
+    b"authorization",
+    b"cache-control",
+    b"content-encoding",
+    b"content-length",
+    b"content-location",
+    b"content-range",
+    b"content-type",
+    b"cookie",
+    b"date",
+    b"expect",
+    b"expires",
+    b"host",
+    b"if-match",
+    b"if-modified-since",
+    b"if-none-match",
+    b"if-range",
+    b"if-unmodified-since",
+    b"last-modified",
+    b"location",
+    b"max-forwards",
+    b"pragma",
+    b"priority",
+    b"proxy-authenticate",
+    b"proxy-authorization",
+    b"range",
+    b"retry-after",
+    b"set-cookie",
+    b"strict-transport-security",
+    b"te",
+    b"trailer",
+    b"vary",
+    b"via",
+    b"warning",
+    b"www-authenticate",
+];
+
+/// Checks a trailer field before it is sent: [`check_field`](crate::check_field), and that it is none of the fields whose
+/// place is before the content.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_trailer(name: &[u8], value: &[u8]) -> Result<(), FieldError> {
+    field::check_field(name, value)?;
+    // RFC9110-6.5.1-sent
+    if HEADER_ONLY.binary_search(&name).is_ok() {
+        return Err(FieldError::NotATrailer);
+    }
+    Ok(())
 }
 
 struct TrailerRules;
@@ -60,6 +116,32 @@ mod tests {
             &mut trailers,
         )
         .map(|()| trailers)
+    }
+
+    /// RFC9110-6.5.1-sent
+    #[test]
+    fn fields_whose_place_is_before_the_content_are_not_sent_as_trailers() {
+        assert!(HEADER_ONLY.is_sorted());
+        for name in [
+            "content-length",
+            "host",
+            "te",
+            "set-cookie",
+            "www-authenticate",
+            "accept-ranges",
+        ] {
+            let refused = check_trailer(name.as_bytes(), b"trailers");
+            assert_eq!(refused, Err(FieldError::NotATrailer), "{name}");
+        }
+        assert_eq!(check_trailer(b":status", b"200"), Err(FieldError::PseudoHeader));
+        assert_eq!(
+            check_trailer(b"transfer-encoding", b"x"),
+            Err(FieldError::ConnectionSpecific)
+        );
+        assert_eq!(check_trailer(b"A", b"x"), Err(FieldError::Name));
+        for name in ["grpc-status", "etag", "server-timing", "digest"] {
+            assert_eq!(check_trailer(name.as_bytes(), b"0"), Ok(()), "{name}");
+        }
     }
 
     /// RFC9110-6.5.2-order
