@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use trilane_http3::{Code, Scope};
+use trilane_http3::{Code, FieldSection, Scope};
 
 use crate::connection::Outcome;
 use crate::connection_state::ConnectionState;
@@ -76,6 +76,9 @@ impl BodyReader {
         if self.ended {
             return Poll::Ready(Ok(None));
         }
+        if self.receiver.take_expectation() && !self.receiver.has_arrived() {
+            self.table.continue_request(self.id);
+        }
         let read = self.receiver.poll_content(cx, GATHER_BYTES);
         self.connection.count_overhead(self.receiver.take_overhead());
         let read = std::task::ready!(read);
@@ -95,6 +98,11 @@ impl BodyReader {
         })
     }
 
+    /// The trailers, once [`next`](Self::next) has come to the end; empty if there were none.
+    pub fn trailers(&self) -> &FieldSection {
+        self.receiver.trailers()
+    }
+
     /// Stops reading: STOP_SENDING with H3_NO_ERROR, after which a client goes on to read the answer
     /// (RFC9114-4.1-early-response).
     pub fn cancel(&mut self) {
@@ -109,12 +117,16 @@ impl BodyReader {
             ContentError::Reset(None) => BodyError::ConnectionLost,
             ContentError::TrailersTooLarge => {
                 let _ = self.receiver.recv().stop(wire_code(Code::H3_EXCESSIVE_LOAD));
+                self.table.count_malformed();
                 BodyError::Malformed("the trailer section exceeds the limit")
             }
             ContentError::Protocol(error) => {
                 let _ = self.receiver.recv().stop(wire_code(error.code));
                 match error.scope {
-                    Scope::Stream => self.table.cut(self.id, error.code, None),
+                    Scope::Stream => {
+                        self.table.count_malformed();
+                        self.table.cut(self.id, error.code, None);
+                    }
                     // Closed by the connection's task, which counts it.
                     Scope::Connection => self.connection.adopt(ready(Outcome::Fatal(error))),
                 }

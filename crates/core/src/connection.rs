@@ -18,8 +18,9 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use quinn::{ConnectionError, RecvStream, SendStream};
 use tokio::time::{Instant, Sleep, sleep_until};
-use trilane_http3::{Code, Error, RequestHead};
+use trilane_http3::{Code, Error, FieldSection, Priority, RequestHead};
 
+use crate::answer_stream::AnswerStream;
 use crate::body::{BodyReader, RequestBody};
 use crate::budget::BodyBudget;
 use crate::connection_state::{ConnectionState, StreamWork};
@@ -290,12 +291,14 @@ impl Task {
     /// A new bidirectional stream: read what is there, and set it aside only if that is not all.
     fn take_stream(&mut self, cx: &mut Context<'_>, send: SendStream, recv: RecvStream) {
         let id = u64::from(recv.id());
+        self.state.priorities.accepted(id);
         if self.drain.refuses(id) {
             self.drain.stay(self.state.quic.rtt());
             return drain::reject(send, recv);
         }
         self.next_stream = self.next_stream.max(id + 4);
         self.count_accepted();
+        let send = AnswerStream::new(send);
         let mut receiver = Receiver::new(recv, &self.server.limits);
         let gate = self.server.gate();
         let polled = receiver.poll(cx, &gate, &mut self.head, &mut self.admission, None);
@@ -335,8 +338,8 @@ impl Task {
     }
 
     /// A request stream was read as far as it will be.
-    fn conclude(&mut self, mut receiver: Receiver, mut send: SendStream, received: Received) {
-        let stream = u64::from(send.id());
+    fn conclude(&mut self, mut receiver: Receiver, mut send: AnswerStream, received: Received) {
+        let stream = send.id();
         let is_early = self.unconfirmed.is_some() && receiver.recv().is_0rtt();
         // RFC 8470 §5.2
         let too_early = is_early && !may_run_early(self.head.method(), receiver.has_content(&received));
@@ -358,20 +361,20 @@ impl Task {
             Received::Complete => {
                 let body = receiver.take_body();
                 self.server.table.count_received(body.len());
-                self.deliver(send, RequestBody::Whole(body), is_early, None);
+                self.deliver(send, RequestBody::Whole(body), is_early, receiver);
             }
-            Received::Streaming => self.deliver(send, RequestBody::Streaming, is_early, Some(receiver)),
+            Received::Streaming => self.deliver(send, RequestBody::Streaming, is_early, receiver),
             Received::Refused(refusal) => self.refuse(receiver, send, &refusal),
             Received::Malformed(error) => {
                 self.server.counters.requests_malformed.fetch_add(1, Relaxed);
                 tracing::debug!(reason = error.reason, "malformed request");
                 // RFC9114-4.1.2-malformed-request, RFC9114-4.1.1-both-directions
-                let _ = send.reset(wire_code(error.code));
+                send.reset(error.code);
                 let _ = receiver.recv().stop(wire_code(error.code));
                 self.count_abandoned();
             }
             Received::Fatal(error) => {
-                let _ = send.reset(wire_code(error.code));
+                send.reset(error.code);
                 let _ = receiver.recv().stop(wire_code(error.code));
                 self.fail(&error);
             }
@@ -379,7 +382,7 @@ impl Task {
             Received::WebTransport { session } => {
                 let (recv, first) = receiver.into_stream();
                 let arrived = Arrived {
-                    send: Some(send),
+                    send: Some(send.into_parts().1),
                     recv,
                     first,
                 };
@@ -387,27 +390,31 @@ impl Task {
             }
             Received::Abandoned => {
                 // RFC9114-4.1-request-reset, RFC9114-7.1-reset-in-frame, RFC9114-8-unknown-code
-                let _ = send.reset(wire_code(Code::H3_REQUEST_INCOMPLETE));
+                send.reset(Code::H3_REQUEST_INCOMPLETE);
                 self.count_abandoned();
             }
         }
     }
 
-    /// Hands a request to the handler; `receiver` reads what is still to come of it.
-    fn deliver(&mut self, send: SendStream, body: RequestBody, early_data: bool, receiver: Option<Receiver>) {
+    /// Hands a request to the handler; `receiver` reads what is still to come of a streaming body.
+    fn deliver(&mut self, send: AnswerStream, body: RequestBody, early_data: bool, receiver: Receiver) {
         self.guard.request();
         self.server.counters.requests.fetch_add(1, Relaxed);
-        let stream = u64::from(send.id());
+        let stream = send.id();
         let table = &self.server.table;
-        let id = table.open(self.state.clone(), Method::of(self.head.method()), send);
+        let priority = Priority::parse_all(self.head.values(b"priority"));
+        let id = table.open(self.state.clone(), Method::of(self.head.method()), priority, send);
         self.open.add(id);
-        if let Some(receiver) = receiver {
-            table.keep_body(
-                id,
-                BodyReader::new(receiver, table.clone(), self.state.clone(), id),
-            );
-        }
-        self.hand_over(id, body, early_data);
+        let whole = match &body {
+            RequestBody::Whole(_) => Some(receiver),
+            RequestBody::Streaming => {
+                let reader = BodyReader::new(receiver, table.clone(), self.state.clone(), id);
+                table.keep_body(id, reader);
+                None
+            }
+        };
+        let trailers = whole.as_ref().map(Receiver::trailers);
+        self.hand_over(id, body, early_data, trailers);
         match &mut self.datagrams {
             Some(datagrams) if self.server.datagrams.of_route(self.admission.route) => {
                 datagrams.opened(stream, id);
@@ -417,12 +424,19 @@ impl Task {
         }
     }
 
-    fn hand_over(&self, id: ExchangeId, body: RequestBody, early_data: bool) {
+    fn hand_over(
+        &self,
+        id: ExchangeId,
+        body: RequestBody,
+        early_data: bool,
+        trailers: Option<&FieldSection>,
+    ) {
         self.server.table.handler().request(
             Request {
                 head: &self.head,
                 route: self.admission.route,
                 params: &self.admission.params,
+                trailers: trailers.filter(|trailers| !trailers.is_empty()),
                 body,
                 early_data,
             },
@@ -431,7 +445,7 @@ impl Task {
     }
 
     /// Answers a request that no handler sees, and politely leaves the rest of it unread (RFC9114-4.1-early-response).
-    fn refuse(&mut self, mut receiver: Receiver, send: SendStream, refusal: &Refusal) {
+    fn refuse(&mut self, mut receiver: Receiver, send: AnswerStream, refusal: &Refusal) {
         self.guard.request();
         self.server.counters.requests.fetch_add(1, Relaxed);
         // Without a head the method is unknown; an answer with a body is then the safe one.

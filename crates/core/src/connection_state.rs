@@ -17,6 +17,7 @@ use crate::datagram_counters::{DatagramCounters, DatagramLayer, DatagramStats};
 use crate::datagram_queue::{DatagramPolicy, DatagramQueue};
 use crate::file::FileMemory;
 use crate::peer_streams::Goaway;
+use crate::priority::Priorities;
 use crate::session::Session;
 use crate::stats::Counters;
 use crate::sync::lock;
@@ -53,6 +54,7 @@ pub(crate) struct ConnectionState {
     /// Tells those who wait for them.
     pub(crate) settings_came: tokio::sync::Notify,
     pub(crate) goaway: Goaway,
+    pub(crate) priorities: Priorities,
     /// Complete requests that the client gave up, not yet counted by the task.
     cancelled: AtomicUsize,
     /// HTTP/3 frames without content, not yet counted by the task.
@@ -73,6 +75,7 @@ impl ConnectionState {
         name: ConnectionName,
         policy: DatagramPolicy,
         server_counters: Arc<Counters>,
+        max_concurrent_streams: u32,
     ) -> Self {
         Self {
             quic,
@@ -87,6 +90,7 @@ impl ConnectionState {
             peer_settings: Mutex::default(),
             settings_came: tokio::sync::Notify::new(),
             goaway: Goaway::new(),
+            priorities: Priorities::new(max_concurrent_streams),
             cancelled: AtomicUsize::new(0),
             overhead: AtomicU32::new(0),
             requests: AtomicU64::new(0),

@@ -14,7 +14,7 @@ use crate::connection_state::ConnectionState;
 use crate::datagram_counters::DatagramLayer;
 use crate::datagram_router::{Agreement, DatagramRouter, Delivery, UnknownDatagrams};
 use crate::exchange::ExchangeId;
-use crate::inbound::SessionRoutes;
+use crate::modes::SessionRoutes;
 use crate::server::ServerState;
 use crate::sync::lock;
 

@@ -272,9 +272,10 @@ async fn run(
     };
     let is_http3 = alpn(&quic) == b"h3";
     let counters = server.counters.clone();
+    let streams = server.limits.max_concurrent_streams;
     let (state, registration) = server
         .connections
-        .register(|name| ConnectionState::new(quic, identity, name, policy, counters));
+        .register(|name| ConnectionState::new(quic, identity, name, policy, counters, streams));
     let tell = |event| {
         if server.tell_connections {
             server

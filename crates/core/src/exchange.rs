@@ -44,6 +44,12 @@ pub enum ExchangeError {
         /// What the body has.
         length: usize,
     },
+    /// The status is not one of an interim answer.
+    #[error("status {0} is not that of an interim answer: use 100 or 102 to 199 (HTTP/3 has no 101)")]
+    InterimStatus(u16),
+    /// An interim answer announces content.
+    #[error("an interim answer has no content: leave content-length out (RFC 9110 §8.6)")]
+    InterimLength,
     /// A field may not be sent. The exchange is still open, another answer may be given.
     #[error("the answer's fields are not allowed in HTTP/3: {0}")]
     Field(#[from] FieldError),

@@ -1,6 +1,12 @@
 //! The open exchanges of a server: answers are sent, streamed, reset and aborted here, by id.
 
+mod datagrams;
 mod file;
+mod interim;
+mod refusal;
+mod trailers;
+
+pub use interim::check_interim;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -11,21 +17,19 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use quinn::SendStream;
 use rustls_pki_types::CertificateDer;
 use slab::Slab;
-use trilane_http3::Code;
+use trilane_http3::{Code, Priority};
 
 use crate::answer_head;
+use crate::answer_stream::AnswerStream;
 use crate::body::BodyReader;
 use crate::connection::Outcome;
 use crate::connection_state::ConnectionState;
-use crate::datagram_counters::DatagramLayer;
-use crate::datagram_queue::{self, DatagramError};
 use crate::exchange::{ExchangeError, ExchangeId, Notify};
 use crate::handler::{ExchangeEvent, Handler};
-use crate::inbound::Refusal;
 use crate::outbound::{self, Outbound, WriteError};
+use crate::priority::Place;
 use crate::response::{BodyRule, Encoder, Method, body_rule, may_declare};
 use crate::session::Session;
 use crate::stats::Counters;
@@ -51,6 +55,8 @@ struct Slot {
     method: Method,
     /// The id of its stream.
     stream: u64,
+    /// What the request's field said.
+    priority: Priority,
     connection: Arc<ConnectionState>,
     answer: Answer,
     /// A streaming body that nobody has asked for yet; left so, it is declined with the end of the exchange.
@@ -69,8 +75,16 @@ impl Drop for OwnSession {
 }
 
 enum Answer {
-    Awaited(SendStream),
+    Awaited(AnswerStream),
     Streaming(Arc<Outbound>),
+}
+
+/// An exchange that is taken from the table to be answered.
+struct Awaited {
+    method: Method,
+    priority: Priority,
+    connection: Arc<ConnectionState>,
+    send: AnswerStream,
 }
 
 impl ExchangeTable {
@@ -87,47 +101,25 @@ impl ExchangeTable {
         &*self.handler
     }
 
-    /// Answers on a stream that never became an exchange, with a short text that names the status.
-    pub(crate) fn refuse(
-        &self,
-        connection: &Arc<ConnectionState>,
-        method: Method,
-        send: SendStream,
-        refusal: &Refusal,
-    ) {
-        let text = reason_phrase(refusal.status);
-        let allow = refusal
-            .allow
-            .as_deref()
-            .map(|allow| (&b"allow"[..], allow.as_bytes()));
-        let fields = [(&b"content-type"[..], &b"text/plain;charset=utf-8"[..])]
-            .into_iter()
-            .chain(allow);
-        let body = Bytes::from_static(text.as_bytes());
-        self.write_whole(
-            connection,
-            send,
-            self.encoder.whole(method, refusal.status, fields, body),
-        );
-    }
-
     pub(crate) fn open(
         &self,
         connection: Arc<ConnectionState>,
         method: Method,
-        send: SendStream,
+        priority: Priority,
+        send: AnswerStream,
     ) -> ExchangeId {
         self.counters.requests_active.fetch_add(1, Relaxed);
         connection.exchanges.fetch_add(1, SeqCst);
         let mut slots = lock(&self.slots);
         let generation = slots.next_generation;
         slots.next_generation = generation.wrapping_add(1);
-        let stream = u64::from(send.id());
+        let stream = send.id();
         let answer = Answer::Awaited(send);
         let slot = slots.slab.insert(Slot {
             generation,
             method,
             stream,
+            priority,
             connection,
             answer,
             body: None,
@@ -164,47 +156,9 @@ impl ExchangeTable {
         lock(&self.slots).get(id).ok()?.body.take()
     }
 
-    /// Sends an HTTP datagram of an open exchange, or lets it wait while the path is slower; the queue drops the oldest.
-    pub(crate) fn send_datagram(&self, id: ExchangeId, payload: &[u8]) -> Result<(), DatagramError> {
-        let (connection, stream) = {
-            let mut slots = lock(&self.slots);
-            let slot = slots.get(id).map_err(|_| DatagramError::Gone)?;
-            // RFC9297-2.1-send-side-open
-            if matches!(&slot.answer, Answer::Streaming(queue) if queue.is_ended()) {
-                return Err(DatagramError::Gone);
-            }
-            (slot.connection.clone(), slot.stream)
-        };
-        // RFC9297-2.1.1-sent-before-both
-        if !connection.agreed_on_datagrams() {
-            return Err(DatagramError::NotSupported);
-        }
-        let data = trilane_http3::datagram::encode(stream, payload);
-        datagram_queue::send(&connection, DatagramLayer::Http, data)
-    }
-
-    /// Whose the datagrams of an open exchange are.
-    pub(crate) fn datagram_layer(&self, id: ExchangeId) -> Option<DatagramLayer> {
-        let mut slots = lock(&self.slots);
-        Some(match slots.get(id).ok()?.session {
-            Some(_) => DatagramLayer::WebTransport,
-            None => DatagramLayer::Http,
-        })
-    }
-
-    /// The stream of an open exchange and the largest HTTP datagram it can send now, if any.
-    pub fn datagram_info(&self, id: ExchangeId) -> Option<(u64, Option<usize>)> {
-        let (connection, stream) = {
-            let mut slots = lock(&self.slots);
-            let slot = slots.get(id).ok()?;
-            (slot.connection.clone(), slot.stream)
-        };
-        let most = connection
-            .agreed_on_datagrams()
-            .then(|| connection.quic.max_datagram_size())
-            .flatten();
-        let overhead = trilane_http3::datagram::overhead(stream);
-        Some((stream, most.map(|most| most.saturating_sub(overhead))))
+    /// A streamed body broke a rule: its request was malformed.
+    pub(crate) fn count_malformed(&self) {
+        self.counters.requests_malformed.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn count_received(&self, bytes: usize) {
@@ -245,11 +199,17 @@ impl ExchangeTable {
                 return Err(ExchangeError::Length { declared, length });
             }
         }
-        let (method, connection, send) = self.take_awaited(id)?;
+        let Awaited {
+            method,
+            priority,
+            connection,
+            send,
+        } = self.take_awaited(id)?;
+        let priorities = [priority, said_priority(fields.clone())];
         let length = body.len() as u64;
         let chunks = self.encoder.whole(method, status, fields, body);
         self.counters.body_bytes_sent.fetch_add(length, Relaxed);
-        self.write_whole(&connection, send, chunks);
+        self.write_whole(&connection, send, priorities, chunks);
         self.over(&connection);
         Ok(())
     }
@@ -268,12 +228,12 @@ impl ExchangeTable {
         if matches!(slot.answer, Answer::Streaming(_)) {
             return Err(ExchangeError::AlreadyStarted);
         }
-        let head = self.encoder.head(slot.method, status, fields);
+        let head = self.encoder.head(slot.method, status, fields.clone());
         let rule = body_rule(slot.method, status);
         if !matches!(rule, BodyRule::Allowed | BodyRule::Tunnel) {
             drop(slots);
-            let (_, connection, send) = self.take_awaited(id)?;
-            self.write_whole(&connection, send, [head, Bytes::new()]);
+            let Awaited { connection, send, .. } = self.take_awaited(id)?;
+            self.write_whole(&connection, send, [Priority::default(); 2], [head, Bytes::new()]);
             self.over(&connection);
             return Ok(false);
         }
@@ -282,7 +242,10 @@ impl ExchangeTable {
         let queue = Arc::new(Outbound::new(head, declared));
         let connection = slot.connection.clone();
         if let Answer::Awaited(send) = std::mem::replace(&mut slot.answer, Answer::Streaming(queue.clone())) {
-            connection.adopt(outbound::send(self.clone(), id, send, queue).map(|()| Outcome::Done));
+            let (interim, stream) = send.into_parts();
+            queue.put_first(interim);
+            let place = Place::new(connection.clone(), &stream, slot.priority, said_priority(fields));
+            connection.adopt(outbound::send(self.clone(), id, stream, queue, place).map(|()| Outcome::Done));
         }
         Ok(true)
     }
@@ -303,7 +266,7 @@ impl ExchangeTable {
 
     /// Ends a started answer's body: a clean FIN once everything was sent.
     pub fn finish(&self, id: ExchangeId) -> Result<(), ExchangeError> {
-        self.streaming(id)?.finish();
+        self.streaming(id)?.finish(Bytes::new());
         Ok(())
     }
 
@@ -312,9 +275,7 @@ impl ExchangeTable {
         let slot = lock(&self.slots).take(id)?;
         self.counters.requests_aborted.fetch_add(1, Relaxed);
         match slot.answer {
-            Answer::Awaited(mut send) => {
-                let _ = send.reset(wire_code(code));
-            }
+            Answer::Awaited(mut send) => send.reset(code),
             Answer::Streaming(queue) => queue.reset(code),
         }
         self.over(&slot.connection);
@@ -355,9 +316,7 @@ impl ExchangeTable {
             return;
         };
         match slot.answer {
-            Answer::Awaited(mut send) => {
-                let _ = send.reset(wire_code(with));
-            }
+            Answer::Awaited(mut send) => send.reset(with),
             Answer::Streaming(queue) => queue.reset(with),
         }
         slot.connection.count_cancelled();
@@ -374,7 +333,7 @@ impl ExchangeTable {
     ) -> Option<impl Future<Output = Result<Option<quinn::VarInt>, quinn::StoppedError>> + Send + use<>> {
         let mut slots = lock(&self.slots);
         match &slots.get(id).ok()?.answer {
-            Answer::Awaited(send) => Some(send.stopped()),
+            Answer::Awaited(send) => Some(send.stream().stopped()),
             Answer::Streaming(_) => None,
         }
     }
@@ -384,18 +343,27 @@ impl ExchangeTable {
     }
 
     /// Writes a complete answer into its stream at once if flow control lets it, else hands the rest to the
-    /// connection's task.
+    /// connection's task. `priorities` are those of the request and of the handler.
     pub(crate) fn write_whole(
         &self,
         connection: &Arc<ConnectionState>,
-        mut send: SendStream,
-        chunks: [Bytes; 2],
+        send: AnswerStream,
+        priorities: [Priority; 2],
+        [head, body]: [Bytes; 2],
     ) {
-        let mut chunks = chunks;
-        let chunks = if chunks[1].is_empty() {
-            &mut chunks[..1]
-        } else {
-            &mut chunks[..]
+        let (interim, mut send) = send.into_parts();
+        let stream = u64::from(send.id());
+        let [request, answer] = priorities;
+        let rank = connection.priorities.rank(stream, request, answer);
+        if rank != 0 {
+            let _ = send.set_priority(rank);
+        }
+        let mut chunks = [interim, head, body];
+        let chunks = match (chunks[0].is_empty(), chunks[2].is_empty()) {
+            (true, true) => &mut chunks[1..2],
+            (true, false) => &mut chunks[1..],
+            (false, true) => &mut chunks[..2],
+            (false, false) => &mut chunks[..],
         };
         // The waker is not needed: what does not fit is polled again by the connection's own task.
         let mut cx = Context::from_waker(Waker::noop());
@@ -405,6 +373,7 @@ impl ExchangeTable {
                 // RFC9114-4.1-response-ended
                 let _ = send.finish();
                 connection.finished(send);
+                connection.priorities.forget(stream);
             }
             // Stopped by the peer or connection lost: there is nobody left to tell.
             Poll::Ready(Err(_)) => {
@@ -413,27 +382,31 @@ impl ExchangeTable {
             }
             Poll::Pending => {
                 let rest: Vec<Bytes> = chunks.iter().filter(|chunk| !chunk.is_empty()).cloned().collect();
-                connection.adopt(outbound::send_rest(send, rest).map(|()| Outcome::Done));
+                let place = Place::new(connection.clone(), &send, request, answer);
+                connection.adopt(outbound::send_rest(send, rest, place).map(|()| Outcome::Done));
             }
         }
     }
 
-    fn take_awaited(
-        &self,
-        id: ExchangeId,
-    ) -> Result<(Method, Arc<ConnectionState>, SendStream), ExchangeError> {
+    fn take_awaited(&self, id: ExchangeId) -> Result<Awaited, ExchangeError> {
         let mut slots = lock(&self.slots);
         if matches!(slots.get(id)?.answer, Answer::Streaming(_)) {
             return Err(ExchangeError::AlreadyStarted);
         }
         let Slot {
             method,
+            priority,
             connection,
             answer,
             ..
         } = slots.take(id)?;
         match answer {
-            Answer::Awaited(send) => Ok((method, connection, send)),
+            Answer::Awaited(send) => Ok(Awaited {
+                method,
+                priority,
+                connection,
+                send,
+            }),
             Answer::Streaming(_) => Err(ExchangeError::AlreadyStarted),
         }
     }
@@ -475,16 +448,11 @@ impl Slots {
     }
 }
 
-/// RFC 9110 §15, for the statuses the core answers by itself.
-fn reason_phrase(status: u16) -> &'static str {
-    match status {
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        408 => "Request Timeout",
-        413 => "Content Too Large",
-        425 => "Too Early",
-        431 => "Request Header Fields Too Large",
-        501 => "Not Implemented",
-        _ => "",
-    }
+/// What the handler says of the priority of its answer (RFC 9218 §5).
+fn said_priority<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Priority {
+    Priority::parse_all(
+        fields
+            .filter(|(name, _)| *name == b"priority")
+            .map(|(_, value)| value),
+    )
 }

@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll};
 
-use trilane_http3::RequestHead;
+use trilane_http3::{FieldSection, RequestHead};
 
 use bytes::Bytes;
 
@@ -24,6 +24,9 @@ pub struct Request<'a> {
     pub route: Option<RouteId>,
     /// Byte ranges of the route's parameters in `head.path()`, in the order of their names.
     pub params: &'a [ParamSpan],
+    /// The trailers behind a body that is whole, if there are any. Behind one that is read as it comes, see
+    /// [`BodyReader::trailers`](crate::BodyReader::trailers).
+    pub trailers: Option<&'a FieldSection>,
     /// The body, as the mode of the route has it.
     pub body: RequestBody,
     /// It arrived in early data (0-RTT), and the handshake is not complete: it may be a replay (RFC 8470 §3). Never true

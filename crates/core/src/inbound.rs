@@ -11,7 +11,9 @@ use trilane_http3::{
 };
 
 use crate::budget::Share;
+use crate::expectation::Expectation;
 use crate::limits::Limits;
+use crate::modes::{BodyMode, Modes, SessionRoutes};
 use crate::router::{Match, ParamSpan, RouteId, Router};
 
 /// Chunks read in one go before other streams get their turn.
@@ -78,34 +80,6 @@ pub(crate) struct Admission {
     pub(crate) params: Vec<ParamSpan>,
 }
 
-/// How the body of a request reaches its handler.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum BodyMode {
-    /// Collected first, up to [`Limits::max_body_bytes`].
-    #[default]
-    Buffered,
-    /// Read by the handler, at its own pace, without a limit.
-    Streaming,
-}
-
-/// The mode of each route, by id, and of the fallback.
-#[derive(Clone, Debug, Default)]
-pub struct Modes {
-    /// By route id; a route beyond the list is buffered.
-    pub routes: Vec<BodyMode>,
-    /// Of requests that no route matches.
-    pub fallback: BodyMode,
-}
-
-impl Modes {
-    pub(crate) fn of(&self, route: Option<RouteId>) -> BodyMode {
-        match route {
-            Some(route) => self.routes.get(route.0 as usize).copied().unwrap_or_default(),
-            None => self.fallback,
-        }
-    }
-}
-
 /// Who may be asked where a request goes.
 pub(crate) struct Gate<'a> {
     pub(crate) router: &'a Router,
@@ -113,21 +87,6 @@ pub(crate) struct Gate<'a> {
     pub(crate) has_fallback: bool,
     pub(crate) limits: &'a Limits,
     pub(crate) sessions: &'a SessionRoutes,
-}
-
-/// Which routes begin WebTransport sessions, by route id.
-#[derive(Clone, Debug, Default)]
-pub struct SessionRoutes(pub Vec<bool>);
-
-impl SessionRoutes {
-    pub(crate) fn has(&self, route: Option<RouteId>) -> bool {
-        route.is_some_and(|route| self.0.get(route.0 as usize).copied().unwrap_or(false))
-    }
-
-    /// Whether any does.
-    pub(crate) fn any(&self) -> bool {
-        self.0.contains(&true)
-    }
 }
 
 /// The token of newer drafts is the same thing for a route (draft-ietf-webtrans-http3-16 §3.2).
@@ -139,7 +98,7 @@ fn upgrade_token(protocol: Option<&[u8]>) -> Option<&[u8]> {
 }
 
 impl Gate<'_> {
-    fn admit(&self, head: &RequestHead, admission: &mut Admission) -> Result<(), Refusal> {
+    fn admit(&self, head: &RequestHead, admission: &mut Admission) -> Result<Expectation, Refusal> {
         admission.params.clear();
         let found = self.router.find(
             head.method(),
@@ -166,9 +125,14 @@ impl Gate<'_> {
                 if length > self.limits.max_body_bytes as u64
                     && self.modes.of(admission.route) == BodyMode::Buffered =>
             {
-                Err(Refusal::status(413))
+                return Err(Refusal::status(413));
             }
-            _ => Ok(()),
+            _ => {}
+        }
+        match Expectation::of(head) {
+            // RFC9110-10.1.1-unknown-expectation
+            Expectation::Unknown => Err(Refusal::status(417)),
+            expectation => Ok(expectation),
         }
     }
 }
@@ -186,6 +150,8 @@ pub(crate) struct Receiver {
     /// Frames without content since they were last asked for.
     overhead: u32,
     body: Body,
+    trailers: FieldSection,
+    expectation: Expectation,
 }
 
 #[derive(Default)]
@@ -209,6 +175,8 @@ impl Receiver {
             received: 0,
             overhead: 0,
             body: Body::Empty,
+            trailers: FieldSection::new(),
+            expectation: Expectation::None,
         }
     }
 
@@ -241,6 +209,23 @@ impl Receiver {
     /// Whether a request that was `received` has content, or may still have some.
     pub(crate) fn has_content(&self, received: &Received) -> bool {
         *received == Received::Streaming || self.body_len() > 0
+    }
+
+    /// The trailers; empty before the end of the content, and if there are none.
+    pub(crate) fn trailers(&self) -> &FieldSection {
+        &self.trailers
+    }
+
+    /// Whether the client waits for 100 (Continue) before it sends its content: once, and only before the first byte of it
+    /// (RFC 9110 §10.1.1).
+    pub(crate) fn take_expectation(&mut self) -> bool {
+        let expectation = std::mem::replace(&mut self.expectation, Expectation::None);
+        expectation == Expectation::Continue && self.body_len() == 0
+    }
+
+    /// Whether bytes behind the header section are here, not yet read.
+    pub(crate) fn has_arrived(&self) -> bool {
+        !self.rest.is_empty()
     }
 
     /// The body gathered so far.
@@ -301,16 +286,15 @@ impl Receiver {
         if !self.is_request && !self.classify()? {
             return Ok(());
         }
-        let mut trailers = FieldSection::default();
         while let Some(part) = self
             .reader
-            .read(&mut self.rest, head, &mut trailers)
+            .read(&mut self.rest, head, &mut self.trailers)
             .map_err(received_error)?
         {
             match part {
                 Part::Head => {
                     self.has_head = true;
-                    gate.admit(head, admission).map_err(Received::Refused)?;
+                    self.expectation = gate.admit(head, admission).map_err(Received::Refused)?;
                     if gate.sessions.has(admission.route) {
                         return Err(Received::Session);
                     }
@@ -345,11 +329,11 @@ impl Receiver {
         cx: &mut Context<'_>,
         limit: usize,
     ) -> Poll<Result<Option<Bytes>, ContentError>> {
-        // The head is never read again; trailers are checked and left.
-        let (mut head, mut trailers) = (RequestHead::default(), FieldSection::default());
+        // The head is never read again.
+        let mut head = RequestHead::default();
         let before = self.overhead;
         loop {
-            match self.reader.read(&mut self.rest, &mut head, &mut trailers) {
+            match self.reader.read(&mut self.rest, &mut head, &mut self.trailers) {
                 Ok(Some(Part::Data(bytes))) => {
                     self.gather(bytes, usize::MAX)
                         .map_err(|_| ContentError::Reset(None))?;

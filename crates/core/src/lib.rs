@@ -11,6 +11,7 @@
 
 mod address_validation;
 mod answer_head;
+mod answer_stream;
 mod body;
 mod budget;
 pub mod certificate;
@@ -29,6 +30,7 @@ mod endpoint;
 mod endpoint_keys;
 mod exchange;
 mod exchange_table;
+mod expectation;
 mod file;
 mod frame_budget;
 mod handler;
@@ -36,9 +38,11 @@ mod inbound;
 mod initial_gate;
 mod limits;
 mod load_guard;
+mod modes;
 mod open_exchanges;
 mod outbound;
 mod peer_streams;
+mod priority;
 mod qlog;
 mod rate;
 mod raw_connection;
@@ -66,13 +70,13 @@ pub use datagram_sender::DatagramSender;
 pub use datagrams::DatagramOptions;
 pub use endpoint_keys::{KeyTooShort, StatelessResetKey};
 pub use exchange::{Exchange, ExchangeError, ExchangeId, Notify};
-pub use exchange_table::ExchangeTable;
+pub use exchange_table::{ExchangeTable, check_interim};
 pub use file::{
     Conditions, Dotfiles, Field, FileAnswer, FileError, FileLocation, Folder, Found, Symlinks, media_type,
 };
 pub use handler::{CloseCause, ConnectionEvent, ExchangeEvent, Handler, Request};
-pub use inbound::{BodyMode, Modes, SessionRoutes};
 pub use limits::Limits;
+pub use modes::{BodyMode, Modes, SessionRoutes};
 pub use server::{BindError, ConnectionInfo, Server, ServerConfig, Stop};
 pub use session::{SessionEnd, SessionEvent, StreamKind, StreamName};
 pub use session_stream::{ReadHalf, StreamError, StreamEvent};

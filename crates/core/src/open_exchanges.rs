@@ -25,6 +25,8 @@ pub(crate) struct OpenExchanges {
     /// registration in quinn each (1.5 % of the IO thread's time).
     fresh: Vec<SendStream>,
     unacknowledged: Vec<SendStream>,
+    /// The client's last word on priorities that these streams have heard of.
+    priorities_seen: u32,
 }
 
 impl OpenExchanges {
@@ -37,6 +39,7 @@ impl OpenExchanges {
             watched: vec![],
             fresh: vec![],
             unacknowledged: vec![],
+            priorities_seen: 0,
         }
     }
 
@@ -83,6 +86,10 @@ impl OpenExchanges {
         self.unacknowledged.retain(is_unacknowledged);
         self.unacknowledged.append(&mut self.fresh);
         self.fresh = self.connection.take_finished();
+        let finished = self.fresh.iter().chain(&self.unacknowledged);
+        self.connection
+            .priorities
+            .refresh(&mut self.priorities_seen, finished);
     }
 }
 

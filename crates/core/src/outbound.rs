@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::task::AtomicWaker;
@@ -13,6 +13,7 @@ use trilane_http3::Code;
 
 use crate::exchange::{ExchangeId, Notify};
 use crate::exchange_table::ExchangeTable;
+use crate::priority::Place;
 use crate::sync::lock;
 use crate::wire::wire_code;
 
@@ -48,6 +49,8 @@ struct State {
     head: Bytes,
     queue: VecDeque<Bytes>,
     queued: usize,
+    /// The HEADERS frame of the trailers, behind the last chunk.
+    trailers: Bytes,
     /// What `content-length` still allows; `None`: not declared.
     declared: Option<u64>,
     /// The writer waits to be told that all was sent.
@@ -67,6 +70,7 @@ impl Outbound {
             head,
             queue: VecDeque::new(),
             queued: 0,
+            trailers: Bytes::new(),
             declared,
             notify: false,
             end: None,
@@ -82,6 +86,14 @@ impl Outbound {
         let queue = Self::new(Bytes::new(), None);
         lock(&queue.state).end = Some(End::Finished);
         queue
+    }
+
+    /// Puts what flow control did not take yet of the interim heads before the head.
+    pub(crate) fn put_first(&self, interim: Bytes) {
+        if !interim.is_empty() {
+            let mut state = lock(&self.state);
+            state.head = [interim, state.head.split_off(0)].concat().into();
+        }
     }
 
     pub(crate) fn push(&self, chunk: Bytes, notify: Notify) -> Result<(), WriteError> {
@@ -110,15 +122,19 @@ impl Outbound {
         Ok(())
     }
 
-    pub(crate) fn finish(&self) {
+    /// Nothing more follows but `trailers`, a HEADERS frame; empty if there are none.
+    pub(crate) fn finish(&self, trailers: Bytes) {
         let mut state = lock(&self.state);
         // RFC9114-4.1.2-own-content-length, RFC9110-8.6-stream-shorter: such an answer must not look whole.
         let whole = state.declared.is_none_or(|left| left == 0);
-        state.end.get_or_insert(if whole {
-            End::Finished
-        } else {
-            End::Reset(Code::H3_INTERNAL_ERROR)
-        });
+        if state.end.is_none() {
+            state.trailers = trailers;
+            state.end = Some(if whole {
+                End::Finished
+            } else {
+                End::Reset(Code::H3_INTERNAL_ERROR)
+            });
+        }
         self.waker.wake();
     }
 
@@ -165,6 +181,9 @@ impl Outbound {
             chunks.push(header.freeze());
             chunks.push(chunk);
         }
+        if matches!(state.end, Some(End::Finished)) && !state.trailers.is_empty() {
+            chunks.push(std::mem::take(&mut state.trailers));
+        }
         match (chunks.is_empty(), state.end) {
             (false, _) => Taken::Chunks(chunks),
             (true, None) if std::mem::take(&mut state.notify) => Taken::Drained,
@@ -190,12 +209,13 @@ pub(crate) async fn send(
     id: ExchangeId,
     mut stream: SendStream,
     queue: Arc<Outbound>,
+    mut place: Place,
 ) {
     let mut stopped = pin!(stream.stopped());
     let outcome = loop {
         match next(&queue, stopped.as_mut()).await {
             Next::Write(chunks) => {
-                if let Err(outcome) = write(&mut stream, &queue, chunks).await {
+                if let Err(outcome) = write(&mut stream, &queue, &mut place, chunks).await {
                     break outcome;
                 }
             }
@@ -219,8 +239,18 @@ pub(crate) async fn send(
 }
 
 /// Sends what is left of a whole answer; the exchange itself is already over.
-pub(crate) async fn send_rest(mut stream: SendStream, mut chunks: Vec<Bytes>) {
-    match stream.write_all_chunks(&mut chunks).await {
+pub(crate) async fn send_rest(mut stream: SendStream, mut chunks: Vec<Bytes>, mut place: Place) {
+    let mut done = 0;
+    let written = poll_fn(|cx| {
+        while done < chunks.len() {
+            match ready!(poll_write(cx, &mut stream, &mut place, &mut chunks[done..])) {
+                Ok(written) => done += written,
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        Poll::Ready(Ok(()))
+    });
+    match written.await {
         Ok(()) => {
             let _ = stream.finish();
             let _ = stream.stopped().await;
@@ -261,6 +291,7 @@ async fn next(
 pub(crate) async fn write(
     stream: &mut SendStream,
     queue: &Outbound,
+    place: &mut Place,
     mut chunks: Vec<Bytes>,
 ) -> Result<(), Outcome> {
     let mut done = 0;
@@ -269,19 +300,30 @@ pub(crate) async fn write(
             if let Some(code) = queue.poll_reset(cx) {
                 return Poll::Ready(Err(Outcome::Reset { code }));
             }
-            pin!(stream.write_chunks(&mut chunks[done..]))
-                .poll(cx)
-                .map_err(|error| match error {
-                    WriteStreamError::Stopped(code) => Outcome::Aborted {
-                        code: Some(code.into_inner()),
-                    },
-                    _ => Outcome::Aborted { code: None },
-                })
+            poll_write(cx, stream, place, &mut chunks[done..]).map_err(|error| match error {
+                WriteStreamError::Stopped(code) => Outcome::Aborted {
+                    code: Some(code.into_inner()),
+                },
+                _ => Outcome::Aborted { code: None },
+            })
         })
         .await?;
-        done += written.chunks;
+        done += written;
     }
     Ok(())
+}
+
+/// Writes what quinn takes, after those who go first; returns how many chunks are through.
+fn poll_write(
+    cx: &mut Context<'_>,
+    stream: &mut SendStream,
+    place: &mut Place,
+    chunks: &mut [Bytes],
+) -> Poll<Result<usize, WriteStreamError>> {
+    ready!(place.poll_turn(cx, stream));
+    let written = pin!(stream.write_chunks(chunks)).poll(cx);
+    place.wait(written.is_pending());
+    written.map_ok(|written| written.chunks)
 }
 
 pub(crate) fn stop_code(end: Result<Option<VarInt>, StoppedError>) -> Option<u64> {

@@ -10,8 +10,8 @@ use bytes::{Bytes, BytesMut};
 use futures_util::task::AtomicWaker;
 use quinn::{RecvStream, SendStream, VarInt};
 use trilane_http3::{
-    Code, ControlFrame, ControlReader, DecoderStream, EncoderStream, Error, Role, Settings, UniKind,
-    classify_uni,
+    Code, ControlFrame, ControlReader, DecoderStream, EncoderStream, Error, Priority, Role, Settings,
+    UniKind, classify_uni,
 };
 
 use crate::connection::Outcome;
@@ -88,6 +88,11 @@ async fn control(stream: &mut RecvStream, mut rest: Bytes, connection: &Connecti
                 Ok(Some(ControlFrame::Settings(settings))) => {
                     *lock(&connection.peer_settings) = Some(settings);
                     connection.settings_came.notify_waiters();
+                }
+                Ok(Some(ControlFrame::PriorityUpdate { stream, value })) => {
+                    if let Err(error) = connection.priorities.update(stream, Priority::parse(&value)) {
+                        return error;
+                    }
                 }
                 // A client's GOAWAY, MAX_PUSH_ID and CANCEL_PUSH speak of pushes, and we push nothing.
                 Ok(Some(_)) => {}

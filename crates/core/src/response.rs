@@ -142,6 +142,33 @@ impl Encoder {
     }
 }
 
+impl Encoder {
+    /// The HEADERS frame of an interim answer: nothing is added to its fields.
+    pub(crate) fn interim<'a>(
+        &self,
+        status: u16,
+        fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
+    ) -> Bytes {
+        let mut state = lock(&self.state);
+        state.make_room(16 + size(fields.clone()));
+        trilane_http3::write_response_head(&mut state.arena, status, fields);
+        state.arena.split().freeze()
+    }
+
+    /// The HEADERS frame of trailers.
+    pub(crate) fn trailers<'a>(&self, fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone) -> Bytes {
+        let mut state = lock(&self.state);
+        state.make_room(16 + size(fields.clone()));
+        trilane_http3::write_trailers(&mut state.arena, fields);
+        state.arena.split().freeze()
+    }
+}
+
+/// Bytes that suffice for `fields`, encoded.
+fn size<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> usize {
+    fields.map(|(name, value)| name.len() + value.len() + 16).sum()
+}
+
 impl EncoderState {
     fn make_room(&mut self, bytes: usize) {
         if self.arena.capacity() - self.arena.len() < bytes {

@@ -5,10 +5,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use quinn::SendStream;
 use tokio::time::{Instant, sleep_until};
 use trilane_http3::RequestHead;
 
+use crate::answer_stream::AnswerStream;
 use crate::budget::Share;
 use crate::connection::Outcome;
 use crate::connection_state::ConnectionState;
@@ -17,7 +17,7 @@ use crate::server::ServerState;
 
 /// All that belongs to one request while it arrives.
 pub(crate) struct Slow {
-    pub(crate) send: SendStream,
+    pub(crate) send: AnswerStream,
     pub(crate) receiver: Receiver,
     pub(crate) head: RequestHead,
     pub(crate) admission: Admission,
@@ -49,6 +49,9 @@ pub(crate) async fn read(
             return Poll::Ready(received);
         }
         slow.receiver.settle();
+        if slow.receiver.take_expectation() {
+            server.table.send_continue(&mut slow.send);
+        }
         if !had_head && slow.receiver.has_head() {
             had_head = true;
             seen = slow.receiver.received();

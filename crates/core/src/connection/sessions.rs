@@ -2,35 +2,35 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use quinn::SendStream;
-use trilane_http3::Code;
+use trilane_http3::{Code, Priority};
 
 use super::{Outcome, Task};
+use crate::answer_stream::AnswerStream;
 use crate::body::RequestBody;
 use crate::inbound::{Received, Receiver, Refusal};
 use crate::response::Method;
 use crate::session::{Arrived, Session};
 use crate::slow_request;
 use crate::sync::lock;
-use crate::wire::{code, wire_code};
+use crate::wire::wire_code;
 
 impl Task {
     /// A CONNECT for a WebTransport session: the handler decides. Not before the client's SETTINGS are here
     /// (draft-ietf-webtrans-http3-16 §3.1).
-    pub(super) fn open_session(&mut self, mut send: SendStream, mut receiver: Receiver) {
-        let stream = u64::from(send.id());
+    pub(super) fn open_session(&mut self, mut send: AnswerStream, mut receiver: Receiver) {
+        let stream = send.id();
         let agreed = lock(&self.state.peer_settings)
             .as_ref()
             .map(|settings| settings.h3_datagram);
         let refusal = match agreed {
             None => return self.await_settings(send, receiver),
-            Some(false) => code(trilane_http3::code::WT_REQUIREMENTS_NOT_MET),
+            Some(false) => Code::from(trilane_http3::code::WT_REQUIREMENTS_NOT_MET),
             Some(true)
                 if lock(&self.state.sessions).len() < self.server.limits.max_sessions_per_connection =>
             {
                 self.server.counters.requests.fetch_add(1, Relaxed);
                 let table = &self.server.table;
-                let id = table.open(self.state.clone(), Method::Connect, send);
+                let id = table.open(self.state.clone(), Method::Connect, Priority::default(), send);
                 self.open.add(id);
                 let session = Session::new(id, stream, self.state.clone(), &self.server.sessions, receiver);
                 lock(&self.state.sessions).insert(stream, session.clone());
@@ -38,24 +38,24 @@ impl Task {
                 for arrived in self.early.take(stream) {
                     session.arrived(arrived);
                 }
-                self.hand_over(id, RequestBody::Streaming, false);
+                self.hand_over(id, RequestBody::Streaming, false, None);
                 if let Some(datagrams) = &mut self.datagrams {
                     datagrams.opened(stream, id);
                 }
                 return;
             }
-            Some(true) => wire_code(Code::H3_REQUEST_REJECTED),
+            Some(true) => Code::H3_REQUEST_REJECTED,
         };
-        let _ = send.reset(refusal);
-        let _ = receiver.recv().stop(refusal);
+        send.reset(refusal);
+        let _ = receiver.recv().stop(wire_code(refusal));
         self.early.refuse(stream);
         self.count_abandoned();
     }
 
     /// Comes back to the request when the client's SETTINGS are here, or refuses it.
-    fn await_settings(&mut self, send: SendStream, receiver: Receiver) {
+    fn await_settings(&mut self, send: AnswerStream, receiver: Receiver) {
         if let Some(datagrams) = &mut self.datagrams {
-            datagrams.arriving(send.id().into());
+            datagrams.arriving(send.id());
         }
         let mut slow = slow_request::Slow {
             send,

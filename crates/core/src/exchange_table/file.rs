@@ -17,10 +17,11 @@ use trilane_http3::Code;
 use crate::answer_head;
 use crate::connection::Outcome as TaskOutcome;
 use crate::exchange::{ExchangeError, ExchangeId};
-use crate::exchange_table::{Answer, ExchangeTable};
+use crate::exchange_table::{Answer, ExchangeTable, said_priority};
 use crate::file::{Content, Field, FileAnswer, FileError, FileMemory, FileReader, Lease, Prepared};
 use crate::handler::ExchangeEvent;
 use crate::outbound::{self, Outbound, Outcome};
+use crate::priority::Place;
 use crate::response::body_rule;
 use crate::sync::lock;
 use crate::wire::wire_code;
@@ -74,10 +75,10 @@ impl ExchangeTable {
                 return;
             }
         };
-        let Some((stream, control, head)) = self.start_file(id, status, &fields) else {
+        let Some(started) = self.start_file(id, status, &fields) else {
             return;
         };
-        match self.copy(stream, &control, head, reader, &memory).await {
+        match self.copy(started, reader, &memory).await {
             Ok(outcome) => {
                 let is_sent = outcome == Outcome::Done && self.is_open(id);
                 self.ended(id, outcome);
@@ -94,12 +95,7 @@ impl ExchangeTable {
     }
 
     /// Takes the stream of an exchange that still awaits its answer; what is left there only takes a reset.
-    fn start_file(
-        &self,
-        id: ExchangeId,
-        status: u16,
-        fields: &[Field],
-    ) -> Option<(SendStream, Arc<Outbound>, Bytes)> {
+    fn start_file(&self, id: ExchangeId, status: u16, fields: &[Field]) -> Option<Started> {
         let mut slots = lock(&self.slots);
         let slot = slots.get(id).ok()?;
         if matches!(slot.answer, Answer::Streaming(_)) {
@@ -108,7 +104,19 @@ impl ExchangeTable {
         let head = self.encoder.head(slot.method, status, pairs(fields));
         let control = Arc::new(Outbound::closed());
         match std::mem::replace(&mut slot.answer, Answer::Streaming(control.clone())) {
-            Answer::Awaited(stream) => Some((stream, control, head)),
+            Answer::Awaited(send) => {
+                let (interim, stream) = send.into_parts();
+                let said = said_priority(pairs(fields));
+                Some(Started {
+                    place: Place::new(slot.connection.clone(), &stream, slot.priority, said),
+                    stream,
+                    control,
+                    heads: [interim, head]
+                        .into_iter()
+                        .filter(|head| !head.is_empty())
+                        .collect(),
+                })
+            }
             Answer::Streaming(_) => None,
         }
     }
@@ -117,17 +125,20 @@ impl ExchangeTable {
     /// that fails is a reset, so that no client takes a part for the whole.
     async fn copy(
         &self,
-        mut stream: SendStream,
-        control: &Outbound,
-        head: Bytes,
+        started: Started,
         reader: FileReader,
         memory: &Arc<FileMemory>,
     ) -> Result<Outcome, FileError> {
+        let Started {
+            mut stream,
+            control,
+            mut place,
+            heads: mut chunks,
+        } = started;
         let mut stopped = pin!(stream.stopped());
-        let mut chunks = vec![head];
         let mut ahead = Ahead::start(reader, memory.lease());
         let outcome = loop {
-            let (chunk, lease, reader) = match ahead.wait(control, stopped.as_mut()).await {
+            let (chunk, lease, reader) = match ahead.wait(&control, stopped.as_mut()).await {
                 Waited::Chunk(chunk, lease, reader) => (chunk, lease, reader),
                 Waited::Failed(error) => {
                     let _ = stream.reset(wire_code(Code::H3_INTERNAL_ERROR));
@@ -146,7 +157,8 @@ impl ExchangeTable {
             let mut header = BytesMut::with_capacity(9);
             trilane_http3::write_data_header(&mut header, length);
             chunks.extend([header.freeze(), chunk]);
-            if let Err(outcome) = outbound::write(&mut stream, control, std::mem::take(&mut chunks)).await {
+            let chunks = std::mem::take(&mut chunks);
+            if let Err(outcome) = outbound::write(&mut stream, &control, &mut place, chunks).await {
                 break outcome;
             }
             drop(lease);
@@ -173,6 +185,15 @@ impl ExchangeTable {
 
 fn pairs(fields: &[Field]) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
     fields.iter().map(|(name, value)| (&name[..], &value[..]))
+}
+
+/// A stream whose answer has begun.
+struct Started {
+    stream: SendStream,
+    control: Arc<Outbound>,
+    place: Place,
+    /// What goes before the content: interim heads that flow control did not take yet, and the final one.
+    heads: Vec<Bytes>,
 }
 
 /// A read under way in the blocking pool.
