@@ -20,6 +20,7 @@ mod messages;
 pub mod mutation;
 mod pieces;
 mod prefixes;
+mod priority;
 mod routes;
 
 /// One promise, checked against any input.
@@ -43,6 +44,7 @@ pub const TARGETS: &[Target] = &[
     target("fields", fields::fields),
     target("huffman", codecs::huffman),
     target("prefixes", prefixes::prefixes),
+    target("priority", priority::priority),
     target("qpack_streams", control::qpack_streams),
     target("request", messages::request),
     target("response", messages::response),

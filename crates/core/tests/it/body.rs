@@ -1,13 +1,12 @@
 //! Bodies: buffered on the way in, streamed on the way out, and cut short by either side.
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use trilane_core::{ExchangeEvent, ExchangeId, Limits, Notify};
+use trilane_core::{ExchangeEvent, Limits, Notify};
 
 use crate::client::{connect, read};
-use crate::support::{PATIENCE, Script, Setup, answer, soon, start, whole};
+use crate::support::{PATIENCE, Script, Setup, answer, keeping, kept_id, soon, start, whole};
 
 fn small_bodies() -> Setup {
     Setup {
@@ -107,28 +106,6 @@ async fn bodies_over_the_budget_of_a_connection_still_all_arrive() {
     for upload in uploads {
         assert_eq!(soon("an upload", upload).await.unwrap(), &b"100000"[..]);
     }
-}
-
-/// The exchange of a streaming answer, kept by the test.
-type Kept = Arc<Mutex<Option<ExchangeId>>>;
-
-fn keeping() -> (Kept, Arc<Script>) {
-    let kept = Kept::default();
-    let keep = kept.clone();
-    let handler = Script::new(move |_, exchange| *keep.lock().unwrap() = Some(exchange.into_id()));
-    (kept, handler)
-}
-
-async fn kept_id(kept: &Kept) -> ExchangeId {
-    soon("a request", async {
-        loop {
-            if let Some(id) = *kept.lock().unwrap() {
-                return id;
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    })
-    .await
 }
 
 #[tokio::test]

@@ -276,3 +276,27 @@ pub(crate) fn whole(request: &Request<'_>) -> Bytes {
         RequestBody::Streaming => panic!("the body of a buffered route is not whole"),
     }
 }
+
+/// An exchange that a test answers itself.
+pub(crate) type Kept = Arc<Mutex<Option<ExchangeId>>>;
+
+/// A handler that leaves its last request open, and the id of that.
+pub(crate) fn keeping() -> (Kept, Arc<Script>) {
+    let kept = Kept::default();
+    let keep = kept.clone();
+    let handler = Script::new(move |_, exchange| *keep.lock().unwrap() = Some(exchange.into_id()));
+    (kept, handler)
+}
+
+/// The id that a handler kept, once there is one.
+pub(crate) async fn kept_id(kept: &Kept) -> ExchangeId {
+    soon("a request", async {
+        loop {
+            if let Some(id) = *kept.lock().unwrap() {
+                return id;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await
+}
