@@ -30,6 +30,11 @@ declare global {
 export declare class NativeBody {
   /** Why the last step was rejected; `null` if none was. */
   get failure(): NativeFailure | null
+  /**
+   * The trailers, written like fields, once the last step has said that the body is over; taken once. `null` if there
+   * are none.
+   */
+  takeTrailers(): string | null
   [globalThis.Symbol.asyncIterator](): globalThis.__NapiRsAsyncGenerator<NativeBody, Uint8Array, void, undefined>
 }
 
@@ -60,6 +65,21 @@ export declare class NativeReadHalf {
 
 /** An HTTP/3 server of one JavaScript thread. */
 export declare class NativeServer {
+  /**
+   * Throws ERR_H3_HEADER if one of these fields, written like those of an answer, may not be a trailer
+   * (RFC 9110 §6.5.1).
+   */
+  static checkTrailers(trailers: string): void
+  /**
+   * Ends a streaming answer's body with trailers, written like fields. Throws ERR_H3_HEADER for what may not be one; the
+   * answer is then not ended.
+   */
+  finishWithTrailers(slot: number, generation: number, trailers: string): void
+  /**
+   * Sends an interim answer. Throws ERR_H3_RESPONSE_STATUS or ERR_H3_HEADER for what is none; does nothing if the
+   * exchange is over or its answer has begun.
+   */
+  inform(slot: number, generation: number, status: number, fields: string): void
   /**
    * Checks the options and loads certificates; does not listen yet. `outbox` carries the numbers of answers,
    * `outboxBytes` their small bodies.

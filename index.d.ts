@@ -3,6 +3,7 @@ export { ERROR_CODES, type ErrorRow, H3Error, type H3ErrorCode, type H3ErrorLaye
 export { type FileResponseInit, fileResponse } from './lib/file-response.js';
 export type { IdentityOptions } from './lib/identity.js';
 export type { ConnectionCloseCause, ErrorHandler, H3Limits, H3ServeOptions, Logger } from './lib/options.js';
+export { type Trailers, withTrailers } from './lib/outgoing-trailers.js';
 export type { H3Request } from './lib/request.js';
 export { Response } from './lib/response.js';
 export { type Handler, type RouteDefinition, type RouteDefinitions, type RouteParams, route, } from './lib/routes.js';

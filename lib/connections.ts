@@ -9,6 +9,8 @@ export class Connections {
   readonly outbox = new DatagramOutbox('quic');
   readonly #hooks: ConnectionHooks;
   readonly #logger: Logger;
+  /** How often a hook threw or rejected. */
+  errors = 0n;
   readonly #inbox: Uint32Array;
   readonly #byGeneration = new Map<number, QuicConnection>();
   readonly #byId = new Map<string, QuicConnection>();
@@ -85,6 +87,7 @@ export class Connections {
   }
 
   #log(name: string, error: unknown): void {
+    this.errors += 1n;
     try {
       this.#logger.error(`trilane: ${name} failed:`, error);
     } catch {

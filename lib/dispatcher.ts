@@ -3,11 +3,13 @@ import { Connections } from './connections.js';
 import { DatagramOutbox, ExchangeDatagrams, eachDatagram } from './datagrams.js';
 import { fromNative, H3Error, isH3Error, usageError } from './errors.js';
 import { Exchange } from './exchange.js';
+import type { PackedFields } from './fields.js';
 import { FileBody } from './file-body.js';
-import { incomingBody } from './incoming-body.js';
+import { IncomingBody } from './incoming-body.js';
 import { lazyRequest } from './lazy-request.js';
 import type { ConnectionHooks, Logger } from './options.js';
 import { Outbox } from './outbox.js';
+import { asStream, trailersOf } from './outgoing-trailers.js';
 import { ownRequest } from './own-request.js';
 import type { H3Request } from './request.js';
 import { type Outgoing, readResponse } from './response.js';
@@ -24,6 +26,8 @@ const INBOX_WORDS = 16 * 1024;
 const NO_ROUTE = 0xffffffff;
 /** Beside the number of parameters: the request came in early data, its handshake is not complete. */
 const EARLY_DATA = 0x80000000;
+/** Beside the number of parameters: trailers follow, and one more word tells the length of their text. */
+const TRAILERS = 0x40000000;
 /** Stands for a body that comes in pieces. */
 const STREAMING = 0xffffffff;
 /** Method numbers from here on are this plus the length of a method that follows as text. */
@@ -71,6 +75,7 @@ export class Dispatcher {
   #dropped = 0;
   #native: NativeServer | null = null;
   #server: H3Server | null = null;
+  #handlerErrors = 0n;
 
   constructor(handlers: Handlers) {
     this.#handlers = handlers;
@@ -114,6 +119,11 @@ export class Dispatcher {
     this.connections.connect(native, server);
   }
 
+  /** How often a handler or hook failed: it threw, rejected, or gave what cannot be sent. */
+  get handlerErrors(): bigint {
+    return this.#handlerErrors + this.connections.errors;
+  }
+
   /** Datagrams of sessions that were dropped because nobody read them in time. */
   get droppedDatagrams(): number {
     return this.#dropped;
@@ -138,20 +148,26 @@ export class Dispatcher {
       const route = routeId === NO_ROUTE ? null : (this.#handlers.routes[routeId] ?? null);
       const slot = word(0);
       const generation = word(1);
-      const body = this.#bodyOf(word(6), bodies, slot, generation);
+      const bodyNumber = word(6);
+      const body = bodyNumber === STREAMING ? null : (bodies[bodyNumber - 1] ?? null);
       const early = word(7) >= EARLY_DATA;
-      const spanWords = 2 * (early ? word(7) - EARLY_DATA : word(7));
+      const params = early ? word(7) - EARLY_DATA : word(7);
+      const hasTrailers = params >= TRAILERS;
+      const spanWords = 2 * (hasTrailers ? params - TRAILERS : params);
       at += REQUEST_WORDS;
       const spans = spanWords === 0 ? null : words.slice(at, at + spanWords);
       at += spanWords;
-      this.#handle(new Exchange(slot, generation, method, url, fields, body, route, spans, early));
+      let incoming: IncomingBody | PackedFields = '';
+      if (bodyNumber === STREAMING) {
+        incoming = new IncomingBody(this.#native as NativeServer, slot, generation);
+      } else if (hasTrailers) {
+        incoming = cut(word(0));
+        at += 1;
+      }
+      this.#handle(
+        new Exchange(this, slot, generation, method, url, fields, body, route, spans, incoming, early),
+      );
     }
-  }
-
-  #bodyOf(number: number, bodies: readonly Uint8Array[], slot: number, generation: number): Exchange['body'] {
-    if (number === 0) return null;
-    if (number === STREAMING) return incomingBody(this.#native as NativeServer, slot, generation);
-    return bodies[number - 1] ?? null;
   }
 
   #handle(exchange: Exchange): void {
@@ -204,6 +220,7 @@ export class Dispatcher {
   }
 
   #respond(exchange: Exchange, value: unknown): void {
+    exchange.answerTrailers = trailersOf(value);
     let outgoing: Outgoing | Promise<Outgoing>;
     try {
       outgoing = readResponse(value);
@@ -222,7 +239,13 @@ export class Dispatcher {
     );
   }
 
-  #send(exchange: Exchange, outgoing: Outgoing): void {
+  #send(exchange: Exchange, given: Outgoing): void {
+    exchange.answered = true;
+    const hasTrailers =
+      exchange.answerTrailers !== null &&
+      exchange.gone === null &&
+      mayHaveBody(exchange.method, given.status);
+    const outgoing = hasTrailers ? asStream(given) : given;
     const { body } = outgoing;
     if (body instanceof FileBody && exchange.gone === null) {
       // Open until the native part says what became of it.
@@ -257,11 +280,13 @@ export class Dispatcher {
 
   /** A handler failed: the error handler may answer, else a plain 500 does. Nothing of the error reaches the client. */
   #fail(exchange: Exchange, error: unknown): void {
+    exchange.declineBody();
     if (exchange.gone !== null) {
       // The client is gone and its handler was told by the signal: what it throws then is no news.
       this.#close(exchange);
       return;
     }
+    exchange.answerTrailers = null;
     const { error: onError } = this.#handlers;
     if (exchange.failed || onError === null) {
       this.#log(exchange, error);
@@ -269,6 +294,7 @@ export class Dispatcher {
       return;
     }
     exchange.failed = true;
+    if (!isRemote(error)) this.#handlerErrors += 1n;
     let result: unknown;
     try {
       result = onError(error, this.#server as H3Server);
@@ -338,26 +364,30 @@ export class Dispatcher {
       this.#close(refused);
     }
     const { method = '', url = '' } = refused ?? {};
-    const exchange = new Exchange(slot, generation, method, url, '', null, null, null);
+    const exchange = new Exchange(this, slot, generation, method, url, '', null, null, null, '');
     this.#fail(exchange, usageError(code, reason));
   }
 
   #close(exchange: Exchange): void {
-    exchange.over = true;
+    exchange.end();
     if (this.#open.get(exchange.generation) === exchange) this.#open.delete(exchange.generation);
   }
 
   #log(exchange: Exchange, error: unknown): void {
+    if (!isRemote(error)) this.#handlerErrors += 1n;
     const where = exchange.method === '' ? 'an answer' : `${exchange.method} ${exchange.url}`;
     try {
-      // What a client did is no error of the program: a hostile one must not fill the log.
-      if (isH3Error(error) && error.remote)
-        this.#handlers.logger.debug('trilane: a client broke off:', error.message);
+      if (isRemote(error)) this.#handlers.logger.debug('trilane: a client broke off:', error.message);
       else this.#handlers.logger.error(`trilane: ${where} failed:`, error);
     } catch {
       // A logger that throws must not take the answer with it.
     }
   }
+}
+
+/** Whether a client did it: that is no error of the program, and a hostile one must not fill the log. */
+function isRemote(error: unknown): error is H3Error {
+  return isH3Error(error) && error.remote;
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -74,14 +74,14 @@ export const ERROR_CODES = {
   ERR_H3_RESPONSE_STATUS: {
     kind: 'RangeError',
     layer: 'response',
-    doc: 'The status of a Response lies outside 200 to 599.',
-    hint: 'Use a final status; HTTP/3 has no 101 (RFC 9114 §4.5).',
+    doc: 'The status of a Response lies outside 200 to 599, or that of an interim answer outside 100 and 102 to 199.',
+    hint: 'Use a status of that range; HTTP/3 has no 101 (RFC 9114 §4.5).',
   },
   ERR_H3_HEADER: {
     kind: 'TypeError',
     layer: 'http3',
-    doc: 'A header is malformed, or is one that HTTP/3 forbids (RFC 9114 §4.2).',
-    hint: 'Remove or correct the header that the message names.',
+    doc: 'A header or trailer is malformed, or is one that HTTP/3 forbids there (RFC 9114 §4.2, RFC 9110 §6.5.1).',
+    hint: 'Remove or correct the field that the message names.',
   },
   ERR_H3_RESPONSE_LENGTH: {
     kind: 'TypeError',
@@ -182,7 +182,7 @@ export const ERROR_CODES = {
   ERR_H3_STREAM_RESET: {
     kind: 'H3Error',
     layer: 'http3',
-    doc: 'One side reset the stream of a request before its end.',
+    doc: 'One side reset the stream of a request, or declined its body, before its end.',
     hint: 'Treat the exchange as aborted.',
   },
   ERR_H3_PROTOCOL: {

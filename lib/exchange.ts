@@ -1,5 +1,9 @@
 import type { ExchangeDatagrams } from './datagrams.js';
 import { H3Error } from './errors.js';
+import type { PackedFields } from './fields.js';
+import { unpackHeaders } from './headers.js';
+import type { IncomingBody } from './incoming-body.js';
+import type { TrailersSource } from './outgoing-trailers.js';
 import type { IncomingParts } from './request.js';
 import type { Route } from './routes.js';
 import type { Session } from './session.js';
@@ -9,6 +13,8 @@ const H3_REQUEST_CANCELLED = 0x10c;
 
 /** One request and its answer, on this side of the border. */
 export class Exchange implements IncomingParts {
+  /** Whose exchange it is: slot and generation are names in that server alone. */
+  readonly owner: object;
   readonly slot: number;
   readonly generation: number;
   readonly method: string;
@@ -19,6 +25,9 @@ export class Exchange implements IncomingParts {
   readonly earlyData: boolean;
   /** Start and end in `url` of each parameter, in the order of the route's names. */
   readonly #spans: Uint32Array | null;
+  /** What is streamed of it, or the trailers of a body that is whole. */
+  readonly #incoming: IncomingBody | PackedFields;
+  #trailersPromise: Promise<Headers> | null = null;
   #params: Record<string, string> | null = null;
   #controller: AbortController | null = null;
   #gone: H3Error | null = null;
@@ -32,26 +41,34 @@ export class Exchange implements IncomingParts {
   datagrams: ExchangeDatagrams | null = null;
   /** The WebTransport session that it is, if it is one. */
   session: Session | null = null;
+  /** The final answer is on its way: it is too late for interim ones. */
+  answered = false;
+  /** The trailers of the answer under way. */
+  answerTrailers: TrailersSource | null = null;
 
   constructor(
+    owner: object,
     slot: number,
     generation: number,
     method: string,
     url: string,
     fields: string,
-    body: Uint8Array | ReadableStream<Uint8Array> | null,
+    body: Uint8Array | null,
     route: Route | null,
     spans: Uint32Array | null,
+    incoming: IncomingBody | PackedFields,
     earlyData = false,
   ) {
+    this.owner = owner;
     this.slot = slot;
     this.generation = generation;
     this.method = method;
     this.url = url;
     this.fields = fields;
-    this.body = body;
+    this.body = typeof incoming === 'string' ? body : incoming.stream;
     this.route = route;
     this.#spans = spans;
+    this.#incoming = incoming;
     this.earlyData = earlyData;
   }
 
@@ -68,9 +85,22 @@ export class Exchange implements IncomingParts {
     return this.#controller.signal;
   }
 
-  /** A buffered request is handed over without its trailers. */
   get trailers(): Promise<Headers> {
-    return Promise.resolve(new Headers());
+    const incoming = this.#incoming;
+    if (typeof incoming !== 'string') return incoming.trailers.promise;
+    this.#trailersPromise ??= Promise.resolve(unpackHeaders(incoming));
+    return this.#trailersPromise;
+  }
+
+  /** It is over: the answer is complete, or there will be none. */
+  end(): void {
+    this.over = true;
+    if (typeof this.#incoming !== 'string') this.#incoming.answered(() => this.#gone ?? unread());
+  }
+
+  /** The handler failed: it does not read on. */
+  declineBody(): void {
+    if (typeof this.#incoming !== 'string') this.#incoming.decline();
   }
 
   /** Why nothing more can be sent, or null: the client is gone, or another answer has taken the place of this one. */
@@ -141,6 +171,13 @@ function decodeParam(raw: string): string {
   } catch {
     return raw;
   }
+}
+
+function unread(): H3Error {
+  return new H3Error(
+    'ERR_H3_STREAM_RESET',
+    'the request was answered without its body being read: no trailers',
+  );
 }
 
 function goneError(wireCode: number | null): H3Error {

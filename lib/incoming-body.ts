@@ -1,52 +1,124 @@
+import { setTimeout } from 'node:timers';
 import type { NativeBody, NativeServer } from '../binding.cjs';
 import { pulledStream } from './body.js';
 import { H3Error } from './errors.js';
+import { IncomingTrailers } from './incoming-trailers.js';
 
 type Steps = ReturnType<NativeBody[typeof Symbol.asyncIterator]>;
 
+/** Time without a read after which the rest of a body is declined, once its request was answered. */
+const ABANDONED_AFTER_MS = 5_000;
+
 /**
- * The body of a streaming request. It is asked for when it is first read: left alone, the client is told to stop when the
- * answer is sent. Each pull takes what has arrived, up to 256 KiB; what is not pulled stays with the client.
- *
- * Errors with an {@link H3Error} if the client resets the stream, vanishes, or breaks a rule: a body never looks whole that
- * is not.
+ * The body of a streaming request. It is asked for when it is first read; each pull takes what has arrived, up to 256 KiB, and
+ * what is not pulled stays with the client. What the handler does not want is declined: STOP_SENDING with H3_NO_ERROR, after
+ * which a client goes on to read the answer (RFC 9114 §4.1).
  */
-export function incomingBody(
-  native: NativeServer,
-  slot: number,
-  generation: number,
-): ReadableStream<Uint8Array> {
-  let body: NativeBody | null = null;
-  let steps: Steps | null = null;
-  const begin = (): Steps => {
-    body = native.body(slot, generation);
-    if (body === null) {
+export class IncomingBody {
+  /**
+   * Errors with an {@link H3Error} if the client resets the stream, vanishes, or breaks a rule: a body never looks whole that
+   * is not. Cancelling it declines the rest.
+   */
+  readonly stream: ReadableStream<Uint8Array>;
+  readonly trailers = new IncomingTrailers();
+  readonly #native: NativeServer;
+  readonly #slot: number;
+  readonly #generation: number;
+  #body: NativeBody | null = null;
+  #steps: Steps | null = null;
+  #pulls = 0;
+  #pulling = false;
+  #over = false;
+  #watched = false;
+  #declined: H3Error | null = null;
+
+  constructor(native: NativeServer, slot: number, generation: number) {
+    this.#native = native;
+    this.#slot = slot;
+    this.#generation = generation;
+    this.stream = pulledStream({
+      pull: (controller) => this.#pull(controller),
+      cancel: () =>
+        this.#stop(new H3Error('ERR_H3_STREAM_RESET', 'the body was cancelled before its trailers came')),
+    });
+  }
+
+  /** The handler failed: nobody is left to read on. Who does all the same gets an error, not an end. */
+  decline(): void {
+    if (this.#over) return;
+    this.#declined = new H3Error(
+      'ERR_H3_STREAM_RESET',
+      'the request was answered, and the rest of its body declined',
+    );
+    // What cannot be declined any more is over.
+    this.#stop(this.#declined).catch(() => undefined);
+  }
+
+  /**
+   * The answer is complete. Reading may go on, since it may not depend on the answer; a body that nobody reads for some
+   * seconds is declined, so that the client does not hold the stream open for nothing. One that nobody has begun to read is
+   * declined with the exchange, at once.
+   */
+  answered(reason: () => H3Error): void {
+    if (this.#steps === null) this.trailers.fail(reason());
+    else if (!this.#over && !this.#watched) this.#watch();
+  }
+
+  #watch(): void {
+    this.#watched = true;
+    const pulls = this.#pulls;
+    setTimeout(() => {
+      if (this.#over) return;
+      if (this.#pulling || this.#pulls !== pulls) this.#watch();
+      else this.decline();
+    }, ABANDONED_AFTER_MS).unref();
+  }
+
+  async #pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+    this.#pulls += 1;
+    this.#pulling = true;
+    try {
+      if (this.#declined !== null) throw this.#declined;
+      this.#steps ??= this.#begin();
+      const { done, value } = await this.#steps.next();
+      if (this.#declined !== null) throw this.#declined;
+      if (done !== true) {
+        controller.enqueue(value);
+        return;
+      }
+      this.#over = true;
+      this.trailers.end(this.#body?.takeTrailers() ?? null);
+      controller.close();
+    } catch (error) {
+      this.#over = true;
+      const failure = this.#failureOf(error);
+      this.trailers.fail(failure);
+      throw failure;
+    } finally {
+      this.#pulling = false;
+    }
+  }
+
+  #begin(): Steps {
+    this.#body = this.#native.body(this.#slot, this.#generation);
+    if (this.#body === null) {
       const message = 'the request is over: read its body before the answer is complete';
       throw new H3Error('ERR_H3_CONNECTION_CLOSED', message);
     }
-    return body[Symbol.asyncIterator]();
-  };
-  return pulledStream({
-    async pull(controller) {
-      steps ??= begin();
-      try {
-        const { done, value } = await steps.next();
-        if (done === true) controller.close();
-        else controller.enqueue(value);
-      } catch (error) {
-        throw failureOf(body, error);
-      }
-    },
-    async cancel() {
-      if (steps === null) native.body(slot, generation)?.[Symbol.asyncIterator]().return();
-      else await steps.return();
-    },
-  });
-}
+    return this.#body[Symbol.asyncIterator]();
+  }
 
-function failureOf(body: NativeBody | null, error: unknown): unknown {
-  const failure = body?.failure ?? null;
-  if (failure === null) return error;
-  const { code, message, wireCode } = failure;
-  return new H3Error(code, message, { remote: true, wireCode: wireCode ?? undefined });
+  async #stop(reason: H3Error): Promise<void> {
+    this.#over = true;
+    this.trailers.fail(reason);
+    const steps = this.#steps ?? this.#native.body(this.#slot, this.#generation)?.[Symbol.asyncIterator]();
+    await steps?.return();
+  }
+
+  #failureOf(error: unknown): unknown {
+    const failure = this.#body?.failure ?? null;
+    if (failure === null) return error;
+    const { code, message, wireCode } = failure;
+    return new H3Error(code, message, { remote: true, wireCode: wireCode ?? undefined });
+  }
 }

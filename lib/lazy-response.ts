@@ -183,6 +183,15 @@ export function finalStatus(status: number): number {
   );
 }
 
+/** `status` as one of an interim answer. Throws a RangeError for all others: HTTP/3 has no 101 (RFC 9114 §4.5). */
+export function interimStatus(status: number): number {
+  if (Number.isInteger(status) && status >= 100 && status <= 199 && status !== 101) return status;
+  throw usageError(
+    'ERR_H3_RESPONSE_STATUS',
+    `the status of an interim answer is ${describe(status)}; expected 100 or 102 to 199`,
+  );
+}
+
 /** The error of a Response whose body is gone. */
 export function sentTwice(): TypeError {
   return usageError(

@@ -18,7 +18,7 @@ export interface IncomingParts {
   readonly params: Record<string, string>;
   /** Aborts when the client resets or vanishes: made when first touched. */
   readonly signal: AbortSignal;
-  /** Resolves with the trailer fields at the end of the content. */
+  /** Resolves with the trailer fields at the end of the content; see {@link H3Request}. */
   readonly trailers: Promise<Headers>;
   /** It came in early data, before the handshake was complete. */
   readonly earlyData: boolean;
@@ -38,7 +38,11 @@ export interface H3Request<Params = Record<string, string>> extends Request {
   readonly params: Params;
   /** Aborts when the client resets the request or vanishes. */
   readonly signal: AbortSignal;
-  /** Resolves with the trailer fields once the content has ended; empty if there were none. */
+  /**
+   * The trailer fields behind the content (RFC 9114 §4.1); empty if there were none. Where the body is streamed it settles
+   * when somebody has read the body to its end, and rejects with what ended the body early: read the body first, then await
+   * this. A rejection that nobody looks at is no unhandled one.
+   */
   readonly trailers: Promise<Headers>;
   /**
    * The request came in early data and its handshake was not complete: it may be a replay (RFC 8470 §3). Never true without

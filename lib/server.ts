@@ -4,13 +4,20 @@ import { type H3Connection, hexOf, type RemoteAddress } from './datagrams.js';
 import { Dispatcher } from './dispatcher.js';
 import { fromNative, H3Error } from './errors.js';
 import { Exchange } from './exchange.js';
+import { packHeaders } from './headers.js';
+import { interimStatus } from './lazy-response.js';
 import { type H3ServeOptions, type ValidatedOptions, validateOptions } from './options.js';
 import { partsOf } from './request.js';
 import { KeepAlive } from './runtime.js';
 import { type TlsUpdate, validateTlsUpdate } from './tls-options.js';
 
 /** Counters of a server since it was made, through all its starts and stops. */
-export type H3ServerStats = Readonly<NativeStats>;
+export interface H3ServerStats extends Readonly<NativeStats> {
+  /** How often a handler threw, rejected, or gave what cannot be sent. */
+  readonly handlerErrors: bigint;
+}
+
+type HeadersInit = ConstructorParameters<typeof Headers>[0];
 
 /** One connection at one moment. */
 export interface H3ConnectionStats extends H3Connection, Omit<Readonly<NativeConnection>, NamesInside> {}
@@ -142,7 +149,7 @@ export class H3Server {
     const unread = BigInt(this.#dispatcher.droppedDatagrams);
     datagrams.received -= unread;
     datagrams.droppedIncoming += unread;
-    return stats;
+    return { ...stats, handlerErrors: this.#dispatcher.handlerErrors };
   }
 
   /** Every open connection, with its path and its datagrams. */
@@ -181,8 +188,8 @@ export class H3Server {
 
   /** Where the client of a request is, or null once the request is over or if it is none of this server. */
   requestIP(request: Request): RemoteAddress | null {
-    const exchange = partsOf(request);
-    if (!(exchange instanceof Exchange)) return null;
+    const exchange = this.#exchangeOf(request);
+    if (exchange === null) return null;
     return this.#native.remoteAddress(exchange.slot, exchange.generation) as RemoteAddress | null;
   }
 
@@ -191,9 +198,32 @@ export class H3Server {
    * request is over, or if it is none of this server.
    */
   peerCertificate(request: Request): Uint8Array | null {
-    const exchange = partsOf(request);
-    if (!(exchange instanceof Exchange)) return null;
+    const exchange = this.#exchangeOf(request);
+    if (exchange === null) return null;
     return this.#native.peerCertificate(exchange.slot, exchange.generation);
+  }
+
+  /**
+   * Sends an interim answer (RFC 9110 §15.2), such as 103 with `link` fields, before the final one; any number of them.
+   * Returns false, and sends nothing, when it is too late: the final answer is on its way, the client is gone, or the request
+   * is none of this server. Throws a RangeError for a status that is not 100 or 102 to 199, and a TypeError for headers that
+   * cannot be sent; `content-length` is one.
+   *
+   * @example
+   * server.informational(request, 103, { link: '</style.css>; rel=preload; as=style' });
+   */
+  informational(request: Request, status: number, headers?: HeadersInit): boolean {
+    const interim = interimStatus(status);
+    const fields = packHeaders(headers);
+    const exchange = this.#exchangeOf(request);
+    if (exchange === null || exchange.answered || exchange.gone !== null) return false;
+    native(() => this.#native.inform(exchange.slot, exchange.generation, interim, fields));
+    return true;
+  }
+
+  #exchangeOf(request: Request): Exchange | null {
+    const parts = partsOf(request);
+    return parts instanceof Exchange && parts.owner === this.#dispatcher ? parts : null;
   }
 }
 

@@ -97,6 +97,7 @@ export class Session implements WTContext {
       fields.push(['sec-webtransport-http3-draft', 'draft02']);
     }
     this.#state = 'open';
+    this.#exchange.answered = true;
     const { slot, generation } = this.#exchange;
     this.#host.native.acceptSession(slot, generation, fields.flat().join('\0'));
     this.#readyPromise.resolve();

@@ -9,8 +9,8 @@ const H3_INTERNAL_ERROR = 0x102;
 
 /**
  * Sends `stream` as the body of an answer whose head is on its way. The producer is pulled no faster than QUIC takes the
- * bytes; if the client goes away it is cancelled. Returns what the producer threw, or null: the client then sees a reset
- * stream, never a body that looks whole.
+ * bytes; if the client goes away it is cancelled. Trailers follow the last byte. Returns what the producer of the body or of
+ * the trailers threw, or null: the client then sees a reset stream, never an answer that looks whole.
  */
 export async function sendStream(
   native: NativeServer,
@@ -38,7 +38,13 @@ export async function sendStream(
         unsent = 0;
       }
     }
-    native.finish(slot, generation);
+    const { answerTrailers } = exchange;
+    if (answerTrailers === null) {
+      native.finish(slot, generation);
+      return null;
+    }
+    const trailers = await answerTrailers();
+    if (exchange.gone === null) native.finishWithTrailers(slot, generation, trailers);
     return null;
   } catch (error) {
     if (exchange.gone !== null) return null;

@@ -56,6 +56,14 @@ pub(crate) enum Command {
         notify: bool,
     },
     Finish(ExchangeId),
+    /// The end of a streaming body, with trailers that were checked.
+    Trailers(ExchangeId, Bytes),
+    /// An interim answer that was checked.
+    Inform {
+        id: ExchangeId,
+        status: u16,
+        fields: Bytes,
+    },
     Reset(ExchangeId, Code),
     Datagrams(OutgoingDatagrams),
     /// Accepts a WebTransport session with these fields ("name\0value\0…").
@@ -134,12 +142,14 @@ pub(crate) async fn carry_out(
                     }
                 }
                 Command::Finish(id) => drop(table.finish(id)),
+                Command::Trailers(id, text) => drop(table.finish_with_trailers(id, Pairs::of(&text))),
+                // Hints: a client that is gone, or whose window is full of them, needs none.
+                Command::Inform { id, status, fields } => drop(table.inform(id, status, Pairs::of(&fields))),
                 Command::Reset(id, code) => drop(table.reset(id, code)),
                 Command::Datagrams(batch) => datagrams::send(&batch, &sender),
                 Command::Accept(id, fields) => {
                     let fields = latin1(fields);
-                    if let Err(error @ ExchangeError::Field(_)) = sessions.accept(id, Pairs { rest: &fields })
-                    {
+                    if let Err(error @ ExchangeError::Field(_)) = sessions.accept(id, Pairs::of(&fields)) {
                         bridge.refused(id, ErrorCode::Header, error.to_string());
                     }
                 }
@@ -195,7 +205,7 @@ fn answer(batch: &AnswerBatch, table: &Arc<ExchangeTable>, bridge: &Bridge) {
             0 => text.next(body_length as usize),
             number => batch.bodies.get(number as usize - 1).cloned().unwrap_or_default(),
         };
-        let pairs = Pairs { rest: &fields };
+        let pairs = Pairs::of(&fields);
         let status = u16::try_from(status).unwrap_or(0);
         let result = if kind & STREAMING != 0 {
             table.start(id, status, pairs).map(drop)
@@ -286,7 +296,7 @@ pub(crate) fn latin1(utf8: Bytes) -> Bytes {
 /// The pairs of "name\0value\0name\0value".
 #[derive(Clone)]
 pub(crate) struct Pairs<'a> {
-    pub(crate) rest: &'a [u8],
+    rest: &'a [u8],
 }
 
 impl<'a> Iterator for Pairs<'a> {
@@ -302,6 +312,10 @@ impl<'a> Iterator for Pairs<'a> {
 }
 
 impl<'a> Pairs<'a> {
+    pub(crate) fn of(text: &'a [u8]) -> Self {
+        Self { rest: text }
+    }
+
     fn cut(&mut self) -> &'a [u8] {
         let end = self.rest.iter().position(|byte| *byte == 0);
         let (cut, rest) = match end {

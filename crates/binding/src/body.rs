@@ -1,15 +1,20 @@
 //! A streaming request body on its way to JavaScript.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 
+use futures_util::task::AtomicWaker;
 use napi::bindgen_prelude::AsyncGenerator;
 use napi_derive::napi;
 use trilane_core::{BodyError, BodyReader};
 
+use crate::bridge::packed;
 // Under the name that the generated types show. The engine's own memory is counted and collected by the engine; pieces in
 // memory of ours kept 80 to 125 MiB alive after an upload.
 use crate::values::Copied as Uint8Array;
+use crate::values::Latin1;
 
 /// Why a body ended before its end.
 #[napi(object)]
@@ -31,14 +36,21 @@ pub struct NativeBody {
 
 struct Shared {
     reader: tokio::sync::Mutex<BodyReader>,
+    /// Set by `return()`, which must not wait for a step that waits for the client.
+    declined: AtomicBool,
+    waiting: AtomicWaker,
     failure: Mutex<Option<NativeFailure>>,
+    trailers: Mutex<Option<Vec<u8>>>,
 }
 
 impl NativeBody {
     pub(crate) fn new(reader: BodyReader) -> Self {
         let shared = Shared {
             reader: tokio::sync::Mutex::new(reader),
+            declined: AtomicBool::new(false),
+            waiting: AtomicWaker::new(),
             failure: Mutex::default(),
+            trailers: Mutex::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -57,6 +69,18 @@ impl NativeBody {
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
+
+    /// The trailers, written like fields, once the last step has said that the body is over; taken once. `null` if there
+    /// are none.
+    #[napi(ts_return_type = "string | null")]
+    pub fn take_trailers(&self) -> Option<Latin1> {
+        self.shared
+            .trailers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+            .map(Latin1)
+    }
 }
 
 #[napi]
@@ -72,9 +96,25 @@ impl AsyncGenerator for NativeBody {
         // The future owns what it needs: the object may be freed while it runs.
         let shared = self.shared.clone();
         async move {
-            let read = shared.reader.lock().await.next().await;
+            let mut reader = shared.reader.lock().await;
+            let read = poll_fn(|cx| {
+                shared.waiting.register(cx.waker());
+                if shared.declined.load(SeqCst) {
+                    return Poll::Ready(Ok(None));
+                }
+                reader.poll_next(cx)
+            })
+            .await;
             match read {
-                Ok(piece) => Ok(piece.map(Uint8Array)),
+                Ok(Some(piece)) => Ok(Some(Uint8Array(piece))),
+                Ok(None) => {
+                    let trailers = reader.trailers();
+                    if !trailers.is_empty() {
+                        *shared.trailers.lock().unwrap_or_else(PoisonError::into_inner) =
+                            Some(packed(trailers));
+                    }
+                    Ok(None)
+                }
                 Err(error) => {
                     let failure = failure(error);
                     let message = failure.message.clone();
@@ -91,6 +131,8 @@ impl AsyncGenerator for NativeBody {
     ) -> impl Future<Output = napi::Result<Option<Uint8Array>>> + Send + 'static {
         let shared = self.shared.clone();
         async move {
+            shared.declined.store(true, SeqCst);
+            shared.waiting.wake();
             shared.reader.lock().await.cancel();
             Ok(None)
         }

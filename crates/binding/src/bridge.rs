@@ -12,7 +12,7 @@ use trilane_core::{
     ConnectionEvent, ConnectionName, Exchange, ExchangeEvent, ExchangeId, FileError, Handler, Request,
     RequestBody, SessionEvent, StreamEvent, StreamName,
 };
-use trilane_http3::RequestHead;
+use trilane_http3::{FieldSection, RequestHead};
 
 use crate::datagrams::DatagramInbox;
 use crate::error::ErrorCode;
@@ -25,6 +25,10 @@ pub(crate) const BATCH_WORDS: usize = 16 * 1024;
 
 /// Words of one request besides its parameters.
 pub(crate) const REQUEST_WORDS: usize = 8;
+
+/// Beside the number of parameters: trailers follow; the length of their text is then one more word, behind the
+/// parameters.
+const TRAILERS: u32 = 1 << 30;
 
 /// The most words a request takes: more parameters than this do not fit a path of the default header limit.
 const MAX_REQUEST_WORDS: usize = BATCH_WORDS / 2;
@@ -55,9 +59,10 @@ const STREAMING: u32 = u32::MAX;
 const EARLY_DATA: u32 = 1 << 31;
 
 /// Requests of a turn, packed. For each: slot, generation, route, method, length of the URL, length of the fields,
-/// number of the body in `bodies` (from 1; 0: none, all ones: in pieces), number of parameters (its highest bit: early
-/// data), then a start and an end in the URL for each parameter. `text` has for each: URL, fields ("name\0value\0…"), and the method if it has no number (its
-/// length is then the method word above 0xff). All text is Latin-1: a byte is a character.
+/// number of the body in `bodies` (from 1; 0: none, all ones: in pieces), number of parameters (with [`EARLY_DATA`] and
+/// [`TRAILERS`]), then a start and an end in the URL for each parameter, and perhaps the length of the trailers. `text` has for
+/// each: URL, fields ("name\0value\0…"), the method if it has no number (its length is then the method word above 0xff), and
+/// trailers, written like fields. All text is Latin-1: a byte is a character.
 #[derive(Default)]
 pub(crate) struct RequestBatch {
     pub(crate) count: u32,
@@ -272,7 +277,7 @@ impl Handler for Bridge {
     }
 
     fn request(&self, request: Request<'_>, exchange: Exchange) {
-        let words = REQUEST_WORDS + 2 * request.params.len();
+        let words = REQUEST_WORDS + 2 * request.params.len() + usize::from(request.trailers.is_some());
         if words > MAX_REQUEST_WORDS {
             // Dropping the exchange resets the stream.
             return;
@@ -299,6 +304,9 @@ impl Handler for Bridge {
             body.number,
             request.early_data,
         );
+        if let Some(trailers) = request.trailers {
+            batch.add_trailers(trailers, request.params.len());
+        }
         let bytes = batch.text.len() - before + body.bytes;
         state.requests += 1;
         state.bytes += bytes;
@@ -378,6 +386,15 @@ impl RequestBatch {
         }
     }
 
+    /// Behind the request that was added last, which has so many parameters.
+    fn add_trailers(&mut self, trailers: &FieldSection, params: usize) {
+        let text = packed(trailers);
+        self.text.extend_from_slice(&text);
+        let count_at = self.words.len() - 2 * params - 1;
+        self.words[count_at] |= TRAILERS;
+        self.words.push(text.len() as u32);
+    }
+
     fn add_body(&mut self, body: RequestBody) -> AddedBody {
         match body {
             RequestBody::Streaming => AddedBody {
@@ -443,6 +460,20 @@ impl RequestBatch {
                 .extend_from_slice(&[path_start + span.start, path_start + span.end]);
         }
     }
+}
+
+/// Fields as "name\0value\0…".
+pub(crate) fn packed(fields: &FieldSection) -> Vec<u8> {
+    let mut text = Vec::new();
+    for (index, (name, value)) in fields.iter().enumerate() {
+        if index > 0 {
+            text.push(0);
+        }
+        text.extend_from_slice(name);
+        text.push(0);
+        text.extend_from_slice(value);
+    }
+    text
 }
 
 #[cfg(test)]

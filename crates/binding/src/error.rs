@@ -14,6 +14,8 @@ pub enum ErrorCode {
     RouteDuplicate,
     /// A certificate or key cannot be used.
     Certificate,
+    /// A status does not fit where it is used.
+    Status,
     /// The port is taken.
     AddressInUse,
     /// The address cannot be bound for another reason.
@@ -46,6 +48,7 @@ impl ErrorCode {
             Self::RouteMethod => "ERR_H3_ROUTE_METHOD",
             Self::RouteDuplicate => "ERR_H3_ROUTE_DUPLICATE",
             Self::Certificate => "ERR_H3_CERTIFICATE",
+            Self::Status => "ERR_H3_RESPONSE_STATUS",
             Self::AddressInUse => "ERR_H3_ADDRESS_IN_USE",
             Self::Bind => "ERR_H3_BIND",
             Self::Running => "ERR_H3_SERVER_RUNNING",

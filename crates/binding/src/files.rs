@@ -139,7 +139,7 @@ pub(crate) fn file_answer(status: u16, fields: &Bytes, packed: &Bytes) -> FileAn
     };
     FileAnswer {
         status,
-        fields: Pairs { rest: fields }
+        fields: Pairs::of(fields)
             .map(|(name, value)| (fields.slice_ref(name), fields.slice_ref(value)))
             .collect(),
         location,

@@ -17,6 +17,7 @@ mod connection;
 mod datagrams;
 mod environment;
 mod error;
+mod fields;
 mod files;
 mod options;
 mod runtime;

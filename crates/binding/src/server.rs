@@ -64,7 +64,7 @@ pub struct NativeStats {
 #[napi]
 pub struct NativeServer {
     shared: Arc<Shared>,
-    commands: Arc<Commands>,
+    pub(crate) commands: Arc<Commands>,
     outbox: Uint32Array,
     /// Small bodies of answers; as long as `lib/outbox.ts` makes it.
     outbox_bytes: Uint8Array,
