@@ -29,7 +29,7 @@ const H3I_PROGRAM = join(H3I_TARGET, 'debug', `trilane-interop-h3i${EXE}`);
 const TABLE = join(FOLDER, 'malformed.json');
 const CLIENT_MS = 120_000;
 /** The checks of `__test__/interop/checks.ts` and its like. */
-const CHECKS = 7;
+const CHECKS = 10;
 const CONVERSATIONS = JSON.parse(readFileSync(TABLE, 'utf8')).length;
 
 const CLIENTS = {

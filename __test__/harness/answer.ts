@@ -1,6 +1,12 @@
 import { Buffer } from 'node:buffer';
 import type { PeerFailure, Reply } from './peer.js';
 
+/** An interim answer as the peer received it. */
+export interface Interim {
+  readonly status: number;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+}
+
 /** An answer as the peer received it. */
 export class Answer {
   readonly #reply: Reply;
@@ -53,6 +59,16 @@ export class Answer {
   /** SHA-256 of the body, hexadecimal. */
   get sha256(): string {
     return this.#reply['body_sha256'] as string;
+  }
+
+  /** The trailers behind the body, or null if there were none. */
+  get trailers(): readonly (readonly [name: string, value: string])[] | null {
+    return this.#reply['trailers'] as [string, string][] | null;
+  }
+
+  /** The interim answers (1xx) that came before the final one. */
+  get informational(): readonly Interim[] {
+    return (this.#reply['informational'] as Interim[] | undefined) ?? [];
   }
 
   /** Whether the answer came to its end, a clean one if there is no error. */

@@ -263,6 +263,11 @@ export class OpenRequest {
     checked('send', await this.#command('send', { body_base64: base64(body), fin }));
   }
 
+  /** Ends the request with trailers. */
+  async finish(trailers: readonly (readonly [name: string, value: string])[]): Promise<void> {
+    checked('send', await this.#command('send', { body_base64: '', trailers, fin: true }));
+  }
+
   /** Gives the request up, H3_REQUEST_CANCELLED unless told otherwise. */
   async cancel(code?: number): Promise<void> {
     checked('cancel', await this.#command('cancel', { code }));

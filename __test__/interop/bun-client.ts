@@ -5,17 +5,25 @@ import { runChecks } from './checks.js';
 
 const base = process.argv[2] ?? '';
 
-await runChecks(async (method, path, body) => {
-  const init = {
-    method,
-    ...(body === undefined ? {} : { body }),
-    protocol: 'http3',
-    tls: { rejectUnauthorized: false },
-  };
-  const response = await fetch(new URL(path, base), init as RequestInit);
-  return {
-    status: response.status,
-    header: (name) => response.headers.get(name),
-    body: new Uint8Array(await response.arrayBuffer()),
-  };
+function get(path: string, init: object = {}): Promise<Response> {
+  const how = { ...init, protocol: 'http3', tls: { rejectUnauthorized: false } };
+  return fetch(new URL(path, base), how as RequestInit);
+}
+
+await runChecks({
+  async request(method, path, body) {
+    const response = await get(path, { method, ...(body === undefined ? {} : { body }) });
+    return {
+      status: response.status,
+      header: (name) => response.headers.get(name),
+      body: new Uint8Array(await response.arrayBuffer()),
+    };
+  },
+  async cancel(path) {
+    const controller = new AbortController();
+    const response = await get(path, { signal: controller.signal });
+    await response.body?.getReader().read();
+    controller.abort();
+  },
+  skipped: { trailers: 'fetch knows no trailers' },
 });

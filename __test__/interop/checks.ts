@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import process from 'node:process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { soon } from '../harness/deadline.js';
 
 /** What a foreign client got. */
@@ -11,14 +12,26 @@ export interface ForeignAnswer {
   readonly body: Uint8Array;
 }
 
-/** A client that nobody of this project wrote. */
-export type ForeignClient = (method: string, path: string, body?: Uint8Array) => Promise<ForeignAnswer>;
+/** Sends a request and reads the whole answer. */
+type Send = (method: string, path: string, body?: Uint8Array) => Promise<ForeignAnswer>;
+
+/** A client that nobody of this project wrote. What it cannot do it leaves out, and says why in `skipped`. */
+export interface ForeignClient {
+  readonly request: Send;
+  /** Begins a GET, reads something of the answer and gives it up. */
+  cancel(path: string): Promise<void>;
+  /** Sends a body with the trailer `x-sum`, and returns the one of the answer. */
+  postWithTrailer?(path: string, body: Uint8Array, sum: string): Promise<string | null>;
+  readonly skipped?: Readonly<Record<string, string>>;
+}
 
 /** What a check came to: a line that every client of `interop/` prints for each of its checks. */
 export interface CheckReport {
   readonly check: string;
   readonly ok: boolean;
   readonly ms: number;
+  /** Why it did not run. */
+  readonly skipped?: string;
   readonly error?: string;
 }
 
@@ -30,44 +43,44 @@ export function patternSha256(length: number): string {
   return sha256(Uint8Array.from({ length }, (_, at) => at % 251));
 }
 
-const CHECKS: Readonly<Record<string, (request: ForeignClient) => Promise<void>>> = {
-  async GET(request) {
+const CHECKS: Readonly<Record<string, (client: ForeignClient) => Promise<void>>> = {
+  async GET({ request }) {
     const answer = await request('GET', '/hello');
     assert.equal(answer.status, 200);
     assert.equal(text(answer), 'hello');
     assert.match(answer.header('content-type') ?? '', /^text\/plain/);
   },
 
-  async 'POST of 100 KB'(request) {
+  async 'POST of 100 KB'({ request }) {
     const body = Uint8Array.from({ length: 100_000 }, (_, at) => (at * 7) & 0xff);
     const answer = await request('POST', '/echo', body);
     assert.equal(answer.status, 200);
     assert.equal(sha256(answer.body), sha256(body));
   },
 
-  async 'download of 1 MiB'(request) {
+  async 'download of 1 MiB'({ request }) {
     const answer = await request('GET', '/download');
     assert.equal(answer.body.byteLength, 1 << 20);
     assert.equal(sha256(answer.body), patternSha256(1 << 20));
   },
 
-  async HEAD(request) {
+  async HEAD({ request }) {
     const answer = await request('HEAD', '/hello');
     assert.equal(answer.status, 200);
     assert.equal(answer.header('content-length'), '5');
     assert.equal(answer.body.byteLength, 0);
   },
 
-  async '404'(request) {
+  async '404'({ request }) {
     assert.equal((await request('GET', '/nowhere')).status, 404);
   },
 
-  async [`${MANY} requests at once`](request) {
+  async [`${MANY} requests at once`]({ request }) {
     const answers = await Promise.all(Array.from({ length: MANY }, (_, n) => request('GET', `/number/${n}`)));
     for (const [n, answer] of answers.entries()) assert.equal(text(answer), `${n}`);
   },
 
-  async 'a file'(request) {
+  async 'a file'({ request }) {
     const answer = await request('GET', '/file');
     const file = readFileSync(new URL('../../package-lock.json', import.meta.url));
     assert.equal(answer.status, 200);
@@ -76,11 +89,28 @@ const CHECKS: Readonly<Record<string, (request: ForeignClient) => Promise<void>>
     assert.equal(sha256(answer.body), sha256(file));
   },
 
-  async 'streamed answer'(request) {
+  async 'streamed answer'({ request }) {
     assert.equal(
       text(await request('GET', '/stream')),
       Array.from({ length: 20 }, (_, n) => `${n}\n`).join(''),
     );
+  },
+
+  async 'interim answer'({ request }) {
+    const answer = await request('GET', '/hint');
+    assert.deepEqual([answer.status, text(answer)], [200, 'hinted']);
+  },
+
+  async trailers(client) {
+    const body = new TextEncoder().encode('content');
+    assert.equal(await client.postWithTrailer?.('/trailers', body, 'f00d'), 'f00d');
+  },
+
+  async 'cancelled download'(client) {
+    const aborted = async (): Promise<number> => Number(text(await client.request('GET', '/aborted')));
+    const before = await aborted();
+    await client.cancel('/endless');
+    while ((await aborted()) === before) await sleep(20);
   },
 };
 
@@ -89,8 +119,9 @@ export async function runChecks(client: ForeignClient): Promise<void> {
   for (const [check, run] of Object.entries(CHECKS)) {
     const started = performance.now();
     let error: string | undefined;
+    const skipped = client.skipped?.[check];
     try {
-      await soon(check, run(client), CHECK_MS);
+      if (skipped === undefined) await soon(check, run(client), CHECK_MS);
     } catch (thrown) {
       error = String(thrown);
     }
@@ -99,6 +130,7 @@ export async function runChecks(client: ForeignClient): Promise<void> {
       check,
       ok: error === undefined,
       ms,
+      ...(skipped === undefined ? {} : { skipped }),
       ...(error === undefined ? {} : { error }),
     };
     process.stdout.write(`${JSON.stringify(report)}\n`);

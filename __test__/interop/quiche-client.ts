@@ -11,8 +11,12 @@ type Headers = Readonly<Record<string, string | string[]>>;
 
 /** What is used of the package; it is installed beside the runtimes, where the compiler does not look. */
 interface Session {
-  request(headers: Headers, options: { endStream: boolean }): Duplex;
+  request(headers: Headers, options: { endStream: boolean }): Stream;
   close(): Promise<void>;
+}
+
+interface Stream extends Duplex {
+  close(code?: number): void;
 }
 
 interface Http3 {
@@ -24,11 +28,19 @@ const { connectAsync } = (await import(pathToFileURL(require.resolve('@currentsp
 const { host } = new URL(process.argv[2] ?? '');
 const session = await connectAsync(host, { rejectUnauthorized: false });
 
-await runChecks(
-  (method, path, body) =>
+const H3_REQUEST_CANCELLED = 0x10c;
+
+function begin(method: string, path: string, endStream: boolean): Stream {
+  return session.request(
+    { ':method': method, ':path': path, ':authority': host, ':scheme': 'https' },
+    { endStream },
+  );
+}
+
+await runChecks({
+  request: (method, path, body) =>
     new Promise<ForeignAnswer>((resolve, reject) => {
-      const headers = { ':method': method, ':path': path, ':authority': host, ':scheme': 'https' };
-      const stream = session.request(headers, { endStream: body === undefined });
+      const stream = begin(method, path, body === undefined);
       const chunks: Buffer[] = [];
       let head: Headers = {};
       stream.on('response', (received: Headers) => {
@@ -45,5 +57,18 @@ await runChecks(
       });
       if (body !== undefined) stream.end(Buffer.from(body));
     }),
-);
+  cancel: (path) =>
+    new Promise((resolve, reject) => {
+      const stream = begin('GET', path, true);
+      stream.on('error', reject);
+      stream.once('data', () => {
+        stream.close(H3_REQUEST_CANCELLED);
+        resolve();
+      });
+    }),
+  skipped: {
+    'interim answer': '@currentspace/http3 takes an interim answer for the final one',
+    trailers: 'its client has no way to send trailers',
+  },
+});
 await session.close();

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createH3Server, fileResponse, type H3Server, Response } from '../../index.js';
+import { createH3Server, fileResponse, type H3Server, Response, withTrailers } from '../../index.js';
 
 /** A file of about a hundred kilobytes that is there wherever the clients run. */
 const SERVED_FILE = new URL('../../package-lock.json', import.meta.url);
@@ -7,6 +7,7 @@ const SERVED_FILE = new URL('../../package-lock.json', import.meta.url);
 /** The server that foreign clients are set on: what `checks.ts` and its like in other languages expect. */
 export function startInteropServer(): H3Server {
   const download = Uint8Array.from({ length: 1 << 20 }, (_, at) => at % 251);
+  let aborted = 0;
   return createH3Server({
     hostname: '127.0.0.1',
     routes: [
@@ -20,8 +21,42 @@ export function startInteropServer(): H3Server {
       { method: 'GET', pattern: '/number/:n', fetch: (request) => new Response(request.params.n) },
       { method: 'GET', pattern: '/file', fetch: () => fileResponse(SERVED_FILE) },
       { method: 'GET', pattern: '/stream', fetch: () => new Response(numbers()) },
+      {
+        method: 'GET',
+        pattern: '/hint',
+        fetch(request, server) {
+          server.informational(request, 103, { link: '</style.css>; rel=preload; as=style' });
+          return new Response('hinted');
+        },
+      },
+      {
+        // Sends the trailers of the request back, behind its body.
+        method: 'POST',
+        pattern: '/trailers',
+        mode: 'streaming',
+        fetch: (request) =>
+          withTrailers(new Response(request.body, { headers: { trailer: 'x-sum' } }), () => request.trailers),
+      },
+      {
+        method: 'GET',
+        pattern: '/endless',
+        fetch(request) {
+          request.signal.addEventListener('abort', () => {
+            aborted += 1;
+          });
+          return new Response(zeros());
+        },
+      },
+      { method: 'GET', pattern: '/aborted', fetch: () => new Response(`${aborted}`) },
     ],
   });
+}
+
+async function* zeros(): AsyncGenerator<Uint8Array> {
+  for (;;) {
+    await sleep(1);
+    yield new Uint8Array(10_000);
+  }
 }
 
 async function* numbers(): AsyncGenerator<string> {

@@ -243,15 +243,6 @@ export const specs: Spec[] = [
     },
   ),
   ...each(
-    'trailers of the client are accepted, and those of a buffered request are empty',
-    async (request) => Response.json([await request.text(), [...(await request.trailers)]]),
-    async ({ connection }) => {
-      const trailers = [['x-checksum', '1']] as const;
-      const answer = await connection.request({ method: 'POST', body: 'content', trailers });
-      assert.deepEqual(answer.json, ['content', []]);
-    },
-  ),
-  ...each(
     'a slow body arrives whole',
     async (request) => new Response(await request.text()),
     async ({ connection }) => {

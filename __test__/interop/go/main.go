@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
 	"os"
 	"strings"
 	"time"
@@ -62,6 +64,9 @@ var checks = []check{
 	{"404", notFound},
 	{fmt.Sprintf("%d requests at once", many), requestsAtOnce},
 	{"streamed answer", streamed},
+	{"interim answer", interim},
+	{"trailers", trailers},
+	{"cancelled download", cancelled},
 }
 
 func get(ctx context.Context, c *client) error {
@@ -145,6 +150,73 @@ func streamed(ctx context.Context, c *client) error {
 		return err
 	}
 	return expect("body", string(got.body), expected.String())
+}
+
+func interim(ctx context.Context, c *client) error {
+	var status int
+	var link string
+	trace := &httptrace.ClientTrace{Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
+		status, link = code, header.Get("link")
+		return nil
+	}}
+	got, err := c.request(httptrace.WithClientTrace(ctx, trace), "GET", "/hint", nil)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		expect("interim status", status, 103),
+		expect("link", link, "</style.css>; rel=preload; as=style"),
+		expect("body", string(got.body), "hinted"),
+	)
+}
+
+func trailers(ctx context.Context, c *client) error {
+	body := io.NopCloser(strings.NewReader("content"))
+	request, err := http.NewRequestWithContext(ctx, "POST", strings.TrimSuffix(c.base, "/")+"/trailers", body)
+	if err != nil {
+		return err
+	}
+	request.Trailer = http.Header{"X-Sum": {"f00d"}}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err
+	}
+	return errors.Join(expect("body", string(content), "content"), expect("trailer", response.Trailer.Get("x-sum"), "f00d"))
+}
+
+func cancelled(ctx context.Context, c *client) error {
+	aborted := func() (string, error) {
+		got, err := c.request(ctx, "GET", "/aborted", nil)
+		return string(got.body), err
+	}
+	before, err := aborted()
+	if err != nil {
+		return err
+	}
+	request, err := http.NewRequestWithContext(ctx, "GET", strings.TrimSuffix(c.base, "/")+"/endless", nil)
+	if err != nil {
+		return err
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return err
+	}
+	if _, err := io.ReadFull(response.Body, make([]byte, 1000)); err != nil {
+		return err
+	}
+	response.Body.Close()
+	for {
+		now, err := aborted()
+		if err != nil || now != before {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
 
 func expect[T comparable](what string, actual, expected T) error {
