@@ -62,6 +62,21 @@ thrown at once. What goes wrong while a server runs is an \`H3Error\`, with \`la
 caused it) and, if an error code was sent or received on the wire, \`wireCode\`. \`isH3Error(value)\` holds across copies of the
 package. Messages are for people and may change in any version; codes do not.
 
+## Four tiers
+
+Whose mistake it is decides what happens. What a handler throws goes to \`error\` and the logger; nothing of it, no message and no stack, ever reaches a client.
+
+| tier | example | the program | the client | counter of \`getStats()\` |
+| --- | --- | --- | --- | --- |
+| usage | an unknown option, \`withTrailers()\` with a forbidden field | the call throws a \`TypeError\` or \`RangeError\` with a \`code\` | nothing, or, in a handler, the next tier | none |
+| handler | it throws, rejects, returns no Response or one that cannot be sent | \`error()\` is asked for an answer, else the logger hears it | that answer, or a plain 500; once the answer has begun, RESET_STREAM with H3_INTERNAL_ERROR | \`handlerErrors\` |
+| stream | a malformed request (RFC 9114 §4.1.2) | no handler runs; one that reads a streamed body gets \`ERR_H3_PROTOCOL\` | RESET_STREAM with the code of the rule; the connection lives | \`requestsMalformed\` |
+| connection | frames in a wrong order, bad SETTINGS | open requests abort; bodies end with an error | CONNECTION_CLOSE with the code of the rule | \`protocolErrors\`; floods: \`excessiveLoad\` |
+
+A client that gives up a request, or vanishes, is no error: \`requestsAborted\`.
+
+## Codes
+
 The table is exported as \`ERROR_CODES\`, its keys as the type \`H3ErrorCode\`.
 
 | code | class | layer | what happened | what to do |
