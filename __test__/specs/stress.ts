@@ -109,9 +109,12 @@ export const specs: Spec[] = [
         await connection.close();
       }
     });
-    await until('all to be gone', () => server.getStats().connectionsActive === 1);
-    const { handshakesFailed, connectionsTotal } = server.getStats();
-    assert.deepEqual([handshakesFailed, connectionsTotal >= BigInt(VISITS)], [0n, true]);
+    // A client may be gone before the server has seen the end of its handshake.
+    await until('all to have come and gone', () => {
+      const { connectionsActive, connectionsTotal } = server.getStats();
+      return connectionsActive === 1 && connectionsTotal >= BigInt(VISITS);
+    });
+    assert.equal(server.getStats().handshakesFailed, 0n);
   }),
   fact(
     'connections that drop in the middle of an upload and a download leave nothing behind, and others do not notice',
