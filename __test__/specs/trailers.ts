@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   Response as FastResponse,
+  fileResponse,
   type H3Request,
   isH3Error,
   type Trailers,
@@ -298,6 +300,20 @@ export const specs: Spec[] = [
       }
     });
   }),
+  {
+    name: 'trailers follow a file, which is then sent whole',
+    async run() {
+      const file = new URL('../../package.json', import.meta.url);
+      const fetch = (): Response => withTrailers(fileResponse(file), { 'x-sum': 'file' });
+      await answered(fetch, async ({ connection }) => {
+        const answer = await connection.get('/', { headers: [['range', 'bytes=0-1']] });
+        assert.equal(answer.status, 200);
+        assert.equal(answer.text, readFileSync(file, 'utf8'));
+        assert.equal(answer.header('content-type'), 'application/json');
+        assert.deepEqual(answer.trailers, [['x-sum', 'file']]);
+      });
+    },
+  },
   {
     name: 'a function for trailers runs once, when the last piece of the body is on its way',
     async run() {
