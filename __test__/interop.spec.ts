@@ -1,21 +1,55 @@
 // Clients that nobody here wrote, from npm. Those of other languages: `npm run interop`.
 
+import { Buffer } from 'node:buffer';
 import { spawn } from 'node:child_process';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { locate } from './harness/spec-run.js';
-import type { CheckReport } from './interop/checks.js';
+import { REQUEST_CHECKS } from './interop/checks.js';
+import { RAW_CHECKS } from './interop/raw-checks.js';
+import type { CheckReport } from './interop/report.js';
 import { startInteropServer } from './interop/server.js';
+import { SESSION_CHECKS } from './interop/session-checks.js';
 
-const CLIENTS = [
-  { name: "Bun's fetch (lsquic)", runtime: 'bun', script: 'bun-client.js' },
-  { name: '@currentspace/http3 (quiche)', runtime: 'node26', script: 'quiche-client.js' },
+interface Client {
+  readonly name: string;
+  readonly runtime: string;
+  /** Arguments of the runtime. */
+  readonly args?: readonly string[];
+  readonly script: string;
+  /** How many checks there are. */
+  readonly checks: number;
+}
+
+const DENO_ARGS = ['--unstable-net'];
+const CLIENTS: readonly Client[] = [
+  { name: "Bun's fetch (lsquic)", runtime: 'bun', script: 'bun-client.js', checks: REQUEST_CHECKS },
+  {
+    name: '@currentspace/http3 (quiche)',
+    runtime: 'node26',
+    script: 'quiche-client.js',
+    checks: REQUEST_CHECKS,
+  },
+  { name: "Bun's node:quic (lsquic)", runtime: 'bun', script: 'bun-quic-client.js', checks: RAW_CHECKS },
+  {
+    name: "Deno's QUIC (quinn)",
+    runtime: 'deno',
+    args: DENO_ARGS,
+    script: 'deno-quic-client.js',
+    checks: RAW_CHECKS,
+  },
+  {
+    name: "Deno's WebTransport",
+    runtime: 'deno',
+    args: DENO_ARGS,
+    script: 'deno-client.js',
+    checks: SESSION_CHECKS,
+  },
 ];
-const CHECKS = 11;
 const CLIENT_MS = 60_000;
 
-for (const { name, runtime, script } of CLIENTS) {
+for (const { name, runtime, args = [], script, checks } of CLIENTS) {
   test.serial(name, async (t) => {
     t.timeout(2 * CLIENT_MS);
     const found = locate(runtime);
@@ -28,9 +62,16 @@ for (const { name, runtime, script } of CLIENTS) {
     const server = startInteropServer();
     try {
       const path = fileURLToPath(new URL(`interop/${script}`, import.meta.url));
-      const { reports, noise } = await runClient(found.command, [...found.args, path, server.url.href]);
+      const hash = Buffer.from(server.certificateHash).toString('hex');
+      const { reports, noise } = await runClient(found.command, [
+        ...found.args,
+        ...args,
+        path,
+        server.url.href,
+        hash,
+      ]);
       for (const { check, ok, error, skipped } of reports) {
-        if (skipped !== undefined) t.log(`- ${check}: ${skipped}`);
+        if (skipped !== undefined) t.log(`skipped: ${check}: ${skipped}`);
         else if (ok) t.pass(check);
         else t.log(`✘ ${check}: ${error}`);
       }
@@ -38,7 +79,7 @@ for (const { name, runtime, script } of CLIENTS) {
         reports.filter(({ ok }) => !ok).map(({ check }) => check),
         [],
       );
-      t.is(reports.length, CHECKS, noise);
+      t.is(reports.length, checks, noise);
     } finally {
       await server.stop(true);
       server.close();

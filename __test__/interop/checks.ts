@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { soon } from '../harness/deadline.js';
+import { reportChecks } from './report.js';
 
 /** What a foreign client got. */
 export interface ForeignAnswer {
@@ -25,18 +25,7 @@ export interface ForeignClient {
   readonly skipped?: Readonly<Record<string, string>>;
 }
 
-/** What a check came to: a line that every client of `interop/` prints for each of its checks. */
-export interface CheckReport {
-  readonly check: string;
-  readonly ok: boolean;
-  readonly ms: number;
-  /** Why it did not run. */
-  readonly skipped?: string;
-  readonly error?: string;
-}
-
 const MANY = 100;
-const CHECK_MS = 20_000;
 
 /** SHA-256 of `length` bytes of which that at offset n is n mod 251. */
 export function patternSha256(length: number): string {
@@ -114,27 +103,14 @@ const CHECKS: Readonly<Record<string, (client: ForeignClient) => Promise<void>>>
   },
 };
 
+/** How many lines `runChecks` prints. */
+export const REQUEST_CHECKS: number = Object.keys(CHECKS).length;
+
 /** Runs every check and prints a line for each. */
 export async function runChecks(client: ForeignClient): Promise<void> {
-  for (const [check, run] of Object.entries(CHECKS)) {
-    const started = performance.now();
-    let error: string | undefined;
-    const skipped = client.skipped?.[check];
-    try {
-      if (skipped === undefined) await soon(check, run(client), CHECK_MS);
-    } catch (thrown) {
-      error = String(thrown);
-    }
-    const ms = Math.round(performance.now() - started);
-    const report: CheckReport = {
-      check,
-      ok: error === undefined,
-      ms,
-      ...(skipped === undefined ? {} : { skipped }),
-      ...(error === undefined ? {} : { error }),
-    };
-    process.stdout.write(`${JSON.stringify(report)}\n`);
-  }
+  const checks = Object.entries(CHECKS).map(([name, run]) => [name, () => run(client)] as const);
+  const print = (line: string): unknown => process.stdout.write(`${line}\n`);
+  await reportChecks(Object.fromEntries(checks), print, client.skipped);
 }
 
 function text(answer: ForeignAnswer): string {

@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createH3Server, fileResponse, type H3Server, Response, withTrailers } from '../../index.js';
+import { RAW_ALPN } from './raw-checks.js';
+import { sessionRoutes } from './session-routes.js';
 
 /** A file of about a hundred kilobytes that is there wherever the clients run. */
 const SERVED_FILE = new URL('../../package-lock.json', import.meta.url);
@@ -10,6 +12,8 @@ export function startInteropServer(): H3Server {
   let aborted = 0;
   return createH3Server({
     hostname: '127.0.0.1',
+    quicAlpn: [RAW_ALPN],
+    quicDatagram: (payload, connection) => void connection.sendReply(payload),
     routes: [
       { method: 'GET', pattern: '/hello', fetch: () => new Response('hello') },
       {
@@ -48,6 +52,7 @@ export function startInteropServer(): H3Server {
         },
       },
       { method: 'GET', pattern: '/aborted', fetch: () => new Response(`${aborted}`) },
+      ...sessionRoutes(),
     ],
   });
 }
