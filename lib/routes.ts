@@ -49,7 +49,7 @@ export interface RouteDefinition<Pattern extends string = string> {
   protocol?: string | undefined;
   /**
    * Takes WebTransport sessions; needs method CONNECT. What it throws goes to the logger: a session that waits is refused
-   * with 500, one that was accepted breaks off.
+   * with 500, one that was accepted breaks off. That its session is over is no failure: such errors are not logged.
    */
   webtransport?(context: WTContext<RouteParams<Pattern>>): void | Promise<void>;
   /** Whose pages may begin sessions: values of `origin`; others are refused with 403. Default: all, and clients without one. */

@@ -5,6 +5,7 @@ import type { H3Request } from './request.js';
 import type { Route } from './routes.js';
 import { Session, type SessionHost } from './session.js';
 import type { SessionStream } from './session-streams.js';
+import { WebTransportError } from './webtransport-error.js';
 
 /** H3_INTERNAL_ERROR (RFC 9114 §8.1). */
 const H3_INTERNAL_ERROR = 0x102;
@@ -75,6 +76,8 @@ export class Sessions {
   }
 
   #failed(exchange: Exchange, session: Session, error: unknown): void {
+    // That a client leaves, or vanishes, is no failure of the handler that waited for it.
+    if (exchange.over && error instanceof WebTransportError && error.source === 'session') return;
     this.#owner.log(exchange, error);
     if (session.waiting) {
       session.reject(500);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createH3Server, WebTransportError, type WTContext } from '../../index.js';
 import { deferred, soon, until } from '../harness/deadline.js';
 import {
@@ -252,6 +253,39 @@ export const specs: Spec[] = [
       },
     );
   })(),
+  (() => {
+    const failed = deferred();
+    return session(
+      'a handler that fails because its session is over is not logged',
+      async (context) => {
+        context.accept();
+        await context.closed;
+        await context.createUnidirectionalStream().finally(() => failed.resolve());
+      },
+      async (client, { log }) => {
+        assert.equal(await status(client), 200);
+        await client.close(0, '');
+        await soon('the failure', failed.promise);
+        await sleep(10);
+        assert.deepEqual(log.take(), []);
+      },
+    );
+  })(),
+  session(
+    'a handler that fails for itself after its session is logged',
+    async (context) => {
+      context.accept();
+      await context.closed;
+      throw new Error('while tidying up');
+    },
+    async (client, { log }) => {
+      assert.equal(await status(client), 200);
+      await client.close(0, '');
+      const entries: unknown[][] = [];
+      await until('the log', () => entries.push(...log.take()) > 0);
+      assert.equal((entries[0]?.[1] as Error).message, 'while tidying up');
+    },
+  ),
   (() => {
     const broke = deferred<unknown>();
     return session(
