@@ -1,0 +1,323 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/quic-go/webtransport-go"
+)
+
+const (
+	datagrams = 50
+	sessions  = 50
+	// Time until datagrams are sent again: they may be lost.
+	resend = 100 * time.Millisecond
+	mib    = 1 << 20
+)
+
+var checks = []check{
+	{"datagrams both ways", datagramsBothWays},
+	{"a bidirectional stream of the client", bidirectional},
+	{"a unidirectional stream each way", unidirectional},
+	{"a bidirectional stream of the server", bidirectionalOfServer},
+	{"1 MiB there and back", thereAndBack},
+	{"the ends of streams", ends},
+	{"the close code of the client", clientCloses},
+	{"the close code of the server", serverCloses},
+	{"codes of resets and stops, by the server", serverResets},
+	{"codes of resets and stops, by the client", clientResets},
+	{"a refused session", refused},
+	{"an agreed protocol", protocol},
+	{"a session that the server winds up", nil},
+	{fmt.Sprintf("%d sessions in a row", sessions), sessionsInARow},
+}
+
+func datagramsBothWays(ctx context.Context, c *client) error {
+	session, _, err := c.echo(ctx)
+	if err != nil {
+		return err
+	}
+	defer session.CloseWithError(0, "")
+	missing := map[string]bool{}
+	for n := range datagrams {
+		missing[fmt.Sprintf("datagram %d", n)] = true
+	}
+	for len(missing) > 0 {
+		for message := range missing {
+			if err := session.SendDatagram([]byte(message)); err != nil {
+				return err
+			}
+		}
+		round, cancel := context.WithTimeout(ctx, resend)
+		for len(missing) > 0 {
+			data, err := session.ReceiveDatagram(round)
+			if err != nil {
+				break
+			}
+			delete(missing, string(data))
+		}
+		cancel()
+		if ctx.Err() != nil {
+			return fmt.Errorf("%d datagrams never came back", len(missing))
+		}
+	}
+	return nil
+}
+
+func bidirectional(ctx context.Context, c *client) error {
+	session, _, err := c.echo(ctx)
+	if err != nil {
+		return err
+	}
+	defer session.CloseWithError(0, "")
+	stream, err := session.OpenStreamSync(ctx)
+	if err != nil {
+		return err
+	}
+	for _, message := range []string{"one", "two"} {
+		if err := echoes(stream, message); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func unidirectional(ctx context.Context, c *client) error {
+	session, _, err := c.echo(ctx)
+	if err != nil {
+		return err
+	}
+	defer session.CloseWithError(0, "")
+	stream, err := session.OpenUniStreamSync(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := stream.Write([]byte("one way\n")); err != nil {
+		return err
+	}
+	back, err := said(ctx, session)
+	return errors.Join(err, expect("echo", back, "one way"))
+}
+
+func bidirectionalOfServer(ctx context.Context, c *client) error {
+	session, _, err := c.open(ctx, "/sessions/open")
+	if err != nil {
+		return err
+	}
+	defer session.CloseWithError(0, "")
+	stream, err := session.AcceptStream(ctx)
+	if err != nil {
+		return err
+	}
+	greeting, err := line(stream)
+	if err != nil {
+		return err
+	}
+	if _, err := stream.Write([]byte("an answer\n")); err != nil {
+		return err
+	}
+	heard, err := said(ctx, session)
+	return errors.Join(err, expect("greeting", greeting, "from the server"), expect("line", heard, "heard an answer"))
+}
+
+func thereAndBack(ctx context.Context, c *client) error {
+	session, _, err := c.echo(ctx)
+	if err != nil {
+		return err
+	}
+	defer session.CloseWithError(0, "")
+	stream, err := session.OpenStreamSync(ctx)
+	if err != nil {
+		return err
+	}
+	body := make([]byte, mib)
+	for at := range body {
+		body[at] = byte(at % 251)
+	}
+	written := make(chan error, 1)
+	go func() {
+		_, err := stream.Write(body)
+		written <- err
+	}()
+	back := make([]byte, mib)
+	_, err = io.ReadFull(stream, back)
+	return errors.Join(err, <-written, expect("equal", bytes.Equal(back, body), true))
+}
+
+func ends(ctx context.Context, c *client) error {
+	session, _, err := c.echo(ctx)
+	if err != nil {
+		return err
+	}
+	defer session.CloseWithError(0, "")
+	both, err := session.OpenStreamSync(ctx)
+	if err != nil {
+		return err
+	}
+	_, wrote := both.Write([]byte("both ways"))
+	closed := both.Close()
+	back, err := io.ReadAll(both)
+	if err := errors.Join(wrote, closed, err, expect("echo", string(back), "both ways")); err != nil {
+		return err
+	}
+	one, err := session.OpenUniStreamSync(ctx)
+	if err != nil {
+		return err
+	}
+	_, wrote = one.Write([]byte("one way"))
+	closed = one.Close()
+	incoming, err := session.AcceptUniStream(ctx)
+	if err != nil {
+		return err
+	}
+	back, err = io.ReadAll(incoming)
+	return errors.Join(wrote, closed, err, expect("echo", string(back), "one way"))
+}
+
+func clientCloses(ctx context.Context, c *client) error {
+	session, id, err := c.echo(ctx)
+	if err != nil {
+		return err
+	}
+	if err := session.CloseWithError(42, "closed by the client ✓"); err != nil {
+		return err
+	}
+	seen, err := c.ended(ctx, id)
+	return errors.Join(err, expect("ending", seen, ending{42, "closed by the client ✓"}))
+}
+
+func serverCloses(ctx context.Context, c *client) error {
+	session, _, err := c.open(ctx, "/sessions/close")
+	if err != nil {
+		return err
+	}
+	stream, err := session.OpenStreamSync(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := stream.Write([]byte("close, please\n")); err != nil {
+		return err
+	}
+	_, err = session.AcceptStream(ctx)
+	var closed *webtransport.SessionError
+	if !errors.As(err, &closed) {
+		return fmt.Errorf("expected the end of the session, got %v", err)
+	}
+	return errors.Join(
+		expect("code", closed.ErrorCode, 77),
+		expect("reason", closed.Message, "closed by the server ✓"),
+		expect("remote", closed.Remote, true),
+	)
+}
+
+func serverResets(ctx context.Context, c *client) error {
+	session, _, err := c.open(ctx, "/sessions/resets")
+	if err != nil {
+		return err
+	}
+	defer session.CloseWithError(0, "")
+	stream, err := session.OpenStreamSync(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := stream.Write([]byte("x\n")); err != nil {
+		return err
+	}
+	_, read := io.ReadAll(stream)
+	var wrote error
+	for wrote == nil && ctx.Err() == nil {
+		_, wrote = stream.Write([]byte("x"))
+		time.Sleep(time.Millisecond)
+	}
+	return errors.Join(expectCode("reset", read, 5), expectCode("stop", wrote, 6))
+}
+
+func clientResets(ctx context.Context, c *client) error {
+	session, _, err := c.open(ctx, "/sessions/resets")
+	if err != nil {
+		return err
+	}
+	defer session.CloseWithError(0, "")
+	first, err := session.OpenStreamSync(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := first.Write([]byte("x\n")); err != nil {
+		return err
+	}
+	second, err := session.OpenStreamSync(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := second.Write([]byte("x")); err != nil {
+		return err
+	}
+	greeting, err := line(second)
+	if err != nil {
+		return err
+	}
+	second.CancelWrite(7)
+	second.CancelRead(8)
+	seen, err := said(ctx, session)
+	return errors.Join(err, expect("greeting", greeting, "go"), expect("codes", seen, `{"reset":7,"stop":8}`))
+}
+
+func refused(ctx context.Context, c *client) error {
+	_, status, err := c.open(ctx, "/sessions/refuse")
+	return errors.Join(expect("refused", err != nil, true), expect("status", status, 403))
+}
+
+func protocol(ctx context.Context, c *client) error {
+	session, _, err := c.open(ctx, "/sessions/protocol", "first", "second")
+	if err != nil {
+		return err
+	}
+	defer session.CloseWithError(0, "")
+	return expect("protocol", session.SessionState().ApplicationProtocol, "second")
+}
+
+func sessionsInARow(ctx context.Context, c *client) error {
+	for n := range sessions {
+		session, id, err := c.echo(ctx)
+		if err != nil {
+			return err
+		}
+		stream, err := session.OpenStreamSync(ctx)
+		if err != nil {
+			return err
+		}
+		message := fmt.Sprintf("session %d", n)
+		if err := echoes(stream, message); err != nil {
+			return err
+		}
+		if err := session.CloseWithError(webtransport.SessionErrorCode(n), message); err != nil {
+			return err
+		}
+		seen, err := c.ended(ctx, id)
+		if err := errors.Join(err, expect("ending", seen, ending{uint32(n), message})); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// echoes says a line and expects it back.
+func echoes(stream *webtransport.Stream, message string) error {
+	if _, err := stream.Write([]byte(message + "\n")); err != nil {
+		return err
+	}
+	back, err := line(stream)
+	return errors.Join(err, expect("echo", back, message))
+}
+
+func expectCode(what string, err error, code webtransport.StreamErrorCode) error {
+	var failed *webtransport.StreamError
+	if !errors.As(err, &failed) {
+		return fmt.Errorf("%s: expected a stream error, got %v", what, err)
+	}
+	return errors.Join(expect(what, failed.ErrorCode, code), expect(what+", remote", failed.Remote, true))
+}
