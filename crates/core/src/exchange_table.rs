@@ -284,17 +284,13 @@ impl ExchangeTable {
 
     /// The writer of a streaming answer is done, or found the peer gone.
     pub(crate) fn ended(&self, id: ExchangeId, outcome: outbound::Outcome) {
-        let Ok(slot) = lock(&self.slots).take(id) else {
+        let Ok(mut slot) = lock(&self.slots).take(id) else {
             return;
         };
         match outcome {
             outbound::Outcome::Done => {}
             outbound::Outcome::Reset { .. } => _ = self.counters.requests_aborted.fetch_add(1, Relaxed),
-            outbound::Outcome::Aborted { code } => {
-                slot.connection.count_cancelled();
-                self.counters.requests_aborted.fetch_add(1, Relaxed);
-                self.handler.exchange_event(id, ExchangeEvent::Aborted { code });
-            }
+            outbound::Outcome::Aborted { code } => self.aborted(id, &mut slot, code),
         }
         self.over(&slot.connection);
     }
@@ -312,17 +308,29 @@ impl ExchangeTable {
 
     /// Ends an exchange for something the client did: RESET_STREAM with `with`; the handler hears of the client's `code`.
     pub(crate) fn cut(&self, id: ExchangeId, with: Code, code: Option<u64>) {
-        let Ok(slot) = lock(&self.slots).take(id) else {
+        let Ok(mut slot) = lock(&self.slots).take(id) else {
             return;
         };
-        match slot.answer {
-            Answer::Awaited(mut send) => send.reset(with),
+        match &mut slot.answer {
+            Answer::Awaited(send) => send.reset(with),
             Answer::Streaming(queue) => queue.reset(with),
+        }
+        self.aborted(id, &mut slot, code);
+        self.over(&slot.connection);
+    }
+
+    /// The client gave the exchange up; not if it was a session that ended in order, whose answer nobody needs to read.
+    fn aborted(&self, id: ExchangeId, slot: &mut Slot, code: Option<u64>) {
+        if slot
+            .session
+            .take()
+            .is_some_and(|session| session.0.exchange_over())
+        {
+            return;
         }
         slot.connection.count_cancelled();
         self.counters.requests_aborted.fetch_add(1, Relaxed);
         self.handler.exchange_event(id, ExchangeEvent::Aborted { code });
-        self.over(&slot.connection);
     }
 
     /// A future that tells when the client stops reading an answer that has not begun; `None` if there is

@@ -373,6 +373,10 @@ impl Receiver {
                 Poll::Ready(Err(ReadError::Reset(code))) => {
                     return Poll::Ready(Err(ContentError::Reset(Some(code.into_inner()))));
                 }
+                // What came before counts; the error comes again.
+                Poll::Ready(Err(_)) if self.body_len() > 0 => {
+                    return Poll::Ready(Ok(Some(self.take_body())));
+                }
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(ContentError::Reset(None))),
             }
         }

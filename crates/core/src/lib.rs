@@ -51,6 +51,7 @@ pub mod router;
 mod sampler;
 mod server;
 mod session;
+mod session_capsules;
 mod session_stream;
 mod session_table;
 mod shutdown;

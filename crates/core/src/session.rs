@@ -6,13 +6,14 @@
 use std::collections::HashSet;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, Weak};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use quinn::{RecvStream, SendStream};
 use trilane_http3::code::WT_SESSION_GONE;
-use trilane_http3::{Capsule, CapsuleReader, Code, Scope};
+use trilane_http3::{Capsule, Code};
 
 use crate::connection::Outcome;
 use crate::connection_state::ConnectionState;
@@ -20,6 +21,7 @@ use crate::datagram_counters::DatagramLayer;
 use crate::datagram_queue::{self, DatagramError};
 use crate::exchange::ExchangeId;
 use crate::inbound::{ContentError, Receiver};
+use crate::session_capsules::{self, Broken, CAPSULE_BYTES, SessionCapsules};
 use crate::session_stream::{self, ReadHalf, WriteHalf};
 use crate::session_table::{SessionTable, Stream};
 use crate::sync::lock;
@@ -27,12 +29,6 @@ use crate::wire::{code, wire_code};
 
 /// Streams that may wait for their session to be accepted; more are refused.
 pub(crate) const MAX_EARLY_STREAMS: usize = 16;
-
-/// Bytes of capsules read in one go.
-const CAPSULE_BYTES: usize = 64 * 1024;
-
-/// The largest datagram taken from a capsule: larger ones fit no QUIC datagram either.
-const MAX_CAPSULE_DATAGRAM: usize = 64 * 1024;
 
 /// How long datagrams wait for the answer that accepts the session to leave: QUIC packs them before it.
 const ANSWER_LEAVES: Duration = Duration::from_millis(1);
@@ -87,6 +83,13 @@ pub enum SessionEnd {
     Abrupt,
 }
 
+impl SessionEnd {
+    pub(crate) fn closed(code: u32, reason: &[u8]) -> Self {
+        let reason = String::from_utf8_lossy(reason).into_owned();
+        Self::Clean { code, reason }
+    }
+}
+
 /// A stream that the client opened, its prefix read.
 pub(crate) struct Arrived {
     pub(crate) send: Option<SendStream>,
@@ -111,11 +114,13 @@ pub(crate) struct Session {
     connection: Arc<ConnectionState>,
     table: Weak<SessionTable>,
     state: Mutex<State>,
+    /// From its acceptance to the end of its CONNECT stream.
+    capsules: Mutex<Option<SessionCapsules>>,
 }
 
 struct State {
     phase: Phase,
-    /// Reads the capsules, once the session is accepted.
+    /// Of the CONNECT stream, until the session is accepted.
     receiver: Option<Receiver>,
     early: Vec<Arrived>,
     streams: HashSet<StreamName>,
@@ -151,6 +156,7 @@ impl Session {
             connection,
             table: Arc::downgrade(table),
             state: Mutex::new(state),
+            capsules: Mutex::new(None),
         })
     }
 
@@ -176,7 +182,8 @@ impl Session {
             self.hand_over(arrived);
         }
         if let Some(receiver) = receiver {
-            self.connection.adopt(read_capsules(self.clone(), receiver));
+            *lock(&self.capsules) = Some(SessionCapsules::new(receiver));
+            self.connection.adopt(session_capsules::read(self.clone()));
         }
         self.connection.adopt(release_datagrams(self.clone()));
     }
@@ -315,21 +322,84 @@ impl Session {
         true
     }
 
-    /// Its exchange is over: refused by this side, broken off by the client, or ended in order before.
-    pub(crate) fn exchange_over(&self) {
-        if self.end() {
-            self.tell(SessionEvent::Closed(SessionEnd::Abrupt));
+    /// Its exchange is over: refused by this side, broken off by the client, or ended in order before. Says whether the
+    /// session ended in order.
+    pub(crate) fn exchange_over(&self) -> bool {
+        if lock(&self.state).phase == Phase::Over {
+            return true;
         }
+        // A client that closes may stop our side, or close the connection, right behind its capsule.
+        let last_word = self.last_word();
+        let in_order = last_word.is_some();
+        if self.end() {
+            self.tell(SessionEvent::Closed(last_word.unwrap_or(SessionEnd::Abrupt)));
+        }
+        in_order
+    }
+
+    fn last_word(&self) -> Option<SessionEnd> {
+        if !self.is_open() {
+            return None;
+        }
+        let mut capsules = self.capsules.try_lock().ok()?;
+        capsules.as_mut()?.last_word(&self.connection)
     }
 
     /// The client ended it.
-    fn closed_by_client(&self, end: SessionEnd) {
+    pub(crate) fn closed_by_client(&self, end: SessionEnd) {
         if !self.end() {
             return;
         }
         self.tell(SessionEvent::Closed(end));
         if let Some(table) = self.table() {
             let _ = table.exchanges.finish(self.id);
+        }
+    }
+
+    /// Its CONNECT stream was reset by the client, or broke the protocol.
+    pub(crate) fn broke_off(&self, code: Code) {
+        if !self.end() {
+            return;
+        }
+        self.tell(SessionEvent::Closed(SessionEnd::Abrupt));
+        if let Some(table) = self.table() {
+            let _ = table.exchanges.reset(self.id, code);
+        }
+    }
+
+    /// The next capsule; `None` at the orderly end of the CONNECT stream.
+    pub(crate) fn poll_capsule(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Capsule>, Broken>> {
+        match &mut *lock(&self.capsules) {
+            Some(capsules) => capsules.poll_next(cx, &self.connection),
+            None => Poll::Ready(Ok(None)),
+        }
+    }
+
+    /// No more capsules are read.
+    pub(crate) fn take_capsules(&self) -> Option<SessionCapsules> {
+        lock(&self.capsules).take()
+    }
+
+    pub(crate) fn take_capsule(&self, capsule: Capsule) {
+        match capsule {
+            Capsule::CloseSession { code, reason } => {
+                self.closed_by_client(SessionEnd::closed(code, &reason));
+            }
+            // Closed by this side: nobody listens any more.
+            _ if !self.is_open() => {}
+            Capsule::DrainSession => self.tell(SessionEvent::Draining),
+            Capsule::Datagram(payload) => {
+                if let Some(table) = self.table() {
+                    table.exchanges.handler().h3_datagram(self.id, payload);
+                }
+            }
+            // Flow control was not enabled, so these are ignored (draft-ietf-webtrans-http3-16 §5.1).
+            Capsule::MaxData(_)
+            | Capsule::MaxStreamsBidi(_)
+            | Capsule::MaxStreamsUni(_)
+            | Capsule::DataBlocked(_)
+            | Capsule::StreamsBlockedBidi(_)
+            | Capsule::StreamsBlockedUni(_) => {}
         }
     }
 }
@@ -375,73 +445,4 @@ async fn read_content(
         read
     })
     .await
-}
-
-/// Reads the capsules of an accepted session to the end of its CONNECT stream; part of the connection's task.
-async fn read_capsules(session: Arc<Session>, mut receiver: Receiver) -> Outcome {
-    let mut capsules = CapsuleReader::new(MAX_CAPSULE_DATAGRAM);
-    let error = 'reading: loop {
-        let read = read_content(&mut receiver, &session.connection).await;
-        let mut piece = match read {
-            Ok(Some(piece)) => piece,
-            Ok(None) => match capsules.finish() {
-                Ok(()) => {
-                    let (code, reason) = (0, String::new());
-                    session.closed_by_client(SessionEnd::Clean { code, reason });
-                    return Outcome::Done;
-                }
-                Err(error) => break error.code,
-            },
-            Err(ContentError::Protocol(error)) if error.scope == Scope::Connection => {
-                return Outcome::Fatal(error);
-            }
-            Err(ContentError::Protocol(error)) => break error.code,
-            Err(ContentError::TrailersTooLarge) => break Code::H3_EXCESSIVE_LOAD,
-            Err(ContentError::Reset(_)) => break Code::H3_REQUEST_CANCELLED,
-        };
-        loop {
-            match capsules.read(&mut piece) {
-                Ok(Some(capsule)) => take_capsule(&session, capsule),
-                Ok(None) => break,
-                Err(error) => break 'reading error.code,
-            }
-        }
-        let overhead = capsules.take_overhead();
-        if overhead > 0 {
-            session.connection.count_overhead(overhead);
-            tokio::task::yield_now().await;
-        }
-    };
-    let _ = receiver.recv().stop(wire_code(error));
-    if session.end() {
-        session.tell(SessionEvent::Closed(SessionEnd::Abrupt));
-        if let Some(table) = session.table() {
-            let _ = table.exchanges.reset(session.id, error);
-        }
-    }
-    Outcome::Done
-}
-
-fn take_capsule(session: &Session, capsule: Capsule) {
-    match capsule {
-        Capsule::CloseSession { code, reason } => {
-            let reason = String::from_utf8_lossy(&reason).into_owned();
-            session.closed_by_client(SessionEnd::Clean { code, reason });
-        }
-        // Closed by this side: nobody listens any more.
-        _ if !session.is_open() => {}
-        Capsule::DrainSession => session.tell(SessionEvent::Draining),
-        Capsule::Datagram(payload) => {
-            if let Some(table) = session.table() {
-                table.exchanges.handler().h3_datagram(session.id, payload);
-            }
-        }
-        // Flow control was not enabled, so these are ignored (draft-ietf-webtrans-http3-16 §5.1).
-        Capsule::MaxData(_)
-        | Capsule::MaxStreamsBidi(_)
-        | Capsule::MaxStreamsUni(_)
-        | Capsule::DataBlocked(_)
-        | Capsule::StreamsBlockedBidi(_)
-        | Capsule::StreamsBlockedUni(_) => {}
-    }
 }

@@ -67,6 +67,39 @@ async fn a_client_that_closes_is_heard_with_its_code_and_reason_and_its_streams_
 }
 
 #[tokio::test]
+async fn a_client_that_closes_is_heard_though_it_stops_our_side_or_leaves_at_once() {
+    for leaves in [false, true] {
+        let scene = Scene::new().await;
+        let (_, mut connect) = scene.session(0).await;
+        let close = Capsule::CloseSession {
+            code: 42,
+            reason: Bytes::from_static(b"bye"),
+        };
+        connect.send.write_all(&capsule(&close)).await.unwrap();
+        connect.recv.stop(0x10c_u32.into()).unwrap();
+        connect.send.finish().unwrap();
+        if leaves {
+            // The capsule is in a packet of its own before the one that closes.
+            found("the capsule's packet", || {
+                (scene.client.stats().frame_tx.stop_sending > 0).then_some(())
+            })
+            .await;
+            scene.client.close(0x100_u32.into(), b"");
+        }
+        let end = SessionEnd::Clean {
+            code: 42,
+            reason: "bye".to_owned(),
+        };
+        assert_eq!(scene.closed().await, end, "leaves: {leaves}");
+        found("the end of the exchange", || {
+            (scene.server.server.stats().requests_active == 0).then_some(())
+        })
+        .await;
+        assert_eq!(scene.server.server.stats().requests_aborted, 0);
+    }
+}
+
+#[tokio::test]
 async fn a_clean_end_without_a_capsule_is_code_0() {
     let scene = Scene::new().await;
     let (_, mut connect) = scene.session(0).await;

@@ -1,0 +1,141 @@
+//! What the client says on the CONNECT stream of an accepted session: capsules, to the end of the stream.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use trilane_http3::{Capsule, CapsuleReader, Code, Error, Scope};
+
+use crate::connection::Outcome;
+use crate::connection_state::ConnectionState;
+use crate::inbound::{ContentError, Receiver};
+use crate::session::{Session, SessionEnd};
+use crate::wire::wire_code;
+
+/// Bytes of capsules read in one go.
+pub(crate) const CAPSULE_BYTES: usize = 64 * 1024;
+
+/// The largest datagram taken from a capsule: larger ones fit no QUIC datagram either.
+const MAX_CAPSULE_DATAGRAM: usize = 64 * 1024;
+
+/// Capsules looked at for the client's last word; it is the last one that comes.
+const LAST_CAPSULES: usize = 64;
+
+/// The reading side of a CONNECT stream.
+pub(crate) struct SessionCapsules {
+    receiver: Receiver,
+    reader: CapsuleReader,
+    piece: Bytes,
+    /// Of the task that reads to the end.
+    waker: Waker,
+}
+
+/// Why no more capsules can be read.
+pub(crate) enum Broken {
+    /// The connection has to be closed.
+    Connection(Error),
+    /// The stream was reset, or broke the protocol and is stopped.
+    Stream(Code),
+}
+
+impl SessionCapsules {
+    pub(crate) fn new(receiver: Receiver) -> Self {
+        Self {
+            receiver,
+            reader: CapsuleReader::new(MAX_CAPSULE_DATAGRAM),
+            piece: Bytes::new(),
+            waker: Waker::noop().clone(),
+        }
+    }
+
+    /// The next capsule; `None` at the orderly end of the stream.
+    pub(crate) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &ConnectionState,
+    ) -> Poll<Result<Option<Capsule>, Broken>> {
+        self.waker.clone_from(cx.waker());
+        loop {
+            match self.reader.read(&mut self.piece) {
+                Ok(Some(capsule)) => return Poll::Ready(Ok(Some(capsule))),
+                Ok(None) => {}
+                Err(error) => return Poll::Ready(Err(Broken::Stream(error.code))),
+            }
+            let overhead = self.reader.take_overhead();
+            if overhead > 0 {
+                connection.count_overhead(overhead);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let content = self.receiver.poll_content(cx, CAPSULE_BYTES);
+            connection.count_overhead(self.receiver.take_overhead());
+            match std::task::ready!(content) {
+                Ok(Some(piece)) => self.piece = piece,
+                Ok(None) => {
+                    let end = self.reader.finish();
+                    return Poll::Ready(end.map(|()| None).map_err(|error| Broken::Stream(error.code)));
+                }
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+        }
+    }
+
+    /// How the client closed its session, if that has arrived and was not read yet.
+    pub(crate) fn last_word(&mut self, connection: &ConnectionState) -> Option<SessionEnd> {
+        let waker = self.waker.clone();
+        let mut cx = Context::from_waker(&waker);
+        for _ in 0..LAST_CAPSULES {
+            match self.poll_next(&mut cx, connection) {
+                Poll::Ready(Ok(Some(Capsule::CloseSession { code, reason }))) => {
+                    return Some(SessionEnd::closed(code, &reason));
+                }
+                Poll::Ready(Ok(Some(_))) => {}
+                Poll::Ready(Ok(None)) => return Some(SessionEnd::closed(0, b"")),
+                Poll::Ready(Err(_)) | Poll::Pending => return None,
+            }
+        }
+        None
+    }
+
+    fn stop(&mut self, code: Code) {
+        let _ = self.receiver.recv().stop(wire_code(code));
+    }
+}
+
+impl From<ContentError> for Broken {
+    fn from(error: ContentError) -> Self {
+        match error {
+            ContentError::Protocol(error) if error.scope == Scope::Connection => Self::Connection(error),
+            ContentError::Protocol(error) => Self::Stream(error.code),
+            ContentError::TrailersTooLarge => Self::Stream(Code::H3_EXCESSIVE_LOAD),
+            ContentError::Reset(_) => Self::Stream(Code::H3_REQUEST_CANCELLED),
+        }
+    }
+}
+
+/// Reads the capsules of an accepted session to the end of its CONNECT stream; part of the connection's task.
+pub(crate) async fn read(session: Arc<Session>) -> Outcome {
+    let broken = loop {
+        match poll_fn(|cx| session.poll_capsule(cx)).await {
+            Ok(Some(capsule)) => session.take_capsule(capsule),
+            Ok(None) => {
+                session.closed_by_client(SessionEnd::closed(0, b""));
+                session.take_capsules();
+                return Outcome::Done;
+            }
+            Err(broken) => break broken,
+        }
+    };
+    let capsules = session.take_capsules();
+    match broken {
+        Broken::Connection(error) => Outcome::Fatal(error),
+        Broken::Stream(code) => {
+            if let Some(mut capsules) = capsules {
+                capsules.stop(code);
+            }
+            session.broke_off(code);
+            Outcome::Done
+        }
+    }
+}
