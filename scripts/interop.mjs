@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// `npm run interop`: HTTP/3 clients of other languages against this server. Needs Python 3.11 and Go 1.26.
+// `npm run interop`: clients of other languages, and a browser, against this server. Needs Python 3.11 and Go 1.26; what needs
+// Chromium is skipped where there is none.
 //
 //   npm run interop                     all of them but h3i
 //   npm run interop -- go aioquic       these only
@@ -16,7 +17,7 @@ import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { setUp } from './setup.mjs';
+import { installPackages, setUp } from './setup.mjs';
 import { ROOT, run, runScript, StepError, step } from './steps.mjs';
 
 const FOLDER = join(ROOT, '__test__', 'interop');
@@ -24,12 +25,16 @@ const VENV = join(ROOT, '__test__', '.venv');
 const PYTHON = join(VENV, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python');
 const EXE = process.platform === 'win32' ? '.exe' : '';
 const GO_PROGRAM = join(ROOT, 'artifacts', `interop${EXE}`);
+const GO_WEBTRANSPORT_PROGRAM = join(ROOT, 'artifacts', `interop-webtransport${EXE}`);
 const H3I_TARGET = join(ROOT, 'artifacts', 'h3i');
 const H3I_PROGRAM = join(H3I_TARGET, 'debug', `trilane-interop-h3i${EXE}`);
 const TABLE = join(FOLDER, 'malformed.json');
-const CLIENT_MS = 120_000;
+const BROWSER = join(FOLDER, 'browser');
+const CLIENT_MS = 180_000;
 /** The checks of `__test__/interop/checks.ts` and its like. */
 const CHECKS = 10;
+/** Those of `__test__/interop/session-checks.ts` and its like. */
+const SESSION_CHECKS = 14;
 const CONVERSATIONS = JSON.parse(readFileSync(TABLE, 'utf8')).length;
 
 const CLIENTS = {
@@ -46,6 +51,33 @@ const CLIENTS = {
     checks: CHECKS,
   },
   go: { title: 'quic-go', prepare: buildGo, command: (url) => [GO_PROGRAM, url], checks: CHECKS },
+  'aioquic-webtransport': {
+    title: 'WebTransport over aioquic',
+    prepare: installPython,
+    command: (url) => [PYTHON, join(FOLDER, 'python', 'webtransport_client.py'), url],
+    checks: SESSION_CHECKS,
+  },
+  'webtransport-go': {
+    title: 'webtransport-go',
+    prepare: buildGoWebTransport,
+    command: (url) => [GO_WEBTRANSPORT_PROGRAM, url],
+    checks: SESSION_CHECKS,
+  },
+  chromium: {
+    title: 'WebTransport of Chromium',
+    missing: missingChromium,
+    prepare: installBrowserDriver,
+    command: (url, hash) => [process.execPath, join(BROWSER, 'chromium-client.js'), url, hash],
+    // One more: a tab that is closed.
+    checks: SESSION_CHECKS + 1,
+  },
+  example: {
+    title: 'examples/webtransport-chat in Chromium',
+    missing: missingChromium,
+    prepare: installBrowserDriver,
+    command: () => [process.execPath, join(BROWSER, 'example-client.js')],
+    checks: 5,
+  },
   'aioquic-malformed': {
     title: 'aioquic, malformed conversations',
     prepare: installPython,
@@ -75,15 +107,24 @@ const { values, positionals } = parseArgs({
 await runScript(async () => {
   const clients = chosenClients();
   await setUp({ scope: 'tests', binding: values.prebuilt ? 'prebuilt' : 'built' });
-  for (const prepare of new Set(clients.map((client) => client.prepare))) {
+  const missing = new Map();
+  for (const client of clients) {
+    const why = await client.missing?.();
+    if (why !== undefined) missing.set(client, why);
+  }
+  const present = clients.filter((client) => !missing.has(client));
+  for (const prepare of new Set(present.map((client) => client.prepare))) {
     await prepare();
   }
   const { startInteropServer } = await import('../__test__/interop/server.js');
   const server = startInteropServer();
   try {
     let failures = 0;
-    for (const client of clients) {
-      failures += await step(client.title, () => runClient(client, server.url.href));
+    for (const client of present) {
+      failures += await step(client.title, () => runClient(client, server));
+    }
+    for (const [client, why] of missing) {
+      console.log(`\n=== ${client.title}: skipped: ${why}`);
     }
     if (failures > 0) {
       throw new StepError(`${failures} checks failed.`);
@@ -121,6 +162,21 @@ async function buildGo() {
   );
 }
 
+async function buildGoWebTransport() {
+  await step('build the client of webtransport-go', () =>
+    run('go', ['build', '-C', join(FOLDER, 'go-webtransport'), '-o', GO_WEBTRANSPORT_PROGRAM, '.']),
+  );
+}
+
+async function missingChromium() {
+  const { findChromium } = await import('../__test__/interop/browser/chromium.js');
+  return findChromium() === undefined ? 'there is no Chromium; TRILANE_CHROMIUM can name one' : undefined;
+}
+
+async function installBrowserDriver() {
+  await installPackages('__test__/interop/browser');
+}
+
 async function buildH3i() {
   const manifest = join(FOLDER, 'h3i', 'Cargo.toml');
   await step('build the h3i client', () =>
@@ -129,8 +185,9 @@ async function buildH3i() {
 }
 
 /** Runs a client, prints its checks (of a long list only what is not ok), and returns how many of them failed or never came. */
-async function runClient(client, url) {
-  const [command, ...args] = client.command(url);
+async function runClient(client, server) {
+  const hash = Buffer.from(server.certificateHash).toString('hex');
+  const [command, ...args] = client.command(server.url.href, hash);
   const child = spawn(command, args, {
     stdio: ['ignore', 'pipe', 'inherit'],
     timeout: CLIENT_MS,

@@ -105,7 +105,8 @@ async function resets(session: WTContext): Promise<void> {
   await reader.read();
   await reader.cancel(new WebTransportError('', { streamErrorCode: 6 }));
   await first.writable.abort(new WebTransportError('', { streamErrorCode: 5 }));
-  await say(session, JSON.stringify(await resetAndStop(await next(streams))));
+  const { done, value: second } = await streams.read();
+  if (!done) await say(session, JSON.stringify(await resetAndStop(second)));
 }
 
 /** With which codes the client resets and stops `stream`, once it was told to go ahead. */

@@ -12,7 +12,7 @@ export interface Page {
   goto(url: string, options?: { waitUntil: 'load' }): Promise<unknown>;
   evaluate(expression: string): Promise<unknown>;
   exposeFunction(name: string, call: (...given: never[]) => unknown): Promise<void>;
-  waitForFunction(expression: string, options?: { timeout: number }): Promise<unknown>;
+  waitForFunction(expression: string, options?: { timeout: number; polling: number }): Promise<unknown>;
   screenshot(options: { path: string; fullPage?: boolean }): Promise<unknown>;
   setViewport(size: { width: number; height: number; deviceScaleFactor?: number }): Promise<void>;
   emulateMediaFeatures(features: readonly { name: string; value: string }[]): Promise<void>;

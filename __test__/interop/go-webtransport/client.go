@@ -43,6 +43,8 @@ func (c *client) echo(ctx context.Context) (*webtransport.Session, string, error
 type ending struct {
 	CloseCode uint32 `json:"closeCode"`
 	Reason    string `json:"reason"`
+	// Broke says why, if it was not closed.
+	Broke string `json:"broke"`
 }
 
 func (c *client) ended(ctx context.Context, id string) (ending, error) {

@@ -120,13 +120,18 @@ CHECKS = {
 
 
 async def run_checks(client: Client) -> None:
-    """Runs every check but those in `client.skipped`, which says why, and prints a line for each."""
-    for name, check in CHECKS.items():
+    """Runs the checks of requests but those in `client.skipped`."""
+    await report_checks(CHECKS, client, client.skipped)
+
+
+async def report_checks(checks: dict[str, Callable], client: object, skipped: dict[str, str] | None = None) -> None:
+    """Runs every check but those in `skipped`, which says why, and prints a line for each."""
+    for name, check in checks.items():
         started = time.monotonic()
         report: dict[str, object] = {"check": name, "ok": True}
         try:
-            if name in client.skipped:
-                report["skipped"] = client.skipped[name]
+            if skipped is not None and name in skipped:
+                report["skipped"] = skipped[name]
             else:
                 await asyncio.wait_for(check(client), CHECK_SECONDS)
         except Exception as error:  # noqa: BLE001: whatever fails is the result
