@@ -1,8 +1,9 @@
 /** How long a point stays, in milliseconds. */
 export const WINDOW_MS = 30_000;
 
-const MARGIN = { top: 12, right: 8, bottom: 26, left: 52 };
+const MARGIN = { top: 12, right: 8, bottom: 26, left: 58 };
 const LOST_HEIGHT = 12;
+const DIVISIONS = 5;
 const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
 
 /** Draws round-trip times over time: dots for what came back, ticks below for what did not. */
@@ -66,13 +67,13 @@ export class Plot {
     const now = performance.now();
     const bottom = height - MARGIN.bottom - LOST_HEIGHT;
     const x = (at) => MARGIN.left + (width - MARGIN.left - MARGIN.right) * (1 - (now - at) / WINDOW_MS);
-    const y = (ms) => bottom - (bottom - MARGIN.top) * (ms / top);
+    const y = (ms) => bottom - (bottom - MARGIN.top) * Math.min(ms / top, 1);
 
     context.font = '12px system-ui, sans-serif';
     context.textBaseline = 'middle';
     context.textAlign = 'right';
-    for (let n = 0; n <= 4; n++) {
-      const ms = (top * n) / 4;
+    for (let n = 0; n <= DIVISIONS; n++) {
+      const ms = (top * n) / DIVISIONS;
       context.fillStyle = color('line');
       context.fillRect(MARGIN.left, y(ms), width - MARGIN.left - MARGIN.right, 1);
       context.fillStyle = color('quiet');
