@@ -5,11 +5,12 @@ import { spawn } from 'node:child_process';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
+import type { H3Server } from '../index.js';
 import { locate } from './harness/spec-run.js';
 import { REQUEST_CHECKS } from './interop/checks.js';
 import { RAW_CHECKS } from './interop/raw-checks.js';
 import type { CheckReport } from './interop/report.js';
-import { startInteropServer } from './interop/server.js';
+import { startDatagramServer, startInteropServer } from './interop/server.js';
 import { SESSION_CHECKS } from './interop/session-checks.js';
 
 interface Client {
@@ -20,24 +21,39 @@ interface Client {
   readonly script: string;
   /** How many checks there are. */
   readonly checks: number;
+  readonly start: () => H3Server;
 }
 
 const DENO_ARGS = ['--unstable-net'];
 const CLIENTS: readonly Client[] = [
-  { name: "Bun's fetch (lsquic)", runtime: 'bun', script: 'bun-client.js', checks: REQUEST_CHECKS },
+  {
+    name: "Bun's fetch (lsquic)",
+    runtime: 'bun',
+    script: 'bun-client.js',
+    checks: REQUEST_CHECKS,
+    start: startInteropServer,
+  },
   {
     name: '@currentspace/http3 (quiche)',
     runtime: 'node26',
     script: 'quiche-client.js',
     checks: REQUEST_CHECKS,
+    start: startInteropServer,
   },
-  { name: "Bun's node:quic (lsquic)", runtime: 'bun', script: 'bun-quic-client.js', checks: RAW_CHECKS },
+  {
+    name: "Bun's node:quic (lsquic)",
+    runtime: 'bun',
+    script: 'bun-quic-client.js',
+    checks: RAW_CHECKS,
+    start: startDatagramServer,
+  },
   {
     name: "Deno's QUIC (quinn)",
     runtime: 'deno',
     args: DENO_ARGS,
     script: 'deno-quic-client.js',
     checks: RAW_CHECKS,
+    start: startDatagramServer,
   },
   {
     name: "Deno's WebTransport",
@@ -45,11 +61,12 @@ const CLIENTS: readonly Client[] = [
     args: DENO_ARGS,
     script: 'deno-client.js',
     checks: SESSION_CHECKS,
+    start: startDatagramServer,
   },
 ];
 const CLIENT_MS = 60_000;
 
-for (const { name, runtime, args = [], script, checks } of CLIENTS) {
+for (const { name, runtime, args = [], script, checks, start } of CLIENTS) {
   test.serial(name, async (t) => {
     t.timeout(2 * CLIENT_MS);
     const found = locate(runtime);
@@ -59,7 +76,7 @@ for (const { name, runtime, args = [], script, checks } of CLIENTS) {
       else t.pass();
       return;
     }
-    const server = startInteropServer();
+    const server = start();
     try {
       const path = fileURLToPath(new URL(`interop/${script}`, import.meta.url));
       const hash = Buffer.from(server.certificateHash).toString('hex');

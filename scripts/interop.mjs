@@ -56,12 +56,14 @@ const CLIENTS = {
     prepare: installPython,
     command: (url) => [PYTHON, join(FOLDER, 'python', 'webtransport_client.py'), url],
     checks: SESSION_CHECKS,
+    datagrams: true,
   },
   'webtransport-go': {
     title: 'webtransport-go',
     prepare: buildGoWebTransport,
     command: (url) => [GO_WEBTRANSPORT_PROGRAM, url],
     checks: SESSION_CHECKS,
+    datagrams: true,
   },
   chromium: {
     title: 'WebTransport of Chromium',
@@ -70,6 +72,7 @@ const CLIENTS = {
     command: (url, hash) => [process.execPath, join(BROWSER, 'chromium-client.js'), url, hash],
     // One more: a tab that is closed.
     checks: SESSION_CHECKS + 1,
+    datagrams: true,
   },
   example: {
     title: 'examples/webtransport-chat in Chromium',
@@ -116,12 +119,13 @@ await runScript(async () => {
   for (const prepare of new Set(present.map((client) => client.prepare))) {
     await prepare();
   }
-  const { startInteropServer } = await import('../__test__/interop/server.js');
-  const server = startInteropServer();
+  const { startDatagramServer, startInteropServer } = await import('../__test__/interop/server.js');
+  const requests = startInteropServer();
+  const datagrams = startDatagramServer();
   try {
     let failures = 0;
     for (const client of present) {
-      failures += await step(client.title, () => runClient(client, server));
+      failures += await step(client.title, () => runClient(client, client.datagrams ? datagrams : requests));
     }
     for (const [client, why] of missing) {
       console.log(`\n=== ${client.title}: skipped: ${why}`);
@@ -130,8 +134,10 @@ await runScript(async () => {
       throw new StepError(`${failures} checks failed.`);
     }
   } finally {
-    await server.stop(true);
-    server.close();
+    for (const server of [requests, datagrams]) {
+      await server.stop(true);
+      server.close();
+    }
   }
 });
 
