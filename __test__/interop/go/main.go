@@ -66,7 +66,7 @@ var checks = []check{
 	{"streamed answer", streamed},
 	{"interim answer", interim},
 	{"trailers", trailers},
-	{"cancelled download", cancelled},
+	{"cancelled download", cancelledDownload},
 }
 
 func get(ctx context.Context, c *client) error {
@@ -189,7 +189,7 @@ func trailers(ctx context.Context, c *client) error {
 	return errors.Join(expect("body", string(content), "content"), expect("trailer", response.Trailer.Get("x-sum"), "f00d"))
 }
 
-func cancelled(ctx context.Context, c *client) error {
+func cancelledDownload(ctx context.Context, c *client) error {
 	aborted := func() (string, error) {
 		got, err := c.request(ctx, "GET", "/aborted", nil)
 		return string(got.body), err
