@@ -189,7 +189,8 @@ export const specs: Spec[] = [
       await withServer({ request, fetch, mode: 'streaming' }, async ({ connection, server }) => {
         for (const path of ['/cancel', '/break']) {
           const stream = await beginPost(connection, new URL(path, server.url));
-          await stream.write({ bytes: data(100) });
+          // What is cancelled at once may be stopped before more of it can be written.
+          if (path === '/break') await stream.write({ bytes: data(100) });
           assert.equal(await stream.stopped(), H3_NO_ERROR, path);
           const { bytes, fin } = await stream.read();
           assert.ok(fin && bytes.toString('latin1').endsWith('enough'), path);
