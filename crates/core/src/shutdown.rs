@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 /// Between the two GOAWAYs, long enough for requests that were sent before the first one arrived; and between the second, or
 /// the last refusal, and the close, long enough for both to arrive. Two round trips within these bounds.
@@ -17,6 +17,9 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 const ACKNOWLEDGEMENT_SILENCE: Duration = Duration::from_secs(1);
 const ACKNOWLEDGEMENT_ROUND_TRIPS: u32 = 8;
 
+/// The longest time that refusals of late requests keep a connection open after the last GOAWAY.
+const LONGEST_FAREWELL: Duration = Duration::from_secs(1);
+
 /// Running, then announced, then decided; one way. RFC 9114 §5.2: the first GOAWAY names no request, so that those
 /// on their way are still served; the second names the first that is not.
 pub(crate) struct Drain {
@@ -25,6 +28,8 @@ pub(crate) struct Drain {
     /// How long the connection stays although nothing is under way: a client that gets the close before the GOAWAY or the
     /// refusal could not tell what was served.
     farewell: Option<Pin<Box<Sleep>>>,
+    /// When the wait ends, whatever the client does.
+    latest_farewell: Option<Instant>,
     silence: Option<Silence>,
 }
 
@@ -48,6 +53,7 @@ impl Drain {
             announced: None,
             first_refused: None,
             farewell: None,
+            latest_farewell: None,
             silence: None,
         }
     }
@@ -75,8 +81,14 @@ impl Drain {
     }
 
     /// The client has yet to hear something: the close waits until it can have.
+    ///
+    /// A client that goes on asking is refused again and again: that extends the wait only for [`LONGEST_FAREWELL`].
     pub(crate) fn stay(&mut self, round_trip: Duration) {
-        self.farewell = Some(Box::pin(sleep(pause(round_trip))));
+        let latest = *self
+            .latest_farewell
+            .get_or_insert_with(|| Instant::now() + LONGEST_FAREWELL);
+        let until = latest.min(Instant::now() + pause(round_trip));
+        self.farewell = Some(Box::pin(sleep_until(until)));
     }
 
     /// Whether the client can have heard everything.
