@@ -185,6 +185,9 @@ export interface NativeConnection {
   maxDatagramSize: number
   quicDatagrams: NativeDatagramStats
   h3Datagrams: NativeDatagramStats
+  webtransportDatagrams: NativeDatagramStats
+  /** WebTransport sessions that were asked for and are not over. */
+  webtransportSessions: number
 }
 
 /** What became of datagrams: none is sent twice, and dropped ones were never sent, or never handed over. */
@@ -305,6 +308,8 @@ export interface NativeServerHooks {
   quicDatagrams?: (count: number, bytes: Uint8Array) => void
   /** Takes HTTP datagrams (RFC 9297) in the same way; slot and generation name the exchange. */
   h3Datagrams?: (count: number, bytes: Uint8Array) => void
+  /** Takes datagrams of WebTransport sessions in the same way; slot and generation name the session's exchange. */
+  sessionDatagrams?: (count: number, bytes: Uint8Array) => void
   /** Hears of a connection whose handshake is complete. */
   connected?: (connection: NativeConnection) => void
   /** Hears that a connection is over: by the client, with this code if it sent one, or by this side. */
@@ -379,6 +384,12 @@ export interface NativeStats {
   quicDatagrams: NativeDatagramStats
   h3Datagrams: NativeDatagramStats
   webtransportDatagrams: NativeDatagramStats
+  /** Sessions that were accepted. */
+  webtransportSessionsTotal: bigint
+  /** Sessions that are open. */
+  webtransportSessionsActive: number
+  /** Streams opened in sessions, by either side. */
+  webtransportStreams: bigint
   uptimeMs: number
 }
 

@@ -86,3 +86,8 @@ export function bytesOrStop(chunk: unknown, stop: (reason: unknown) => Promise<v
 export function pulledStream(source: UnderlyingSource<Uint8Array>): ReadableStream<Uint8Array> {
   return new ReadableStream(source, { highWaterMark: 0 });
 }
+
+/** A stream that is at its end. */
+export function noContent(): ReadableStream<Uint8Array> {
+  return new ReadableStream({ start: (controller) => controller.close() });
+}

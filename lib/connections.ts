@@ -6,6 +6,8 @@ import type { H3Server } from './server.js';
 
 /** The connections of a server that somebody wants to hear of: those of a server without such hooks are not known here. */
 export class Connections {
+  /** Datagrams whose connection was over when their turn came. */
+  late = 0;
   readonly outbox = new DatagramOutbox('quic');
   readonly #hooks: ConnectionHooks;
   readonly #logger: Logger;
@@ -58,7 +60,10 @@ export class Connections {
   take(count: number, bytes: Uint8Array): void {
     eachDatagram(count, this.#inbox, bytes, (_slot, generation, payload) => {
       const connection = this.#byGeneration.get(generation);
-      if (connection === undefined) return;
+      if (connection === undefined) {
+        this.late += 1;
+        return;
+      }
       this.#call('quicDatagram', () => this.#hooks.quicDatagram?.(payload, connection));
     });
     this.outbox.flush();

@@ -59,7 +59,8 @@ const MAX_DATAGRAMS = 2048;
 /** Bytes gathered before they go over. */
 const MAX_BYTES = 1 << 18;
 
-type Layer = 'quic' | 'h3' | 'webtransport';
+/** Whose datagrams are. */
+export type Layer = 'quic' | 'h3' | 'webtransport';
 
 /** Gathers the datagrams of a turn and hands them to the native part in one call. */
 export class DatagramOutbox {

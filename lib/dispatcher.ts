@@ -1,6 +1,7 @@
 import type { NativeServer, NativeServerHooks } from '../binding.cjs';
+import { noContent } from './body.js';
 import { Connections } from './connections.js';
-import { DatagramOutbox, ExchangeDatagrams, eachDatagram } from './datagrams.js';
+import { DatagramOutbox, ExchangeDatagrams, eachDatagram, type Layer } from './datagrams.js';
 import { fromNative, H3Error, isH3Error, usageError } from './errors.js';
 import { Exchange } from './exchange.js';
 import type { PackedFields } from './fields.js';
@@ -71,8 +72,8 @@ export class Dispatcher {
   readonly #makeRequest: (exchange: Exchange) => H3Request;
   /** Exchanges that outlive their turn, by generation: they may hear of their client. */
   readonly #open = new Map<number, Exchange>();
-  /** Datagrams of sessions that nobody read in time. */
-  #dropped = 0;
+  /** Datagrams of requests that were over when their turn came. */
+  #late = 0;
   #native: NativeServer | null = null;
   #server: H3Server | null = null;
   #handlerErrors = 0n;
@@ -97,8 +98,12 @@ export class Dispatcher {
       fileFailed: (_slot, generation, begun, code, reason) =>
         this.#fileFailed(generation, begun, fromNative({ code, message: reason })),
       inbox: this.#inbox,
-      ...(takes('webtransport') && this.#sessions.hooks),
-      ...((takes('h3Datagram') || takes('webtransport')) && {
+      ...(takes('webtransport') && {
+        ...this.#sessions.hooks,
+        sessionDatagrams: (count, bytes) =>
+          this.outbox.turn(() => this.#sessions.takeDatagrams(count, this.#inbox, bytes)),
+      }),
+      ...(takes('h3Datagram') && {
         h3Datagrams: (count, bytes) => this.outbox.turn(() => this.#takeDatagrams(count, bytes)),
       }),
       ...(Connections.wanted(handlers.connections) && {
@@ -124,9 +129,9 @@ export class Dispatcher {
     return this.#handlerErrors + this.connections.errors;
   }
 
-  /** Datagrams of sessions that were dropped because nobody read them in time. */
-  get droppedDatagrams(): number {
-    return this.#dropped;
+  /** Datagrams that came over the border and reached nobody, by layer. */
+  get droppedDatagrams(): Readonly<Record<Layer, number>> {
+    return { quic: this.connections.late, h3: this.#late, webtransport: this.#sessions.dropped };
   }
 
   #takeRequests(count: number, text: string, bodies: Uint8Array[]): void {
@@ -193,7 +198,7 @@ export class Dispatcher {
         const native = this.#native as NativeServer;
         exchange.datagrams = new ExchangeDatagrams(native, this.#datagrams, exchange, request);
         if (handler === null) {
-          this.#settle(exchange, untilClientEnds(request));
+          this.#settle(exchange, exchange.tunnel === null ? untilClientEnds(request.body) : new Response());
           return;
         }
       }
@@ -244,9 +249,9 @@ export class Dispatcher {
     const hasTrailers =
       exchange.answerTrailers !== null &&
       exchange.gone === null &&
-      mayHaveBody(exchange.method, given.status);
+      mayHaveTrailers(exchange.method, given.status);
     const outgoing = hasTrailers ? asStream(given) : given;
-    const { body } = outgoing;
+    const body = this.#content(exchange, outgoing);
     if (body instanceof FileBody && exchange.gone === null) {
       // Open until the native part says what became of it.
       this.#open.set(exchange.generation, exchange);
@@ -266,10 +271,22 @@ export class Dispatcher {
       return;
     }
     this.#open.set(exchange.generation, exchange);
-    this.outbox.add(exchange, outgoing);
+    this.outbox.add(exchange, body === outgoing.body ? outgoing : { ...outgoing, body });
     // The head goes first: pieces of the body do not pass through the outbox.
     this.outbox.flush();
     void this.#sendStream(exchange, body);
+  }
+
+  /** A tunnel that was accepted without content of its own stays open until the client ends its side. */
+  #content(exchange: Exchange, { status, body }: Outgoing): Outgoing['body'] {
+    const { tunnel } = exchange;
+    if (tunnel === null || exchange.gone !== null || status < 200 || status > 299) return body;
+    exchange.tunnel = null;
+    const isEmpty = body === null || body === '' || (body instanceof Uint8Array && body.byteLength === 0);
+    if (isEmpty) return drained(tunnel);
+    // What its client sends is read beside the handler's content; how that ends is seen by the answer's stream.
+    tunnel.pipeTo(new WritableStream()).catch(() => undefined);
+    return body;
   }
 
   async #sendStream(exchange: Exchange, body: ReadableStream<Uint8Array>): Promise<void> {
@@ -313,12 +330,11 @@ export class Dispatcher {
   #takeDatagrams(count: number, bytes: Uint8Array): void {
     eachDatagram(count, this.#inbox, bytes, (_slot, generation, payload) => {
       const exchange = this.#open.get(generation);
-      if (exchange !== undefined && exchange.session !== null) {
-        this.#dropped += exchange.session.received(payload);
+      const handler = exchange?.route?.h3Datagram;
+      if (exchange === undefined || !handler || exchange.datagrams === null) {
+        this.#late += 1;
         return;
       }
-      const handler = exchange?.route?.h3Datagram;
-      if (exchange === undefined || !handler || exchange.datagrams === null) return;
       try {
         const result = handler(payload, exchange.datagrams);
         if (isThenable(result)) result.then(undefined, (error: unknown) => this.#log(exchange, error));
@@ -327,7 +343,6 @@ export class Dispatcher {
       }
     });
     this.#datagrams.flush();
-    this.#sessions.datagrams.flush();
   }
 
   #hear(generation: number, event: 'aborted' | 'drained' | 'finished', code: number | null): void {
@@ -395,20 +410,28 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 }
 
 /** 200 at once, without content, open until the client ends its side. */
-function untilClientEnds(request: H3Request): Response {
-  const { body } = request;
-  const content = new ReadableStream<Uint8Array>({
+function untilClientEnds(body: ReadableStream<Uint8Array> | null): Response {
+  return new Response(drained(body ?? noContent()));
+}
+
+/** A stream that yields nothing, and ends as `source` does. */
+function drained(source: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
+  const reader = source.getReader();
+  return new ReadableStream<Uint8Array>({
     async start(controller) {
-      const reader = body?.getReader();
-      while (reader !== undefined && !(await reader.read()).done);
+      while (!(await reader.read()).done);
       controller.close();
     },
+    cancel: (reason) => reader.cancel(reason),
   });
-  return new Response(content);
+}
+
+/** RFC 9114 §4.4: a tunnel has nothing but DATA frames. */
+function mayHaveTrailers(method: string, status: number): boolean {
+  return mayHaveBody(method, status) && !(method === 'CONNECT' && status < 300);
 }
 
 /** RFC 9110 §6.4.1; what is dropped here is dropped again, and counted, in the core. */
 function mayHaveBody(method: string, status: number): boolean {
-  const never = method === 'HEAD' || status === 204 || status === 205 || status === 304;
-  return !never && !(method === 'CONNECT' && status < 300);
+  return method !== 'HEAD' && status !== 204 && status !== 205 && status !== 304;
 }

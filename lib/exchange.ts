@@ -1,3 +1,4 @@
+import { noContent } from './body.js';
 import type { ExchangeDatagrams } from './datagrams.js';
 import { H3Error } from './errors.js';
 import type { PackedFields } from './fields.js';
@@ -39,6 +40,8 @@ export class Exchange implements IncomingParts {
   over = false;
   /** Its datagrams, if its route takes them. */
   datagrams: ExchangeDatagrams | null = null;
+  /** The client's side of a tunnel whose content is capsules: reading it hands over the datagrams in it, and yields nothing. */
+  tunnel: ReadableStream<Uint8Array> | null;
   /** The WebTransport session that it is, if it is one. */
   session: Session | null = null;
   /** The final answer is on its way: it is too late for interim ones. */
@@ -65,7 +68,11 @@ export class Exchange implements IncomingParts {
     this.method = method;
     this.url = url;
     this.fields = fields;
-    this.body = typeof incoming === 'string' ? body : incoming.stream;
+    const content = typeof incoming === 'string' ? body : incoming.stream;
+    // RFC 9297 §3.1: capsules, which are not for the handler of the request.
+    const isTunnel = route !== null && route.h3Datagram !== null && route.protocol !== undefined;
+    this.tunnel = isTunnel ? (content instanceof ReadableStream ? content : noContent()) : null;
+    this.body = isTunnel ? null : content;
     this.route = route;
     this.#spans = spans;
     this.#incoming = incoming;

@@ -80,10 +80,12 @@ export class IncomingBody {
     try {
       if (this.#declined !== null) throw this.#declined;
       this.#steps ??= this.#begin();
-      const { done, value } = await this.#steps.next();
+      let step = await this.#steps.next();
+      // Capsules, read by the native part: it yields nothing for them (RFC 9297 §3.1).
+      while (step.done !== true && step.value.byteLength === 0) step = await this.#steps.next();
       if (this.#declined !== null) throw this.#declined;
-      if (done !== true) {
-        controller.enqueue(value);
+      if (step.done !== true) {
+        controller.enqueue(step.value);
         return;
       }
       this.#over = true;

@@ -43,9 +43,16 @@ export interface RouteDefinition<Pattern extends string = string> {
    * Takes the HTTP datagrams of each request (RFC 9297), in the order in which they arrive, while the request is open. The
    * body then comes as a stream. Without `fetch`, the request is answered 200 at once and stays open until the client ends
    * its side. What it throws goes to the logger.
+   *
+   * With `protocol`, the content of the request and of its answer is capsules (RFC 9297 §3): datagrams may come in them too,
+   * and go in them to a client that takes no QUIC datagrams. `fetch` then only decides; accepted with a 2xx that has no
+   * content, the tunnel stays open until the client ends its side.
    */
   h3Datagram?(payload: Uint8Array, context: H3DatagramContext<RouteParams<Pattern>>): void | Promise<void>;
-  /** The `:protocol` of an extended CONNECT (RFC 9220); needs method CONNECT. */
+  /**
+   * The `:protocol` of an extended CONNECT (RFC 9220); needs method CONNECT. What `fetch` reads from the request and writes
+   * into the answer is then the data of a tunnel, both ways at the same time; the body is never buffered.
+   */
   protocol?: string | undefined;
   /**
    * Takes WebTransport sessions; needs method CONNECT. What it throws goes to the logger: a session that waits is refused

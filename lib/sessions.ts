@@ -1,5 +1,5 @@
 import type { NativeServer, NativeServerHooks } from '../binding.cjs';
-import { DatagramOutbox } from './datagrams.js';
+import { DatagramOutbox, eachDatagram } from './datagrams.js';
 import type { Exchange } from './exchange.js';
 import type { H3Request } from './request.js';
 import type { Route } from './routes.js';
@@ -41,9 +41,20 @@ export class Sessions {
     };
   }
 
+  /** Datagrams that came too late, or that nobody read in time. */
+  dropped = 0;
+
   connect(native: NativeServer): void {
     this.#native = native;
     this.datagrams.connect(native);
+  }
+
+  /** Hands the datagrams of a turn to their sessions. */
+  takeDatagrams(count: number, words: Uint32Array, bytes: Uint8Array): void {
+    eachDatagram(count, words, bytes, (_slot, generation, payload) => {
+      this.dropped += this.#owner.find(generation)?.session?.received(payload) ?? 1;
+    });
+    this.datagrams.flush();
   }
 
   /** A client asks for a session: its handler decides. */

@@ -97,6 +97,7 @@ pub(crate) struct Waiting {
     pub(crate) happened: Vec<Happened>,
     pub(crate) quic_datagrams: DatagramInbox,
     pub(crate) h3_datagrams: DatagramInbox,
+    pub(crate) session_datagrams: DatagramInbox,
 }
 
 #[derive(Default)]
@@ -124,6 +125,7 @@ pub(crate) struct Bridge {
 pub(crate) struct DroppedDatagrams {
     pub(crate) quic: AtomicU64,
     pub(crate) h3: AtomicU64,
+    pub(crate) session: AtomicU64,
 }
 
 /// Every bridge of the process, for the end of a turn.
@@ -221,7 +223,8 @@ impl Bridge {
 
     fn added(&self, state: MutexGuard<'_, State>) {
         let waiting = &state.waiting;
-        let full = state.requests + waiting.quic_datagrams.len() + waiting.h3_datagrams.len() >= WAKE_AT;
+        let http = waiting.h3_datagrams.len() + waiting.session_datagrams.len();
+        let full = state.requests + waiting.quic_datagrams.len() + http >= WAKE_AT;
         drop(state);
         self.dirty.store(true, SeqCst);
         if full {
@@ -337,6 +340,14 @@ impl Handler for Bridge {
         let mut state = self.lock();
         let dropped = state.waiting.h3_datagrams.push(id.slot, id.generation, payload);
         self.dropped.h3.fetch_add(dropped, Relaxed);
+        self.added(state);
+    }
+
+    fn session_datagram(&self, id: ExchangeId, payload: Bytes) {
+        let mut state = self.lock();
+        let inbox = &mut state.waiting.session_datagrams;
+        let dropped = inbox.push(id.slot, id.generation, payload);
+        self.dropped.session.fetch_add(dropped, Relaxed);
         self.added(state);
     }
 

@@ -39,6 +39,9 @@ pub struct NativeConnection {
     pub max_datagram_size: u32,
     pub quic_datagrams: NativeDatagramStats,
     pub h3_datagrams: NativeDatagramStats,
+    pub webtransport_datagrams: NativeDatagramStats,
+    /// WebTransport sessions that were asked for and are not over.
+    pub webtransport_sessions: u32,
 }
 
 impl From<ConnectionInfo> for NativeConnection {
@@ -61,6 +64,8 @@ impl From<ConnectionInfo> for NativeConnection {
             max_datagram_size: info.max_datagram_size.unwrap_or(0) as u32,
             quic_datagrams: info.quic_datagrams.into(),
             h3_datagrams: info.h3_datagrams.into(),
+            webtransport_datagrams: info.webtransport_datagrams.into(),
+            webtransport_sessions: info.webtransport_sessions as u32,
         }
     }
 }

@@ -57,6 +57,12 @@ pub struct NativeStats {
     pub quic_datagrams: NativeDatagramStats,
     pub h3_datagrams: NativeDatagramStats,
     pub webtransport_datagrams: NativeDatagramStats,
+    /// Sessions that were accepted.
+    pub webtransport_sessions_total: BigInt,
+    /// Sessions that are open.
+    pub webtransport_sessions_active: u32,
+    /// Streams opened in sessions, by either side.
+    pub webtransport_streams: BigInt,
     pub uptime_ms: f64,
 }
 
@@ -185,6 +191,7 @@ impl NativeServer {
         let dropped = &self.shared.bridge.dropped;
         take_back(&mut stats.quic_datagrams, dropped.quic.load(Relaxed));
         take_back(&mut stats.h3_datagrams, dropped.h3.load(Relaxed));
+        take_back(&mut stats.webtransport_datagrams, dropped.session.load(Relaxed));
         NativeStats {
             connections_total: stats.connections_total.into(),
             connections_active: stats.connections_active as u32,
@@ -202,6 +209,9 @@ impl NativeServer {
             quic_datagrams: stats.quic_datagrams.into(),
             h3_datagrams: stats.h3_datagrams.into(),
             webtransport_datagrams: stats.webtransport_datagrams.into(),
+            webtransport_sessions_total: stats.sessions.total.into(),
+            webtransport_sessions_active: stats.sessions.active as u32,
+            webtransport_streams: stats.sessions.streams.into(),
             uptime_ms: stats.uptime.as_secs_f64() * 1000.0,
         }
     }

@@ -65,6 +65,9 @@ pub struct NativeServerHooks {
     /// Takes HTTP datagrams (RFC 9297) in the same way; slot and generation name the exchange.
     #[napi(ts_type = "(count: number, bytes: Uint8Array) => void")]
     pub h3_datagrams: Option<DatagramHook>,
+    /// Takes datagrams of WebTransport sessions in the same way; slot and generation name the session's exchange.
+    #[napi(ts_type = "(count: number, bytes: Uint8Array) => void")]
+    pub session_datagrams: Option<DatagramHook>,
     /// Hears of a connection whose handshake is complete.
     #[napi(ts_type = "(connection: NativeConnection) => void")]
     pub connected: Option<ConnectedHook>,
@@ -156,6 +159,9 @@ impl Turn {
         while let Some(batch) = waiting.h3_datagrams.take(most) {
             result = result.and(self.hand_over(env, batch, DatagramLayer::Http));
         }
+        while let Some(batch) = waiting.session_datagrams.take(most) {
+            result = result.and(self.hand_over(env, batch, DatagramLayer::WebTransport));
+        }
         for one in happened {
             result = result.and(self.tell(env, one));
         }
@@ -166,7 +172,8 @@ impl Turn {
         self.write_inbox(&batch.words);
         let hook = match layer {
             DatagramLayer::Quic => &self.hooks.quic_datagrams,
-            _ => &self.hooks.h3_datagrams,
+            DatagramLayer::Http => &self.hooks.h3_datagrams,
+            DatagramLayer::WebTransport => &self.hooks.session_datagrams,
         };
         match hook {
             Some(hook) => hook

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use trilane_http3::{Code, FieldSection, Scope};
+use trilane_http3::{Capsule, CapsuleReader, Code, FieldSection, Scope};
 
 use crate::connection::Outcome;
 use crate::connection_state::ConnectionState;
+use crate::datagram_capsules::MAX_CAPSULE_DATAGRAM;
+use crate::datagram_counters::DatagramLayer;
 use crate::exchange::ExchangeId;
 use crate::exchange_table::ExchangeTable;
 use crate::inbound::{ContentError, Receiver};
@@ -47,6 +49,8 @@ pub struct BodyReader {
     table: Arc<ExchangeTable>,
     connection: Arc<ConnectionState>,
     id: ExchangeId,
+    /// The body is a sequence of capsules (RFC 9297 §3.1).
+    capsules: Option<CapsuleReader>,
     ended: bool,
 }
 
@@ -62,11 +66,24 @@ impl BodyReader {
             table,
             connection,
             id,
+            capsules: None,
             ended: false,
         }
     }
 
-    /// The next piece, up to 256 KiB of what is there; `None` at the end. Waits only if nothing is there. Cancel safe.
+    /// Takes the body as capsules (RFC 9297 §3.1): reading hands the datagrams in them to
+    /// [`Handler::h3_datagram`](crate::Handler::h3_datagram), in their order, and yields empty pieces.
+    pub(crate) fn with_capsules(mut self) -> Self {
+        self.capsules = Some(CapsuleReader::of_datagrams(MAX_CAPSULE_DATAGRAM));
+        self
+    }
+
+    pub(crate) fn is_capsules(&self) -> bool {
+        self.capsules.is_some()
+    }
+
+    /// The next piece, up to 256 KiB of what is there; `None` at the end. Waits only if nothing is there. Cancel safe. An
+    /// empty piece: it was capsules, and what was in them has been handed over.
     pub async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
@@ -82,20 +99,43 @@ impl BodyReader {
         let read = self.receiver.poll_content(cx, GATHER_BYTES);
         self.connection.count_overhead(self.receiver.take_overhead());
         let read = std::task::ready!(read);
-        Poll::Ready(match read {
-            Ok(Some(piece)) => {
-                self.table.count_received(piece.len());
-                Ok(Some(piece))
+        Poll::Ready(
+            match read {
+                Ok(Some(piece)) => {
+                    self.table.count_received(piece.len());
+                    self.take_capsules(piece).map(Some)
+                }
+                Ok(None) => {
+                    self.ended = true;
+                    // RFC 9297 §3.3: a stream that ends inside a capsule.
+                    let finished = self.capsules.as_ref().map_or(Ok(()), CapsuleReader::finish);
+                    finished.map(|()| None).map_err(ContentError::Protocol)
+                }
+                Err(error) => Err(error),
             }
-            Ok(None) => {
+            .map_err(|error| {
                 self.ended = true;
-                Ok(None)
+                self.fail(error)
+            }),
+        )
+    }
+
+    /// The piece as it is, unless it is capsules.
+    fn take_capsules(&mut self, mut piece: Bytes) -> Result<Bytes, ContentError> {
+        let Some(capsules) = &mut self.capsules else {
+            return Ok(piece);
+        };
+        let oversized = capsules.dropped_datagrams();
+        while let Some(capsule) = capsules.read(&mut piece).map_err(ContentError::Protocol)? {
+            if let Capsule::Datagram(payload) = capsule {
+                self.connection.received(DatagramLayer::Http);
+                self.table.handler().h3_datagram(self.id, payload);
             }
-            Err(error) => {
-                self.ended = true;
-                Err(self.fail(error))
-            }
-        })
+        }
+        let oversized = capsules.dropped_datagrams() - oversized;
+        self.connection.count_overhead(capsules.take_overhead());
+        self.connection.dropped_incoming(DatagramLayer::Http, oversized);
+        Ok(Bytes::new())
     }
 
     /// The trailers, once [`next`](Self::next) has come to the end; empty if there were none.

@@ -74,7 +74,7 @@ pub(crate) async fn run(
     let mut accept_bi = pin!(quic.accept_bi());
     let mut accept_uni = pin!(quic.accept_uni());
     let mut read_datagram = pin!(quic.read_datagram());
-    let mut task = Task::new(server.clone(), state, unconfirmed);
+    let mut task = Task::new(server.clone(), state.clone(), unconfirmed);
     poll_fn(|cx| {
         task.state.register(cx.waker());
         task.poll_handshake(cx, place);
@@ -99,6 +99,7 @@ pub(crate) async fn run(
     })
     .await;
     task.end_handshake();
+    state.datagrams.abandon(&state);
 }
 
 #[derive(Default)]
@@ -405,10 +406,14 @@ impl Task {
         let priority = Priority::parse_all(self.head.values(b"priority"));
         let id = table.open(self.state.clone(), Method::of(self.head.method()), priority, send);
         self.open.add(id);
+        let takes_datagrams = self.server.datagrams.of_route(self.admission.route);
         let whole = match &body {
             RequestBody::Whole(_) => Some(receiver),
             RequestBody::Streaming => {
-                let reader = BodyReader::new(receiver, table.clone(), self.state.clone(), id);
+                let mut reader = BodyReader::new(receiver, table.clone(), self.state.clone(), id);
+                if takes_datagrams && self.head.protocol().is_some() {
+                    reader = reader.with_capsules();
+                }
                 table.keep_body(id, reader);
                 None
             }
@@ -416,7 +421,7 @@ impl Task {
         let trailers = whole.as_ref().map(Receiver::trailers);
         self.hand_over(id, body, early_data, trailers);
         match &mut self.datagrams {
-            Some(datagrams) if self.server.datagrams.of_route(self.admission.route) => {
+            Some(datagrams) if takes_datagrams => {
                 datagrams.opened(stream, id);
             }
             Some(datagrams) => datagrams.opened_without(stream, id),

@@ -144,6 +144,11 @@ impl ConnectionState {
         self.server_counters.datagrams.dropped_outgoing(layer);
     }
 
+    /// Counters of the server.
+    pub(crate) fn count<Part>(&self, part: impl FnOnce(&Counters) -> &Part) -> &Part {
+        part(&self.server_counters)
+    }
+
     /// What became of this connection's datagrams.
     pub(crate) fn datagram_stats(&self, layer: DatagramLayer) -> DatagramStats {
         self.counters.snapshot(layer)

@@ -13,7 +13,7 @@ use crate::datagram_counters::DatagramLayer;
 use crate::sync::lock;
 
 /// What a waiting datagram takes besides its payload.
-const OVERHEAD: usize = 64;
+pub(crate) const OVERHEAD: usize = 64;
 
 /// Why a datagram was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +48,8 @@ struct Waiting {
     bytes: usize,
     /// The connection's task is emptying the queue.
     emptying: bool,
+    /// The connection is over: nobody will empty it.
+    closed: bool,
 }
 
 struct Datagram {
@@ -64,6 +66,11 @@ impl DatagramQueue {
         }
     }
 
+    /// What may wait, in bytes.
+    pub(crate) fn max_bytes(&self) -> usize {
+        self.policy.max_bytes
+    }
+
     /// The next one that is not too old; `None`, and no longer emptying, if there is none.
     fn next(&self, connection: &ConnectionState) -> Option<Datagram> {
         let mut waiting = lock(&self.waiting);
@@ -76,6 +83,16 @@ impl DatagramQueue {
         }
         waiting.emptying = false;
         None
+    }
+
+    /// The connection is over: what waits will not be sent, and nothing more is taken.
+    pub(crate) fn abandon(&self, connection: &ConnectionState) {
+        let mut waiting = lock(&self.waiting);
+        waiting.closed = true;
+        waiting.bytes = 0;
+        for datagram in waiting.queue.drain(..) {
+            connection.dropped_outgoing(datagram.layer);
+        }
     }
 
     /// How much longer it may wait.
@@ -92,16 +109,20 @@ pub(crate) fn send(
     layer: DatagramLayer,
     data: Bytes,
 ) -> Result<(), DatagramError> {
-    let most = connection
-        .quic
-        .max_datagram_size()
-        .ok_or(DatagramError::NotSupported)?;
+    let Some(most) = connection.quic.max_datagram_size() else {
+        connection.dropped_outgoing(layer);
+        return Err(DatagramError::NotSupported);
+    };
     if data.len() > most {
         connection.dropped_outgoing(layer);
         return Err(DatagramError::TooLarge);
     }
     let queue = &connection.datagrams;
     let mut waiting = lock(&queue.waiting);
+    if waiting.closed {
+        connection.dropped_outgoing(layer);
+        return Err(DatagramError::Gone);
+    }
     if waiting.queue.is_empty() && connection.quic.datagram_send_buffer_space() >= data.len() {
         drop(waiting);
         return count(connection, layer, connection.quic.send_datagram(data));
@@ -126,20 +147,36 @@ pub(crate) fn send(
 async fn empty(connection: Arc<ConnectionState>) -> Outcome {
     while let Some(datagram) = connection.datagrams.next(&connection) {
         let left = connection.datagrams.left(&datagram);
+        let leaving = Leaving(&connection, Some(datagram.layer));
         let sent = connection.quic.send_datagram_wait(datagram.data);
         let result = match left {
             Some(left) => match tokio::time::timeout(left, sent).await {
                 Ok(result) => result,
-                Err(_) => {
-                    connection.dropped_outgoing(datagram.layer);
-                    continue;
-                }
+                Err(_) => continue,
             },
             None => sent.await,
         };
-        let _ = count(&connection, datagram.layer, result);
+        let _ = count(&connection, leaving.left(), result);
     }
     Outcome::Done
+}
+
+/// A datagram that has left the queue and waits for QUIC. Dropped before QUIC has it, it is counted as dropped: it was too
+/// old, or the connection ended.
+struct Leaving<'a>(&'a ConnectionState, Option<DatagramLayer>);
+
+impl Leaving<'_> {
+    fn left(mut self) -> DatagramLayer {
+        self.1.take().unwrap_or(DatagramLayer::Quic)
+    }
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        if let Some(layer) = self.1 {
+            self.0.dropped_outgoing(layer);
+        }
+    }
 }
 
 fn count(

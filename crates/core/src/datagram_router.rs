@@ -237,6 +237,13 @@ impl DatagramRouter {
         self.strangers.retain(|_, stranger| is_open(*stranger));
     }
 
+    /// The connection is over: how many wait in vain.
+    pub(crate) fn abandon(&mut self) -> u64 {
+        let waiting = self.held.queue.len() + self.early.queue.len();
+        (self.held, self.early) = (Kept::default(), Kept::default());
+        waiting as u64
+    }
+
     /// Datagrams that no longer wait for their request, since the last call.
     pub(crate) fn take_expired(&mut self) -> u64 {
         std::mem::take(&mut self.early.expired)

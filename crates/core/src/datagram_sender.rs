@@ -35,7 +35,10 @@ impl DatagramSender {
 
     /// Sends a raw QUIC datagram.
     pub fn send_quic(&self, connection: ConnectionName, data: Bytes) -> Result<(), DatagramError> {
-        let state = self.connections.get(connection).ok_or(DatagramError::Gone)?;
+        let Some(state) = self.connections.get(connection) else {
+            self.exchanges.lost_datagram(DatagramLayer::Quic);
+            return Err(DatagramError::Gone);
+        };
         datagram_queue::send(&state, DatagramLayer::Quic, data)
     }
 

@@ -207,11 +207,17 @@ impl Datagrams {
     }
 
     fn deliver(&self, id: ExchangeId, payload: Bytes) {
-        if let Some(layer) = self.server.table.datagram_layer(id) {
-            self.state.received(layer);
-            self.server.table.handler().h3_datagram(id, payload);
-        } else {
-            self.state.dropped_incoming(DatagramLayer::Http, 1);
+        let handler = self.server.table.handler();
+        match self.server.table.datagram_layer(id) {
+            Some(layer @ DatagramLayer::WebTransport) => {
+                self.state.received(layer);
+                handler.session_datagram(id, payload);
+            }
+            Some(layer) => {
+                self.state.received(layer);
+                handler.h3_datagram(id, payload);
+            }
+            None => self.state.dropped_incoming(DatagramLayer::Http, 1),
         }
     }
 
@@ -255,5 +261,13 @@ impl Datagrams {
     pub(crate) fn sweep(&mut self) {
         let table = &self.server.table;
         self.router.sweep(|id| table.is_open(id));
+    }
+}
+
+impl Drop for Datagrams {
+    /// What still waited for its request, or for SETTINGS, was received and reached nobody.
+    fn drop(&mut self) {
+        let waiting = self.router.abandon();
+        self.state.dropped_incoming(self.layer(), waiting);
     }
 }

@@ -61,6 +61,8 @@ struct Slot {
     answer: Answer,
     /// A streaming body that nobody has asked for yet; left so, it is declined with the end of the exchange.
     body: Option<BodyReader>,
+    /// Its content, both ways, is capsules (RFC 9297 §3.1).
+    capsules: bool,
     /// The WebTransport session that the exchange is.
     session: Option<OwnSession>,
 }
@@ -123,6 +125,7 @@ impl ExchangeTable {
             connection,
             answer,
             body: None,
+            capsules: false,
             session: None,
         }) as u32;
         ExchangeId { slot, generation }
@@ -133,6 +136,7 @@ impl ExchangeTable {
         // An exchange that is over already drops it outside the lock, which declines the body.
         let mut slots = lock(&self.slots);
         if let Ok(slot) = slots.get(id) {
+            slot.capsules = body.is_capsules();
             slot.body = Some(body);
         }
     }
@@ -228,6 +232,10 @@ impl ExchangeTable {
         if matches!(slot.answer, Answer::Streaming(_)) {
             return Err(ExchangeError::AlreadyStarted);
         }
+        // RFC 9297 §3.4: not with 204, 205 and 206, and an Item, so not twice.
+        let names_capsules = fields.clone().any(|(name, _)| name == b"capsule-protocol");
+        let names_capsules = slot.capsules && matches!(status, 200..=203 | 207..=299) && !names_capsules;
+        let fields = fields.chain(names_capsules.then_some((&b"capsule-protocol"[..], &b"?1"[..])));
         let head = self.encoder.head(slot.method, status, fields.clone());
         let rule = body_rule(slot.method, status);
         if !matches!(rule, BodyRule::Allowed | BodyRule::Tunnel) {

@@ -95,6 +95,11 @@ pub trait Handler: Send + Sync + 'static {
         let _ = (id, payload);
     }
 
+    /// Takes a datagram of a WebTransport session, which is named by its exchange.
+    fn session_datagram(&self, id: ExchangeId, payload: Bytes) {
+        let _ = (id, payload);
+    }
+
     /// Hears of a WebTransport session, which is named by its exchange.
     fn session_event(&self, id: ExchangeId, event: SessionEvent) {
         let _ = (id, event);

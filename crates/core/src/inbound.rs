@@ -298,7 +298,9 @@ impl Receiver {
                     if gate.sessions.has(admission.route) {
                         return Err(Received::Session);
                     }
-                    if gate.modes.of(admission.route) == BodyMode::Streaming {
+                    // A tunnel has no end to wait for (RFC 9114 §4.4).
+                    let is_tunnel = head.method() == b"CONNECT";
+                    if is_tunnel || gate.modes.of(admission.route) == BodyMode::Streaming {
                         return Err(Received::Streaming);
                     }
                 }

@@ -69,6 +69,7 @@ pub(crate) async fn run(state: Arc<ConnectionState>, server: Arc<ServerState>) {
         Poll::Pending
     })
     .await;
+    state.datagrams.abandon(&state);
 }
 
 /// Streams mean nothing here: each is refused. Ends with the connection.

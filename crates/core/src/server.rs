@@ -332,6 +332,10 @@ pub struct ConnectionInfo {
     pub quic_datagrams: DatagramStats,
     /// Its HTTP datagrams.
     pub h3_datagrams: DatagramStats,
+    /// The datagrams of its WebTransport sessions.
+    pub webtransport_datagrams: DatagramStats,
+    /// WebTransport sessions that were asked for and are not over.
+    pub webtransport_sessions: usize,
 }
 
 impl ConnectionInfo {
@@ -352,6 +356,8 @@ impl ConnectionInfo {
             max_datagram_size: state.quic.max_datagram_size(),
             quic_datagrams: state.datagram_stats(DatagramLayer::Quic),
             h3_datagrams: state.datagram_stats(DatagramLayer::Http),
+            webtransport_datagrams: state.datagram_stats(DatagramLayer::WebTransport),
+            webtransport_sessions: crate::sync::lock(&state.sessions).len(),
         }
     }
 }

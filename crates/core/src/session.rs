@@ -3,7 +3,7 @@
 //! A session is an exchange that stays open: the head of its answer accepts it, the content of its answer are our capsules,
 //! the content of its request the peer's.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll};
@@ -36,9 +36,6 @@ const ANSWER_LEAVES_AT_MOST: u32 = 20;
 
 /// How long a refused client may go on before it is told to stop.
 const DISCARD_FOR: Duration = Duration::from_secs(1);
-
-/// Datagrams that may wait so.
-const MAX_HELD_DATAGRAMS: usize = 64;
 
 /// Names one stream of the sessions of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -125,7 +122,8 @@ struct State {
     early: Vec<Arrived>,
     streams: HashSet<StreamName>,
     /// Datagrams that wait for the answer to leave; `None`: it has left.
-    held: Option<Vec<Bytes>>,
+    held: Option<VecDeque<Bytes>>,
+    held_bytes: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -148,7 +146,8 @@ impl Session {
             receiver: Some(receiver),
             early: Vec::new(),
             streams: HashSet::new(),
-            held: Some(Vec::new()),
+            held: Some(VecDeque::new()),
+            held_bytes: 0,
         };
         Arc::new(Self {
             id,
@@ -164,6 +163,10 @@ impl Session {
         &self.connection.quic
     }
 
+    fn sent_stream_frames(&self) -> u64 {
+        self.quic().stats().frame_tx.stream
+    }
+
     pub(crate) fn is_open(&self) -> bool {
         lock(&self.state).phase == Phase::Open
     }
@@ -176,6 +179,7 @@ impl Session {
                 return;
             }
             state.phase = Phase::Open;
+            self.connection.count(|counters| &counters.sessions).opened();
             (state.receiver.take(), std::mem::take(&mut state.early))
         };
         for arrived in early {
@@ -185,25 +189,34 @@ impl Session {
             *lock(&self.capsules) = Some(SessionCapsules::new(receiver));
             self.connection.adopt(session_capsules::read(self.clone()));
         }
-        self.connection.adopt(release_datagrams(self.clone()));
+        // Read at once: the answer is queued, and on the IO thread its connection has not run since.
+        let before = self.sent_stream_frames();
+        self.connection.adopt(release_datagrams(self.clone(), before));
     }
 
     /// Sends a datagram, or keeps it until the answer that accepts the session has left.
     pub(crate) fn send_datagram(&self, payload: &[u8]) -> Result<(), DatagramError> {
         let data = trilane_http3::datagram::encode(self.stream, payload);
-        let mut state = lock(&self.state);
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
         match (state.phase, &mut state.held) {
-            (Phase::Over, _) => Err(DatagramError::Gone),
-            (_, Some(held)) if held.len() >= MAX_HELD_DATAGRAMS => {
+            (Phase::Over, _) => {
                 self.connection.dropped_outgoing(DatagramLayer::WebTransport);
-                Ok(())
+                Err(DatagramError::Gone)
             }
             (_, Some(held)) => {
-                held.push(data);
+                state.held_bytes += data.len() + datagram_queue::OVERHEAD;
+                held.push_back(data);
+                while state.held_bytes > self.connection.datagrams.max_bytes()
+                    && let Some(oldest) = held.pop_front()
+                {
+                    state.held_bytes -= oldest.len() + datagram_queue::OVERHEAD;
+                    self.connection.dropped_outgoing(DatagramLayer::WebTransport);
+                }
                 Ok(())
             }
             (_, None) => {
-                drop(state);
+                drop(guard);
                 datagram_queue::send(&self.connection, DatagramLayer::WebTransport, data)
             }
         }
@@ -266,6 +279,7 @@ impl Session {
             write: write.clone(),
         };
         let name = table.insert(stream.clone(), self);
+        self.connection.count(|counters| &counters.sessions).stream();
         let mut state = lock(&self.state);
         if state.phase == Phase::Over {
             drop(state);
@@ -292,19 +306,25 @@ impl Session {
 
     /// The session is over: its streams are reset, and nothing more is sent. `false`: it was already.
     pub(crate) fn end(&self) -> bool {
-        let (receiver, early, streams) = {
+        let (was, held, receiver, early, streams) = {
             let mut state = lock(&self.state);
             if state.phase == Phase::Over {
                 return false;
             }
-            state.phase = Phase::Over;
-            state.held = None;
             (
+                std::mem::replace(&mut state.phase, Phase::Over),
+                state.held.take(),
                 state.receiver.take(),
                 std::mem::take(&mut state.early),
                 std::mem::take(&mut state.streams),
             )
         };
+        for _ in held.into_iter().flatten() {
+            self.connection.dropped_outgoing(DatagramLayer::WebTransport);
+        }
+        if was == Phase::Open {
+            self.connection.count(|counters| &counters.sessions).closed();
+        }
         if let Some(receiver) = receiver {
             self.connection.adopt(discard(receiver, self.connection.clone()));
         }
@@ -390,7 +410,8 @@ impl Session {
             Capsule::DrainSession => self.tell(SessionEvent::Draining),
             Capsule::Datagram(payload) => {
                 if let Some(table) = self.table() {
-                    table.exchanges.handler().h3_datagram(self.id, payload);
+                    self.connection.received(DatagramLayer::WebTransport);
+                    table.exchanges.handler().session_datagram(self.id, payload);
                 }
             }
             // Flow control was not enabled, so these are ignored (draft-ietf-webtrans-http3-16 §5.1).
@@ -417,13 +438,12 @@ async fn discard(mut receiver: Receiver, connection: Arc<ConnectionState>) -> Ou
     Outcome::Done
 }
 
-/// Sends what waited for the answer: it has left when QUIC has sent another STREAM frame, or is held up by something else.
-async fn release_datagrams(session: Arc<Session>) -> Outcome {
-    let sent = |session: &Session| session.quic().stats().frame_tx.stream;
-    let before = sent(&session);
+/// Sends what waited for the answer: it has left when QUIC has sent another STREAM frame than the `before` there were, or is
+/// held up by something else.
+async fn release_datagrams(session: Arc<Session>, before: u64) -> Outcome {
     for _ in 0..ANSWER_LEAVES_AT_MOST {
         tokio::time::sleep(ANSWER_LEAVES).await;
-        if sent(&session) > before {
+        if session.sent_stream_frames() > before {
             break;
         }
     }

@@ -9,15 +9,13 @@ use trilane_http3::{Capsule, CapsuleReader, Code, Error, Scope};
 
 use crate::connection::Outcome;
 use crate::connection_state::ConnectionState;
+use crate::datagram_capsules::MAX_CAPSULE_DATAGRAM;
 use crate::inbound::{ContentError, Receiver};
 use crate::session::{Session, SessionEnd};
 use crate::wire::wire_code;
 
 /// Bytes of capsules read in one go.
 pub(crate) const CAPSULE_BYTES: usize = 64 * 1024;
-
-/// The largest datagram taken from a capsule: larger ones fit no QUIC datagram either.
-const MAX_CAPSULE_DATAGRAM: usize = 64 * 1024;
 
 /// Capsules looked at for the client's last word; it is the last one that comes.
 const LAST_CAPSULES: usize = 64;

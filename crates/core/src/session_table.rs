@@ -7,6 +7,7 @@ use slab::Slab;
 use trilane_http3::webtransport::{write_bidi_prefix, write_uni_prefix};
 use trilane_http3::{Capsule, write_capsule};
 
+use crate::datagram_counters::DatagramLayer;
 use crate::datagram_queue::DatagramError;
 use crate::exchange::{ExchangeError, ExchangeId, Notify};
 use crate::exchange_table::ExchangeTable;
@@ -107,7 +108,10 @@ impl SessionTable {
 
     /// Sends a datagram of a session, or lets it wait while the path is slower; the queue drops the oldest.
     pub fn send_datagram(&self, id: ExchangeId, payload: &[u8]) -> Result<(), DatagramError> {
-        let session = self.exchanges.session(id).ok_or(DatagramError::Gone)?;
+        let Some(session) = self.exchanges.session(id) else {
+            self.exchanges.lost_datagram(DatagramLayer::WebTransport);
+            return Err(DatagramError::Gone);
+        };
         session.send_datagram(payload)
     }
 

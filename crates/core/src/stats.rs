@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use crate::datagram_counters::{DatagramCounters, DatagramLayer, DatagramStats};
+use crate::session_counters::{SessionCounters, SessionStats};
 
 /// Live counters. Each is exact; a snapshot reads them one after the other, so sums may lag by what is under way.
 #[derive(Debug)]
@@ -23,6 +24,7 @@ pub(crate) struct Counters {
     pub(crate) body_bytes_received: AtomicU64,
     pub(crate) body_bytes_sent: AtomicU64,
     pub(crate) datagrams: DatagramCounters,
+    pub(crate) sessions: SessionCounters,
 }
 
 impl Counters {
@@ -43,6 +45,7 @@ impl Counters {
             body_bytes_received: AtomicU64::new(0),
             body_bytes_sent: AtomicU64::new(0),
             datagrams: DatagramCounters::default(),
+            sessions: SessionCounters::default(),
         }
     }
 
@@ -64,6 +67,7 @@ impl Counters {
             quic_datagrams: self.datagrams.snapshot(DatagramLayer::Quic),
             h3_datagrams: self.datagrams.snapshot(DatagramLayer::Http),
             webtransport_datagrams: self.datagrams.snapshot(DatagramLayer::WebTransport),
+            sessions: self.sessions.snapshot(),
             uptime: self.started.elapsed(),
         }
     }
@@ -104,6 +108,8 @@ pub struct Stats {
     pub h3_datagrams: DatagramStats,
     /// Datagrams of WebTransport sessions.
     pub webtransport_datagrams: DatagramStats,
+    /// WebTransport sessions.
+    pub sessions: SessionStats,
     /// Time since the server was made.
     pub uptime: Duration,
 }

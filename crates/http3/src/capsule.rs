@@ -59,11 +59,19 @@ pub enum Capsule {
 #[derive(Debug)]
 pub struct CapsuleReader {
     max_payload: usize,
+    understood: Understood,
     header: HeaderReader,
     state: State,
     gathered: BytesMut,
     dropped_datagrams: u64,
     overhead: u32,
+}
+
+/// Which capsules are not skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Understood {
+    Datagrams,
+    WebTransport,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -75,10 +83,21 @@ enum State {
 }
 
 impl CapsuleReader {
-    /// A stream at its beginning. `max_payload` is the largest datagram accepted, in bytes.
+    /// A WebTransport session at its beginning. `max_payload` is the largest datagram accepted, in bytes.
     pub fn new(max_payload: usize) -> Self {
+        Self::with(Understood::WebTransport, max_payload)
+    }
+
+    /// The data stream of another protocol at its beginning: DATAGRAM is understood, and everything else skipped (RFC 9297
+    /// §3.2). `max_payload` is the largest datagram accepted, in bytes.
+    pub fn of_datagrams(max_payload: usize) -> Self {
+        Self::with(Understood::Datagrams, max_payload)
+    }
+
+    fn with(understood: Understood, max_payload: usize) -> Self {
         Self {
             max_payload,
+            understood,
             header: HeaderReader::default(),
             state: State::Header,
             gathered: BytesMut::new(),
@@ -158,6 +177,7 @@ impl CapsuleReader {
                 return Ok(State::Skip(length));
             }
             DATAGRAM => (0, length),
+            _ if self.understood == Understood::Datagrams => return Ok(State::Skip(length)),
             CLOSE_SESSION => (4, 4 + MAX_CLOSE_REASON as u64),
             DRAIN_SESSION => (0, 0),
             MAX_DATA | MAX_STREAMS_BIDI | MAX_STREAMS_UNI | DATA_BLOCKED | STREAMS_BLOCKED_BIDI

@@ -104,6 +104,10 @@ impl Handler for Script {
         self.http_datagrams.lock().unwrap().push((id, payload));
     }
 
+    fn session_datagram(&self, id: ExchangeId, payload: Bytes) {
+        self.http_datagrams.lock().unwrap().push((id, payload));
+    }
+
     fn session_event(&self, id: ExchangeId, event: SessionEvent) {
         self.sessions.lock().unwrap().push((id, event));
     }

@@ -220,3 +220,37 @@ fn every_capsule_but_datagrams_is_counted() {
     while reader.read(&mut wire).unwrap().is_some() {}
     assert_eq!((reader.take_overhead(), reader.take_overhead()), (3, 0));
 }
+
+/// RFC 9297 §3.2: what another protocol does not define is skipped, even if sessions know it.
+#[test]
+fn a_tunnel_of_datagrams_skips_the_capsules_of_sessions() {
+    let mut bytes = BytesMut::new();
+    for capsule in [
+        Capsule::DrainSession,
+        Capsule::Datagram(Bytes::from_static(b"one")),
+        Capsule::MaxData(5),
+        Capsule::CloseSession {
+            code: 1,
+            reason: Bytes::new(),
+        },
+        Capsule::Datagram(Bytes::new()),
+    ] {
+        write_capsule(&mut bytes, &capsule);
+    }
+    // WT_MAX_STREAM_DATA ends a session.
+    bytes.extend_from_slice(b"\x99\x0b\x4d\x3e\x01\x00");
+    let mut chunk = bytes.freeze();
+    let mut reader = CapsuleReader::of_datagrams(100);
+    let mut read = Vec::new();
+    while let Some(capsule) = reader.read(&mut chunk).unwrap() {
+        read.push(capsule);
+    }
+    assert_eq!(
+        read,
+        [
+            Capsule::Datagram(Bytes::from_static(b"one")),
+            Capsule::Datagram(Bytes::new())
+        ]
+    );
+    assert_eq!(reader.finish(), Ok(()));
+}
