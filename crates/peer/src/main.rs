@@ -6,6 +6,7 @@
 //! | subcommand | what it is |
 //! |---|---|
 //! | `load URL` | load generator: requests per second, latency, errors by kind |
+//! | `echo KIND URL` | load generator for datagrams and streams that come back |
 //! | `probe URL` | one well-behaved neighbour with a steady beat of requests |
 //! | `attack KIND URL` | a bounded hostile load against a loopback address |
 //! | `fuzz URL` | valid conversations, changed at random from a seed, and an honest client between them |
@@ -13,6 +14,7 @@
 //! | `canned` | bare quinn with a canned reply: the floor of the benchmark |
 //! | `h3` | quinn + h3, hello world |
 //! | `core` | our core without JavaScript, hello world |
+//! | `core-echo` | our core without JavaScript, sending back datagrams and streams |
 //! | `certificate --out DIR` | a self-signed P-256 pair: `cert.pem`, `key.pem` |
 
 use std::process::ExitCode;
@@ -23,6 +25,7 @@ mod arguments;
 mod attack;
 mod certificate;
 mod client;
+mod echo;
 mod endpoint;
 mod failure;
 mod fuzz;
@@ -40,7 +43,7 @@ mod wire;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const USAGE: &str = "usage: peer load|probe|attack|fuzz|client|canned|h3|core|certificate [options]; see crates/peer/README.md";
+const USAGE: &str = "usage: peer load|echo|probe|attack|fuzz|client|canned|h3|core|core-echo|certificate [options]; see crates/peer/README.md";
 
 /// What a subcommand ends with: a message for a person, on stderr, and exit code 2.
 type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
@@ -61,6 +64,7 @@ fn dispatch(mut parser: lexopt::Parser) -> Outcome {
     };
     match name.to_str() {
         Some("load") => block_on(load::run(load::Options::parse(&mut parser)?)),
+        Some("echo") => block_on(echo::run(echo::Options::parse(&mut parser)?)),
         Some("probe") => block_on(probe::run(probe::Options::parse(&mut parser)?)),
         Some("attack") => block_on(attack::run(attack::Options::parse(&mut parser)?)),
         Some("fuzz") => block_on(fuzz::run(fuzz::Options::parse(&mut parser)?)),
@@ -68,6 +72,7 @@ fn dispatch(mut parser: lexopt::Parser) -> Outcome {
         Some("canned") => block_on(serve::canned::run(serve::Options::parse(&mut parser)?)),
         Some("h3") => block_on(serve::h3::run(serve::Options::parse(&mut parser)?)),
         Some("core") => block_on(serve::core::run(serve::Options::parse(&mut parser)?)),
+        Some("core-echo") => block_on(serve::echo::run(serve::Options::parse(&mut parser)?)),
         Some("certificate") => certificate::write_pair(&arguments::directory(&mut parser)?),
         _ => Err(USAGE.into()),
     }

@@ -36,14 +36,31 @@ impl Handler for Hello {
     }
 }
 
-/// Runs the server.
-pub(crate) async fn run(options: Options) -> Outcome {
+/// A certificate for localhost, made now.
+pub(super) fn certificates() -> Result<Arc<CertificateStore>, Box<dyn std::error::Error + Send + Sync>> {
     let made = DevCertificate::generate(&[])?;
     let identity = Identity::from_pem_or_der(&made.cert_der, &made.key_der)?;
-    let store = Arc::new(CertificateStore::new(identity, [])?);
+    Ok(Arc::new(CertificateStore::new(identity, [])?))
+}
+
+/// Starts the server, prints its port, and stops it when nobody wants it any more.
+pub(super) async fn serve(server: &Server) -> Outcome {
+    let address = server.start()?;
+    let terminated = super::terminated()?;
+    output::line(&json!({ "port": address.port() }));
+    tokio::select! {
+        () = terminated => {}
+        _ = super::standard_input_closes() => {}
+    }
+    server.stop(Stop::Graceful(Duration::from_secs(1))).await;
+    Ok(())
+}
+
+/// Runs the server.
+pub(crate) async fn run(options: Options) -> Outcome {
     let config = ServerConfig {
         address: (Ipv4Addr::LOCALHOST, options.port).into(),
-        tls: server_config(store, vec![b"h3".to_vec()], TlsOptions::default())?,
+        tls: server_config(certificates()?, vec![b"h3".to_vec()], TlsOptions::default())?,
         limits: Limits::default(),
         router: Router::new(vec![])?,
         modes: Modes::default(),
@@ -56,13 +73,5 @@ pub(crate) async fn run(options: Options) -> Outcome {
         stateless_reset_key: None,
     };
     let server = Server::new(config, Arc::new(Hello), Handle::current());
-    let address = server.start()?;
-    let terminated = super::terminated()?;
-    output::line(&json!({ "port": address.port() }));
-    tokio::select! {
-        () = terminated => {}
-        _ = super::standard_input_closes() => {}
-    }
-    server.stop(Stop::Graceful(Duration::from_secs(1))).await;
-    Ok(())
+    serve(&server).await
 }

@@ -7,6 +7,7 @@ use crate::{Outcome, arguments, endpoint, output};
 
 pub(crate) mod canned;
 pub(crate) mod core;
+pub(crate) mod echo;
 pub(crate) mod h3;
 
 /// The command line of both servers.
