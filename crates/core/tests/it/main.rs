@@ -27,6 +27,7 @@ mod relay;
 mod requests;
 mod scratch;
 mod semantics;
+mod session_floods;
 mod session_scene;
 mod session_streams;
 mod sessions;
