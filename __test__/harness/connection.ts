@@ -29,6 +29,8 @@ export interface RequestOptions {
   readonly method?: string;
   readonly path?: string;
   readonly authority?: string;
+  /** `:protocol` of an extended CONNECT; the peer's h3 knows `webtransport` and `connect-udp`. */
+  readonly protocol?: 'webtransport' | 'connect-udp';
   readonly headers?: readonly (readonly [name: string, value: string])[];
   readonly body?: string | Uint8Array;
   /** A body of so many bytes; that at offset n is n mod 251. */
@@ -259,7 +261,7 @@ export class OpenRequest {
   }
 
   /** Sends more of the body, and the end of the request with `fin`. */
-  async send(body: string, fin = false): Promise<void> {
+  async send(body: string | Uint8Array, fin = false): Promise<void> {
     checked('send', await this.#command('send', { body_base64: base64(body), fin }));
   }
 
@@ -279,6 +281,7 @@ function requestFields(options: RequestOptions): object {
     method: options.method,
     path: options.path,
     authority: options.authority,
+    protocol: options.protocol,
     headers: options.headers ?? [],
     body_base64: options.body === undefined ? undefined : base64(options.body),
     body_size: options.bodySize,
