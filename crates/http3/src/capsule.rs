@@ -54,7 +54,7 @@ pub enum Capsule {
 /// Reads capsules from the content of a CONNECT stream. Unknown ones are skipped, whatever their length
 /// (RFC9297-3.2-unknown-capsule); so are datagrams above the limit, which may be lost anyway
 /// (RFC9297-3.5-datagram-limits). Flow control limits are judged by
-/// [`PeerFlowLimits`](crate::webtransport::PeerFlowLimits), because without flow control they are ignored
+/// [`SessionFlow`](crate::webtransport::SessionFlow), because without flow control they are ignored
 /// (§5.1).
 #[derive(Debug)]
 pub struct CapsuleReader {

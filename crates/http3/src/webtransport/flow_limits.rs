@@ -5,9 +5,6 @@ use crate::code::{Code, WT_FLOW_CONTROL_ERROR};
 use crate::error::Error;
 use crate::settings::Settings;
 
-/// Largest number of streams (§5.6.2).
-const MAX_STREAMS: u64 = 1 << 60;
-
 /// The limits that a peer set for one session. Use it only when flow control is enabled, see
 /// [`is_enabled`](Self::is_enabled).
 #[derive(Clone, Debug)]
@@ -26,13 +23,18 @@ struct Limit {
 }
 
 impl PeerFlowLimits {
-    /// Whether both sides asked for flow control (§5.1). If not, flow control capsules are ignored.
+    /// Largest number of streams (§5.6.2).
+    pub(super) const MAX_STREAMS: u64 = 1 << 60;
+
+    /// Whether both sides asked for flow control (§5.1). If not, flow control capsules are ignored. In the drafts that had
+    /// WT_MAX_SESSIONS, a number above 1 asked for it too (draft-ietf-webtrans-http3-14 §5.1).
     pub fn is_enabled(ours: &Settings, peers: &Settings) -> bool {
         let asks = |settings: &Settings| {
             let values = &settings.webtransport;
             values.initial_max_data != 0
                 || values.initial_max_streams_uni != 0
                 || values.initial_max_streams_bidi != 0
+                || values.max_sessions_draft13 > 1 && values.enabled == 0
         };
         asks(ours) && asks(peers)
     }
@@ -102,7 +104,7 @@ impl Limit {
 }
 
 fn check_streams(value: u64) -> Result<u64, Error> {
-    if value > MAX_STREAMS {
+    if value > PeerFlowLimits::MAX_STREAMS {
         Err(flow_control_error("limit of more than 2^60 streams"))
     } else {
         Ok(value)
@@ -116,6 +118,8 @@ fn flow_control_error(reason: &'static str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const MAX_STREAMS: u64 = PeerFlowLimits::MAX_STREAMS;
 
     fn settings(data: u64, bidi: u64, uni: u64) -> Settings {
         let mut settings = Settings::default();
@@ -134,6 +138,20 @@ mod tests {
             assert!(!PeerFlowLimits::is_enabled(&some, &none));
             assert!(!PeerFlowLimits::is_enabled(&none, &some));
         }
+    }
+
+    /// draft-ietf-webtrans-http3-14 §5.1.
+    #[test]
+    fn a_peer_of_the_drafts_that_counted_sessions_asks_for_flow_control_with_more_than_one() {
+        let ours = settings(1, 0, 0);
+        let mut peers = Settings::default();
+        peers.webtransport.max_sessions_draft13 = 1;
+        assert!(!PeerFlowLimits::is_enabled(&ours, &peers));
+        peers.webtransport.max_sessions_draft13 = 2;
+        assert!(PeerFlowLimits::is_enabled(&ours, &peers));
+        // The newest draft counts, and there the number means nothing.
+        peers.webtransport.enabled = 1;
+        assert!(!PeerFlowLimits::is_enabled(&ours, &peers));
     }
 
     #[test]
