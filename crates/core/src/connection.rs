@@ -21,6 +21,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use trilane_http3::{Code, Error, FieldSection, Priority, RequestHead};
 
 use crate::answer_stream::AnswerStream;
+use crate::arrived_stream::Arrived;
 use crate::body::{BodyReader, RequestBody};
 use crate::budget::BodyBudget;
 use crate::connection_state::{ConnectionState, StreamWork};
@@ -36,7 +37,6 @@ use crate::open_exchanges::OpenExchanges;
 use crate::peer_streams;
 use crate::response::Method;
 use crate::server::ServerState;
-use crate::session::Arrived;
 use crate::shutdown::Drain;
 use crate::slow_request;
 use crate::wire::wire_code;

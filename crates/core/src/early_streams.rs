@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use trilane_http3::code::WT_BUFFERED_STREAM_REJECTED;
 
-use crate::session::{Arrived, MAX_EARLY_STREAMS};
+use crate::arrived_stream::Arrived;
+use crate::session::MAX_EARLY_STREAMS;
 use crate::sync::lock;
 
 /// How long a stream may wait for the request that it overtook: longer than losses take to mend on most paths.

@@ -12,7 +12,7 @@ use crate::exchange::{Exchange, ExchangeId};
 use crate::file::FileError;
 use crate::router::{ParamSpan, RouteId};
 use crate::server::ConnectionInfo;
-use crate::session::{SessionEvent, StreamName};
+use crate::session_event::{SessionEvent, StreamName};
 use crate::session_stream::StreamEvent;
 
 /// One request, borrowed for the time of the call.

@@ -14,9 +14,9 @@ use trilane_http3::{
     UniKind, classify_uni,
 };
 
+use crate::arrived_stream::Arrived;
 use crate::connection::Outcome;
 use crate::connection_state::ConnectionState;
-use crate::session::Arrived;
 use crate::sync::lock;
 use crate::wire::wire_code;
 

@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use quinn::{RecvStream, SendStream};
+use quinn::SendStream;
 use trilane_http3::code::WT_SESSION_GONE;
 use trilane_http3::{Capsule, Code};
 
+use crate::arrived_stream::Arrived;
 use crate::connection::Outcome;
 use crate::connection_state::ConnectionState;
 use crate::datagram_counters::DatagramLayer;
@@ -22,10 +23,11 @@ use crate::datagram_queue::{self, DatagramError};
 use crate::exchange::ExchangeId;
 use crate::inbound::{ContentError, Receiver};
 use crate::session_capsules::{self, Broken, CAPSULE_BYTES, SessionCapsules};
+use crate::session_event::{SessionEnd, SessionEvent, StreamKind, StreamName};
 use crate::session_stream::{self, ReadHalf, WriteHalf};
 use crate::session_table::{SessionTable, Stream};
 use crate::sync::lock;
-use crate::wire::{code, wire_code};
+use crate::wire::wire_code;
 
 /// Streams that may wait for their session to be accepted; more are refused.
 pub(crate) const MAX_EARLY_STREAMS: usize = 16;
@@ -36,73 +38,6 @@ const ANSWER_LEAVES_AT_MOST: u32 = 20;
 
 /// How long a refused client may go on before it is told to stop.
 const DISCARD_FOR: Duration = Duration::from_secs(1);
-
-/// Names one stream of the sessions of a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct StreamName {
-    /// Index in the server's table; small, used again.
-    pub slot: u32,
-    /// Tells the slot's users apart.
-    pub generation: u32,
-}
-
-/// Which way a stream carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StreamKind {
-    /// Both ways.
-    Bidirectional,
-    /// From the one who opened it.
-    Unidirectional,
-}
-
-/// What happens to a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SessionEvent {
-    /// The client opened a stream.
-    Stream(StreamName, StreamKind),
-    /// The client asks for the session to be wound up (WT_DRAIN_SESSION).
-    Draining,
-    /// It is over, and the client ended it: cleanly, with its code and reason; or its stream or connection broke off.
-    Closed(SessionEnd),
-}
-
-/// How a client ended its session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SessionEnd {
-    /// WT_CLOSE_SESSION, or a clean end of its stream: code 0 and no reason.
-    Clean {
-        /// The application's code.
-        code: u32,
-        /// At most 1,024 bytes.
-        reason: String,
-    },
-    /// Its CONNECT stream was reset, or its connection is gone, or it broke the protocol.
-    Abrupt,
-}
-
-impl SessionEnd {
-    pub(crate) fn closed(code: u32, reason: &[u8]) -> Self {
-        let reason = String::from_utf8_lossy(reason).into_owned();
-        Self::Clean { code, reason }
-    }
-}
-
-/// A stream that the client opened, its prefix read.
-pub(crate) struct Arrived {
-    pub(crate) send: Option<SendStream>,
-    pub(crate) recv: RecvStream,
-    pub(crate) first: Bytes,
-}
-
-impl Arrived {
-    /// Refuses the stream with an HTTP/3 code.
-    pub(crate) fn refuse(mut self, with: u64) {
-        if let Some(mut send) = self.send.take() {
-            let _ = send.reset(code(with));
-        }
-        let _ = self.recv.stop(code(with));
-    }
-}
 
 pub(crate) struct Session {
     pub(crate) id: ExchangeId,

@@ -11,7 +11,8 @@ use crate::connection::Outcome;
 use crate::connection_state::ConnectionState;
 use crate::datagram_capsules::MAX_CAPSULE_DATAGRAM;
 use crate::inbound::{ContentError, Receiver};
-use crate::session::{Session, SessionEnd};
+use crate::session::Session;
+use crate::session_event::SessionEnd;
 use crate::wire::wire_code;
 
 /// Bytes of capsules read in one go.

@@ -11,7 +11,8 @@ use crate::datagram_counters::DatagramLayer;
 use crate::datagram_queue::DatagramError;
 use crate::exchange::{ExchangeError, ExchangeId, Notify};
 use crate::exchange_table::ExchangeTable;
-use crate::session::{Session, StreamKind, StreamName};
+use crate::session::Session;
+use crate::session_event::{StreamKind, StreamName};
 use crate::session_stream::{ReadHalf, StreamError, WriteHalf};
 use crate::sync::lock;
 

@@ -6,10 +6,11 @@ use trilane_http3::{Code, Priority};
 
 use super::{Outcome, Task};
 use crate::answer_stream::AnswerStream;
+use crate::arrived_stream::Arrived;
 use crate::body::RequestBody;
 use crate::inbound::{Received, Receiver, Refusal};
 use crate::response::Method;
-use crate::session::{Arrived, Session};
+use crate::session::Session;
 use crate::slow_request;
 use crate::sync::lock;
 use crate::wire::wire_code;
