@@ -88,6 +88,12 @@ export interface H3Limits {
   maxOverheadFramesPerSecond?: number | undefined;
   /** WebTransport sessions at once on one connection; more are refused. Default 32. */
   maxSessionsPerConnection?: number | undefined;
+  /** Bytes that a client may send ahead on all streams of one WebTransport session; only clients that speak flow control of sessions are held to it. Default 1 MiB. */
+  sessionReceiveWindowBytes?: number | undefined;
+  /** Bidirectional streams that a client may have open at once in one WebTransport session, if it speaks flow control of sessions. Default 128. */
+  maxSessionStreams?: number | undefined;
+  /** Unidirectional streams that a client may have open at once in one WebTransport session, if it speaks flow control of sessions. Default 64. */
+  maxSessionUniStreams?: number | undefined;
   /** Bytes of datagrams of one connection that wait to be read; the oldest are dropped. Default 1 MiB. */
   datagramReceiveBufferBytes?: number | undefined;
   /** Bytes of datagrams of one connection that wait to be sent; the oldest are dropped. Default 1 MiB. */
@@ -246,6 +252,9 @@ const LIMIT_RANGES = {
   maxAbandonedStreamsPerSecond: [1, 1_000_000],
   maxOverheadFramesPerSecond: [1, 1_000_000],
   maxSessionsPerConnection: [1, 65_535],
+  sessionReceiveWindowBytes: [KIBIBYTE, GIBIBYTE],
+  maxSessionStreams: [1, 65_535],
+  maxSessionUniStreams: [1, 65_535],
   datagramReceiveBufferBytes: [2048, GIBIBYTE],
   datagramSendQueueBytes: [2048, GIBIBYTE],
   datagramMaxAgeMs: [1, DAY_MS],

@@ -56,6 +56,9 @@ pub struct NativeLimits {
     pub max_abandoned_streams_per_second: Option<u32>,
     pub max_overhead_frames_per_second: Option<u32>,
     pub max_sessions_per_connection: Option<u32>,
+    pub session_receive_window_bytes: Option<u32>,
+    pub max_session_streams: Option<u32>,
+    pub max_session_uni_streams: Option<u32>,
     pub datagram_receive_buffer_bytes: Option<u32>,
     pub datagram_send_queue_bytes: Option<u32>,
     pub datagram_max_age_ms: Option<u32>,
@@ -250,6 +253,12 @@ fn limits(given: &NativeLimits) -> Limits {
         .map(|ms| Duration::from_millis(u64::from(ms)));
     let set = |target: &mut u32, value: Option<u32>| *target = value.unwrap_or(*target);
     set(&mut limits.max_concurrent_streams, given.max_concurrent_streams);
+    set(
+        &mut limits.session_receive_window,
+        given.session_receive_window_bytes,
+    );
+    set(&mut limits.max_session_streams, given.max_session_streams);
+    set(&mut limits.max_session_uni_streams, given.max_session_uni_streams);
     set(
         &mut limits.stream_receive_window,
         given.stream_receive_window_bytes,

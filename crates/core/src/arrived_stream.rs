@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use quinn::{RecvStream, SendStream};
 
+use crate::session_event::StreamKind;
 use crate::wire::code;
 
 /// A stream that the client opened, its prefix read.
@@ -13,6 +14,13 @@ pub(crate) struct Arrived {
 }
 
 impl Arrived {
+    pub(crate) fn kind(&self) -> StreamKind {
+        match self.send {
+            Some(_) => StreamKind::Bidirectional,
+            None => StreamKind::Unidirectional,
+        }
+    }
+
     /// Refuses the stream with an HTTP/3 code.
     pub(crate) fn refuse(mut self, with: u64) {
         if let Some(mut send) = self.send.take() {

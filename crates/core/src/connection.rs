@@ -392,6 +392,7 @@ impl Task {
             Received::Abandoned => {
                 // RFC9114-4.1-request-reset, RFC9114-7.1-reset-in-frame, RFC9114-8-unknown-code
                 send.reset(Code::H3_REQUEST_INCOMPLETE);
+                self.nothing_came(&receiver);
                 self.count_abandoned();
             }
         }

@@ -19,6 +19,7 @@ use crate::file::FileMemory;
 use crate::peer_streams::Goaway;
 use crate::priority::Priorities;
 use crate::session::Session;
+use crate::session_event::StreamKind;
 use crate::stats::Counters;
 use crate::sync::lock;
 
@@ -152,6 +153,17 @@ impl ConnectionState {
     /// What became of this connection's datagrams.
     pub(crate) fn datagram_stats(&self, layer: DatagramLayer) -> DatagramStats {
         self.counters.snapshot(layer)
+    }
+
+    /// A stream was reset before it said whose it is: its peer counts it for one of the sessions, so each allows one more
+    /// (draft-ietf-webtrans-http3-16 §5.3).
+    pub(crate) fn unnamed_stream_lost(&self, kind: StreamKind) {
+        let sessions: Vec<_> = lock(&self.sessions).values().cloned().collect();
+        for session in sessions {
+            // It may cost a capsule each.
+            self.count_overhead(u32::from(session.flow.is_some()));
+            session.stream_lost(kind);
+        }
     }
 
     /// Has the connection's task poll `work` from now on.

@@ -56,6 +56,7 @@ mod session;
 mod session_capsules;
 mod session_counters;
 mod session_event;
+mod session_flow;
 mod session_stream;
 mod session_table;
 mod shutdown;

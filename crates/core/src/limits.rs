@@ -60,6 +60,14 @@ pub struct Limits {
     pub max_overhead_frames_per_second: u32,
     /// WebTransport sessions at once on one connection; more are refused. Default 32.
     pub max_sessions_per_connection: usize,
+    /// Bytes that a peer may send ahead on all streams of one WebTransport session, if it speaks flow control of sessions
+    /// (WT_MAX_DATA); at least 1. Default 1 MiB: a session that is not read takes a quarter of its connection's window.
+    pub session_receive_window: u32,
+    /// Bidirectional streams that a peer may have open at once in one WebTransport session, if it speaks flow control of
+    /// sessions (WT_MAX_STREAMS); at least 1. Default 128: half of what its connection may have.
+    pub max_session_streams: u32,
+    /// The same of unidirectional streams. Default 64.
+    pub max_session_uni_streams: u32,
     /// Bytes of datagrams of one connection that wait to be read; the oldest go first. Default 1 MiB.
     pub datagram_receive_buffer: usize,
     /// Bytes of datagrams of one connection that wait to be sent; the oldest go first. Default 1 MiB.
@@ -91,6 +99,9 @@ impl Default for Limits {
             max_abandoned_streams_per_second: 10_000,
             max_overhead_frames_per_second: 10_000,
             max_sessions_per_connection: 32,
+            session_receive_window: 1024 * 1024,
+            max_session_streams: 128,
+            max_session_uni_streams: 64,
             datagram_receive_buffer: 1024 * 1024,
             datagram_send_queue: 1024 * 1024,
             datagram_max_age: None,

@@ -17,6 +17,7 @@ use trilane_http3::{
 use crate::arrived_stream::Arrived;
 use crate::connection::Outcome;
 use crate::connection_state::ConnectionState;
+use crate::session_event::StreamKind;
 use crate::sync::lock;
 use crate::wire::wire_code;
 
@@ -34,7 +35,10 @@ pub(crate) async fn read(mut stream: RecvStream, connection: Arc<ConnectionState
         Ok(Some(first)) => first,
         Err(error) => return Outcome::Fatal(error),
         // RFC9114-6.2-ended-before-type, RFC9114-6.2-reset-before-type: nothing is lost.
-        Ok(None) => return Outcome::Abandoned,
+        Ok(None) => {
+            connection.unnamed_stream_lost(StreamKind::Unidirectional);
+            return Outcome::Abandoned;
+        }
     };
     if let Err(error) = lock(&connection.peer_streams).open(&kind) {
         return Outcome::Fatal(error);

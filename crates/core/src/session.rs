@@ -3,7 +3,7 @@
 //! A session is an exchange that stays open: the head of its answer accepts it, the content of its answer are our capsules,
 //! the content of its request the peer's.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll};
@@ -13,17 +13,20 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use quinn::SendStream;
 use trilane_http3::code::WT_SESSION_GONE;
-use trilane_http3::{Capsule, Code};
+use trilane_http3::webtransport::SessionFlow;
+use trilane_http3::{Capsule, Code, Error};
 
 use crate::arrived_stream::Arrived;
 use crate::connection::Outcome;
 use crate::connection_state::ConnectionState;
 use crate::datagram_counters::DatagramLayer;
 use crate::datagram_queue::{self, DatagramError};
+use crate::early_streams::Refused;
 use crate::exchange::ExchangeId;
 use crate::inbound::{ContentError, Receiver};
 use crate::session_capsules::{self, Broken, CAPSULE_BYTES, SessionCapsules};
 use crate::session_event::{SessionEnd, SessionEvent, StreamKind, StreamName};
+use crate::session_flow::FlowControl;
 use crate::session_stream::{self, ReadHalf, WriteHalf};
 use crate::session_table::{SessionTable, Stream};
 use crate::sync::lock;
@@ -48,6 +51,20 @@ pub(crate) struct Session {
     state: Mutex<State>,
     /// From its acceptance to the end of its CONNECT stream.
     capsules: Mutex<Option<SessionCapsules>>,
+    /// `None`: not agreed on.
+    pub(crate) flow: Option<Arc<FlowControl>>,
+}
+
+/// What a session comes from.
+pub(crate) struct Beginning {
+    pub(crate) id: ExchangeId,
+    /// The id of its CONNECT stream.
+    pub(crate) stream: u64,
+    pub(crate) receiver: Receiver,
+    /// `None`: there is no flow control but that of QUIC.
+    pub(crate) flow: Option<SessionFlow>,
+    /// QUIC's flow control of one stream, in bytes.
+    pub(crate) stream_window: u32,
 }
 
 struct State {
@@ -55,10 +72,17 @@ struct State {
     /// Of the CONNECT stream, until the session is accepted.
     receiver: Option<Receiver>,
     early: Vec<Arrived>,
-    streams: HashSet<StreamName>,
+    streams: HashMap<StreamName, Opener>,
     /// Datagrams that wait for the answer to leave; `None`: it has left.
     held: Option<VecDeque<Bytes>>,
     held_bytes: usize,
+}
+
+/// Who opened a stream.
+#[derive(Clone, Copy)]
+pub(crate) enum Opener {
+    Us,
+    Peer(StreamKind),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -70,27 +94,27 @@ enum Phase {
 
 impl Session {
     pub(crate) fn new(
-        id: ExchangeId,
-        stream: u64,
+        begin: Beginning,
         connection: Arc<ConnectionState>,
         table: &Arc<SessionTable>,
-        receiver: Receiver,
     ) -> Arc<Self> {
         let state = State {
             phase: Phase::Waiting,
-            receiver: Some(receiver),
+            receiver: Some(begin.receiver),
             early: Vec::new(),
-            streams: HashSet::new(),
+            streams: HashMap::new(),
             held: Some(VecDeque::new()),
             held_bytes: 0,
         };
-        Arc::new(Self {
-            id,
-            stream,
+        let (window, table) = (u64::from(begin.stream_window), Arc::downgrade(table));
+        Arc::new_cyclic(|this| Self {
+            id: begin.id,
+            stream: begin.stream,
             connection,
-            table: Arc::downgrade(table),
+            table,
             state: Mutex::new(state),
             capsules: Mutex::new(None),
+            flow: (begin.flow).map(|flow| Arc::new(FlowControl::new(flow, this.clone(), window))),
         })
     }
 
@@ -119,6 +143,9 @@ impl Session {
         };
         for arrived in early {
             self.hand_over(arrived);
+        }
+        if let Some(flow) = &self.flow {
+            flow.tell_peer();
         }
         if let Some(receiver) = receiver {
             *lock(&self.capsules) = Some(SessionCapsules::new(receiver));
@@ -159,7 +186,27 @@ impl Session {
 
     /// A stream of it is done with.
     pub(crate) fn forget(&self, name: StreamName) {
-        lock(&self.state).streams.remove(&name);
+        let opener = lock(&self.state).streams.remove(&name);
+        if let (Some(Opener::Peer(kind)), Some(flow)) = (opener, &self.flow) {
+            flow.stream_done(kind);
+        }
+    }
+
+    /// Streams of it came before it, and were refused.
+    pub(crate) fn streams_refused(&self, refused: Refused) {
+        for _ in 0..refused.bidirectional {
+            self.stream_lost(StreamKind::Bidirectional);
+        }
+        for _ in 0..refused.unidirectional {
+            self.stream_lost(StreamKind::Unidirectional);
+        }
+    }
+
+    /// The peer opened a stream that may have been one of this session: it was refused or reset before that was known.
+    pub(crate) fn stream_lost(&self, kind: StreamKind) {
+        if let Some(flow) = &self.flow {
+            flow.stream_lost(kind);
+        }
     }
 
     fn table(&self) -> Option<Arc<SessionTable>> {
@@ -168,6 +215,13 @@ impl Session {
 
     /// A stream of this session has come: handed over, kept until the session is accepted, or refused.
     pub(crate) fn arrived(self: &Arc<Self>, arrived: Arrived) {
+        let kind = arrived.kind();
+        if let Some(flow) = &self.flow
+            && let Err(error) = flow.stream_came(kind)
+        {
+            self.break_off(error.code);
+            return arrived.refuse(WT_SESSION_GONE);
+        }
         let mut state = lock(&self.state);
         match state.phase {
             Phase::Open => {
@@ -178,6 +232,7 @@ impl Session {
             Phase::Waiting => {
                 drop(state);
                 arrived.refuse(trilane_http3::code::WT_BUFFERED_STREAM_REJECTED);
+                self.stream_lost(kind);
             }
             Phase::Over => {
                 drop(state);
@@ -188,13 +243,10 @@ impl Session {
 
     fn hand_over(self: &Arc<Self>, arrived: Arrived) {
         let Some(table) = self.table() else { return };
-        let kind = if arrived.send.is_some() {
-            StreamKind::Bidirectional
-        } else {
-            StreamKind::Unidirectional
-        };
-        let read = ReadHalf::new(arrived.recv, arrived.first);
-        let name = self.register(&table, Some(read), arrived.send.map(|send| (send, Bytes::new())));
+        let kind = arrived.kind();
+        let read = ReadHalf::new(arrived.recv, arrived.first, self.flow.clone());
+        let send = arrived.send.map(|send| (send, Bytes::new()));
+        let name = self.register(&table, Opener::Peer(kind), Some(read), send);
         self.tell(SessionEvent::Stream(name, kind));
     }
 
@@ -202,13 +254,11 @@ impl Session {
     pub(crate) fn register(
         self: &Arc<Self>,
         table: &Arc<SessionTable>,
+        opener: Opener,
         read: Option<Arc<ReadHalf>>,
         send: Option<(SendStream, Bytes)>,
     ) -> StreamName {
-        let (send, write) = match send {
-            Some((send, prefix)) => (Some(send), Some(WriteHalf::new(prefix))),
-            None => (None, None),
-        };
+        let write = send.is_some().then(WriteHalf::new);
         let stream = Stream {
             read,
             write: write.clone(),
@@ -221,11 +271,11 @@ impl Session {
             table.take(name);
             stream.session_gone();
         } else {
-            state.streams.insert(name);
+            state.streams.insert(name, opener);
         }
-        if let (Some(send), Some(write)) = (send, write) {
-            let exchanges = table.exchanges.clone();
-            let written = session_stream::write(send, write, move |event| {
+        if let (Some((send, prefix)), Some(write)) = (send, write) {
+            let (exchanges, flow) = (table.exchanges.clone(), self.flow.clone());
+            let written = session_stream::write(send, prefix, write, flow, move |event| {
                 exchanges.handler().stream_event(name, event);
             });
             self.connection.adopt(written.map(|()| Outcome::Done));
@@ -264,11 +314,14 @@ impl Session {
             self.connection.adopt(discard(receiver, self.connection.clone()));
         }
         lock(&self.connection.sessions).remove(&self.stream);
+        if let Some(flow) = &self.flow {
+            flow.session_gone();
+        }
         for arrived in early {
             arrived.refuse(WT_SESSION_GONE);
         }
         if let Some(table) = self.table() {
-            for name in streams {
+            for name in streams.into_keys() {
                 if let Some(stream) = table.take(name) {
                     stream.session_gone();
                 }
@@ -322,6 +375,22 @@ impl Session {
         }
     }
 
+    /// Its client broke a rule: the session is over, and nothing more of its CONNECT stream is read.
+    pub(crate) fn break_off(&self, code: Code) {
+        if let Some(capsules) = self.take_capsules() {
+            capsules.stop(code);
+        }
+        self.broke_off(code);
+    }
+
+    /// Sends a capsule of an accepted session. One that finds the queue full is not sent: a client that lets that many pile
+    /// up unread waits for none of them.
+    pub(crate) fn send_capsule(&self, capsule: &Capsule) {
+        if let Some(table) = self.table() {
+            let _ = table.send_capsule(self.id, capsule);
+        }
+    }
+
     /// The next capsule; `None` at the orderly end of the CONNECT stream.
     pub(crate) fn poll_capsule(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Capsule>, Broken>> {
         match &mut *lock(&self.capsules) {
@@ -335,7 +404,8 @@ impl Session {
         lock(&self.capsules).take()
     }
 
-    pub(crate) fn take_capsule(&self, capsule: Capsule) {
+    /// An error ends the session.
+    pub(crate) fn take_capsule(&self, capsule: Capsule) -> Result<(), Error> {
         match capsule {
             Capsule::CloseSession { code, reason } => {
                 self.closed_by_client(SessionEnd::closed(code, &reason));
@@ -349,13 +419,28 @@ impl Session {
                     table.exchanges.handler().session_datagram(self.id, payload);
                 }
             }
-            // Flow control was not enabled, so these are ignored (draft-ietf-webtrans-http3-16 §5.1).
             Capsule::MaxData(_)
             | Capsule::MaxStreamsBidi(_)
             | Capsule::MaxStreamsUni(_)
             | Capsule::DataBlocked(_)
             | Capsule::StreamsBlockedBidi(_)
-            | Capsule::StreamsBlockedUni(_) => {}
+            | Capsule::StreamsBlockedUni(_) => {
+                // Not agreed on, they are ignored (draft-ietf-webtrans-http3-16 §5.1).
+                if let Some(flow) = &self.flow
+                    && flow.apply(&capsule)?
+                {
+                    self.wake_writers();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn wake_writers(&self) {
+        let Some(table) = self.table() else { return };
+        let names: Vec<_> = lock(&self.state).streams.keys().copied().collect();
+        for name in names {
+            table.wake_writer(name);
         }
     }
 }

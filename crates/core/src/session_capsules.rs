@@ -97,8 +97,10 @@ impl SessionCapsules {
         None
     }
 
-    fn stop(&mut self, code: Code) {
+    /// Reads no more; whoever reads to the end finds it.
+    pub(crate) fn stop(mut self, code: Code) {
         let _ = self.receiver.recv().stop(wire_code(code));
+        self.waker.wake();
     }
 }
 
@@ -117,7 +119,11 @@ impl From<ContentError> for Broken {
 pub(crate) async fn read(session: Arc<Session>) -> Outcome {
     let broken = loop {
         match poll_fn(|cx| session.poll_capsule(cx)).await {
-            Ok(Some(capsule)) => session.take_capsule(capsule),
+            Ok(Some(capsule)) => {
+                if let Err(error) = session.take_capsule(capsule) {
+                    break Broken::Stream(error.code);
+                }
+            }
             Ok(None) => {
                 session.closed_by_client(SessionEnd::closed(0, b""));
                 session.take_capsules();
@@ -130,7 +136,7 @@ pub(crate) async fn read(session: Arc<Session>) -> Outcome {
     match broken {
         Broken::Connection(error) => Outcome::Fatal(error),
         Broken::Stream(code) => {
-            if let Some(mut capsules) = capsules {
+            if let Some(capsules) = capsules {
                 capsules.stop(code);
             }
             session.broke_off(code);

@@ -1,17 +1,18 @@
 //! One stream of a WebTransport session: a half that is read, a half that is written, or both.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
-use std::pin::pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use futures_util::task::AtomicWaker;
 use quinn::{ReadError, RecvStream, SendStream, StoppedError, WriteError};
 use trilane_http3::code::WT_SESSION_GONE;
 use trilane_http3::webtransport::{to_application_code, to_http3_code};
 
+use crate::session_flow::FlowControl;
 use crate::sync::lock;
 use crate::wire::code;
 
@@ -41,9 +42,10 @@ pub enum StreamError {
     Full,
 }
 
-/// The half that is read. A reader that waits holds the peer back by QUIC flow control.
+/// The half that is read. A reader that waits holds the peer back by QUIC flow control, and by that of the session.
 pub struct ReadHalf {
     state: Mutex<ReadState>,
+    flow: Option<Arc<FlowControl>>,
 }
 
 struct ReadState {
@@ -51,25 +53,36 @@ struct ReadState {
     /// Came with the prefix of the stream.
     first: Bytes,
     end: Option<Result<(), StreamError>>,
+    /// It ended in a reset, and flow control has not heard of it.
+    lost: bool,
     waker: Option<Waker>,
 }
 
 impl ReadHalf {
-    pub(crate) fn new(recv: RecvStream, first: Bytes) -> Arc<Self> {
+    pub(crate) fn new(recv: RecvStream, first: Bytes, flow: Option<Arc<FlowControl>>) -> Arc<Self> {
         let state = ReadState {
             recv,
             first,
             end: None,
+            lost: false,
             waker: None,
         };
         Arc::new(Self {
             state: Mutex::new(state),
+            flow,
         })
     }
 
     /// The next piece, up to 256 KiB of what is there; `None` at the end. Waits only if nothing is there. Cancel safe.
     pub async fn next(&self) -> Result<Option<Bytes>, StreamError> {
-        poll_fn(|cx| lock(&self.state).poll(cx)).await
+        let next = poll_fn(|cx| lock(&self.state).poll(cx)).await;
+        if let Some(flow) = &self.flow {
+            if let Ok(Some(piece)) = &next {
+                flow.read(piece.len())?;
+            }
+            self.settle(flow);
+        }
+        next
     }
 
     /// Stops reading: STOP_SENDING with the application's code (draft-ietf-webtrans-http3-16 §4.4).
@@ -87,10 +100,21 @@ impl ReadHalf {
         if state.end.is_none() {
             let _ = state.recv.stop(code(http3_code));
             state.end = Some(Err(error));
+            state.lost = true;
             state.first = Bytes::new();
             if let Some(waker) = state.waker.take() {
                 waker.wake();
             }
+        }
+        drop(state);
+        if let Some(flow) = &self.flow {
+            self.settle(flow);
+        }
+    }
+
+    fn settle(&self, flow: &FlowControl) {
+        if std::mem::take(&mut lock(&self.state).lost) {
+            flow.lost();
         }
     }
 }
@@ -118,7 +142,10 @@ impl ReadState {
             match pin!(self.recv.read_chunk(GATHER_BYTES - gathered.len(), true)).poll(cx) {
                 Poll::Ready(Ok(Some(chunk))) => piece = chunk.bytes,
                 Poll::Ready(Ok(None)) => self.end = Some(Ok(())),
-                Poll::Ready(Err(error)) => self.end = Some(Err(read_error(error))),
+                Poll::Ready(Err(error)) => {
+                    self.end = Some(Err(read_error(error)));
+                    self.lost = true;
+                }
                 Poll::Pending if gathered.is_empty() => {
                     self.waker = Some(cx.waker().clone());
                     return Poll::Pending;
@@ -186,15 +213,16 @@ pub enum StreamEvent {
 }
 
 impl WriteHalf {
-    pub(crate) fn new(prefix: Bytes) -> Arc<Self> {
-        let mut state = WriteState::default();
-        if !prefix.is_empty() {
-            state.queue.push_back(prefix);
-        }
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(state),
+            state: Mutex::default(),
             waker: AtomicWaker::new(),
         })
+    }
+
+    /// Has the connection's task look at it again.
+    pub(crate) fn wake(&self) {
+        self.waker.wake();
     }
 
     pub(crate) fn push(&self, chunk: Bytes, notify: bool) -> Result<(), StreamError> {
@@ -271,50 +299,20 @@ enum Taken {
     Reset(u64),
 }
 
-/// Sends what is queued, as it comes; part of the connection's task. Ends with the stream.
-pub(crate) async fn write(mut stream: SendStream, half: Arc<WriteHalf>, tell: impl Fn(StreamEvent)) {
-    let mut stopped = pin!(stream.stopped());
-    let end = loop {
-        let next = poll_fn(|cx| {
-            half.waker.register(cx.waker());
-            match half.take() {
-                Taken::Nothing => stopped.as_mut().poll(cx).map(|end| Err(stop_error(end))),
-                other => Poll::Ready(Ok(other)),
-            }
-        })
-        .await;
-        match next {
-            Ok(Taken::Chunks(chunks)) => {
-                if let Err(end) = write_all(&mut stream, &half, chunks).await {
-                    break end;
-                }
-            }
-            Ok(Taken::Drained) => tell(StreamEvent::Drained),
-            Ok(Taken::Finish) => {
-                let _ = stream.finish();
-                // A reset may still overtake what is not acknowledged yet.
-                let acknowledged = poll_fn(|cx| {
-                    half.waker.register(cx.waker());
-                    match half.take() {
-                        Taken::Reset(code) => Poll::Ready(Err(WriteEnd::Reset(code))),
-                        _ => stopped.as_mut().poll(cx).map(|end| match end {
-                            Ok(None) => Ok(()),
-                            end => Err(WriteEnd::Over(stop_error(end))),
-                        }),
-                    }
-                });
-                match acknowledged.await {
-                    Ok(()) => {
-                        lock(&half.state).end = Some(WriteEnd::Over(StreamError::Ended));
-                        return tell(StreamEvent::Finished);
-                    }
-                    Err(end) => break end,
-                }
-            }
-            Ok(Taken::Reset(code)) => break WriteEnd::Reset(code),
-            Ok(Taken::Nothing) => {}
-            Err(error) => break WriteEnd::Over(error),
+/// Sends `prefix` and then what is queued, as it comes; part of the connection's task. Ends with the stream.
+pub(crate) async fn write(
+    mut stream: SendStream,
+    prefix: Bytes,
+    half: Arc<WriteHalf>,
+    flow: Option<Arc<FlowControl>>,
+    tell: impl Fn(StreamEvent),
+) {
+    let end = match carry(&mut stream, prefix, &half, flow.as_deref(), &tell).await {
+        Ok(()) => {
+            lock(&half.state).end = Some(WriteEnd::Over(StreamError::Ended));
+            return tell(StreamEvent::Finished);
         }
+        Err(end) => end,
     };
     let error = match end {
         WriteEnd::Reset(reset) => {
@@ -336,35 +334,108 @@ pub(crate) async fn write(mut stream: SendStream, half: Arc<WriteHalf>, tell: im
     tell(StreamEvent::Failed(error));
 }
 
+/// To the acknowledged end, or to how else it ends.
+async fn carry(
+    stream: &mut SendStream,
+    prefix: Bytes,
+    half: &WriteHalf,
+    flow: Option<&FlowControl>,
+    tell: &impl Fn(StreamEvent),
+) -> Result<(), WriteEnd> {
+    let mut stopped = pin!(stream.stopped());
+    // It is no part of what flow control counts (draft-ietf-webtrans-http3-16 §5.4).
+    write_all(stream, half, None, stopped.as_mut(), vec![prefix]).await?;
+    loop {
+        let next = poll_fn(|cx| {
+            half.waker.register(cx.waker());
+            match half.take() {
+                Taken::Nothing => stopped.as_mut().poll(cx).map(|end| Err(stop_error(end))),
+                other => Poll::Ready(Ok(other)),
+            }
+        })
+        .await
+        .map_err(WriteEnd::Over)?;
+        match next {
+            Taken::Chunks(chunks) => write_all(stream, half, flow, stopped.as_mut(), chunks).await?,
+            Taken::Drained => tell(StreamEvent::Drained),
+            Taken::Finish => break,
+            Taken::Reset(code) => return Err(WriteEnd::Reset(code)),
+            Taken::Nothing => {}
+        }
+    }
+    let _ = stream.finish();
+    // A reset may still overtake what is not acknowledged yet.
+    poll_fn(|cx| {
+        half.waker.register(cx.waker());
+        match half.take() {
+            Taken::Reset(code) => Poll::Ready(Err(WriteEnd::Reset(code))),
+            _ => stopped.as_mut().poll(cx).map(|end| match end {
+                Ok(None) => Ok(()),
+                end => Err(WriteEnd::Over(stop_error(end))),
+            }),
+        }
+    })
+    .await
+}
+
 /// Writes all chunks; a reset interrupts it.
 async fn write_all(
     stream: &mut SendStream,
     half: &WriteHalf,
+    flow: Option<&FlowControl>,
+    mut stopped: Pin<&mut impl Future<Output = Stopped>>,
     mut chunks: Vec<Bytes>,
 ) -> Result<(), WriteEnd> {
     let mut done = 0;
     while done < chunks.len() {
-        let written = poll_fn(|cx| {
+        done += poll_fn(|cx| {
             half.waker.register(cx.waker());
             if let Some(end @ WriteEnd::Reset(_)) = lock(&half.state).end {
                 return Poll::Ready(Err(end));
             }
-            pin!(stream.write_chunks(&mut chunks[done..]))
-                .poll(cx)
-                .map_err(|error| {
-                    WriteEnd::Over(match error {
-                        WriteError::Stopped(code) => peer(code.into_inner()),
-                        _ => StreamError::ConnectionLost,
-                    })
+            let chunks = &mut chunks[done..];
+            let written = match flow.map(|flow| (flow, flow.sendable())) {
+                // Without a write nothing else tells that the peer stopped reading.
+                Some((_, 0)) => {
+                    let stopped = stopped.as_mut().poll(cx);
+                    return stopped.map(|end| Err(WriteEnd::Over(stop_error(end))));
+                }
+                Some((flow, credit)) => poll_write_some(cx, stream, &mut chunks[0], credit)
+                    .map_ok(|bytes| (flow.sent(bytes), usize::from(chunks[0].is_empty())).1),
+                None => pin!(stream.write_chunks(chunks))
+                    .poll(cx)
+                    .map_ok(|written| written.chunks),
+            };
+            written.map_err(|error| {
+                WriteEnd::Over(match error {
+                    WriteError::Stopped(code) => peer(code.into_inner()),
+                    _ => StreamError::ConnectionLost,
                 })
+            })
         })
         .await?;
-        done += written.chunks;
     }
     Ok(())
 }
 
-fn stop_error(end: Result<Option<quinn::VarInt>, StoppedError>) -> StreamError {
+/// Writes at most `credit` bytes of `chunk`, and takes from it what QUIC took.
+fn poll_write_some(
+    cx: &mut Context<'_>,
+    stream: &mut SendStream,
+    chunk: &mut Bytes,
+    credit: usize,
+) -> Poll<Result<usize, WriteError>> {
+    let mut piece = [chunk.slice(..chunk.len().min(credit))];
+    let written = pin!(stream.write_chunks(&mut piece)).poll(cx);
+    written.map_ok(|written| {
+        chunk.advance(written.bytes);
+        written.bytes
+    })
+}
+
+type Stopped = Result<Option<quinn::VarInt>, StoppedError>;
+
+fn stop_error(end: Stopped) -> StreamError {
     match end {
         Ok(Some(code)) => peer(code.into_inner()),
         Ok(None) => StreamError::Ended,

@@ -11,7 +11,7 @@ use crate::datagram_counters::DatagramLayer;
 use crate::datagram_queue::DatagramError;
 use crate::exchange::{ExchangeError, ExchangeId, Notify};
 use crate::exchange_table::ExchangeTable;
-use crate::session::Session;
+use crate::session::{Opener, Session};
 use crate::session_event::{StreamKind, StreamName};
 use crate::session_stream::{ReadHalf, StreamError, WriteHalf};
 use crate::sync::lock;
@@ -101,7 +101,7 @@ impl SessionTable {
         }
     }
 
-    fn send_capsule(&self, id: ExchangeId, capsule: &Capsule) -> Result<(), ExchangeError> {
+    pub(crate) fn send_capsule(&self, id: ExchangeId, capsule: &Capsule) -> Result<(), ExchangeError> {
         let mut out = BytesMut::new();
         write_capsule(&mut out, capsule);
         self.exchanges.write(id, out.freeze(), Notify::Never)
@@ -116,7 +116,8 @@ impl SessionTable {
         session.send_datagram(payload)
     }
 
-    /// Opens a stream. Waits until the client allows one more (QUIC MAX_STREAMS). Dropped before, nothing was opened.
+    /// Opens a stream. Waits until the client allows one more (WT_MAX_STREAMS if flow control was agreed on, and QUIC
+    /// MAX_STREAMS). Dropped before, nothing was opened.
     pub async fn open_stream(
         self: Arc<Self>,
         id: ExchangeId,
@@ -126,6 +127,10 @@ impl SessionTable {
         if !session.is_open() {
             return Err(StreamError::SessionGone);
         }
+        let opening = match &session.flow {
+            Some(flow) => Some(flow.open(kind).await?),
+            None => None,
+        };
         let mut prefix = BytesMut::new();
         let (send, recv) = match kind {
             StreamKind::Bidirectional => {
@@ -147,8 +152,11 @@ impl SessionTable {
                 (send, None)
             }
         };
-        let read = recv.map(|recv| ReadHalf::new(recv, Bytes::new()));
-        Ok(session.register(&self, read, Some((send, prefix.freeze()))))
+        if let Some(opening) = opening {
+            opening.opened();
+        }
+        let read = recv.map(|recv| ReadHalf::new(recv, Bytes::new(), session.flow.clone()));
+        Ok(session.register(&self, Opener::Us, read, Some((send, prefix.freeze()))))
     }
 
     /// The half of a stream that is read; `None` if it has none, or is gone.
@@ -215,6 +223,13 @@ impl SessionTable {
         let streams = lock(&self.streams);
         let entry = streams.slab.get(name.slot as usize)?;
         (entry.generation == name.generation).then(|| entry.stream.clone())
+    }
+
+    /// There may be credit for it.
+    pub(crate) fn wake_writer(&self, name: StreamName) {
+        if let Ok(half) = self.write_half(name) {
+            half.wake();
+        }
     }
 
     fn write_half(&self, name: StreamName) -> Result<Arc<WriteHalf>, StreamError> {

@@ -2,15 +2,17 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use trilane_http3::{Code, Priority};
+use trilane_http3::webtransport::SessionFlow;
+use trilane_http3::{Code, Priority, Settings};
 
-use super::{Outcome, Task};
+use super::{Outcome, Task, settings};
 use crate::answer_stream::AnswerStream;
 use crate::arrived_stream::Arrived;
 use crate::body::RequestBody;
 use crate::inbound::{Received, Receiver, Refusal};
 use crate::response::Method;
-use crate::session::Session;
+use crate::session::{Beginning, Session};
+use crate::session_event::StreamKind;
 use crate::slow_request;
 use crate::sync::lock;
 use crate::wire::wire_code;
@@ -20,37 +22,63 @@ impl Task {
     /// (draft-ietf-webtrans-http3-16 §3.1).
     pub(super) fn open_session(&mut self, mut send: AnswerStream, mut receiver: Receiver) {
         let stream = send.id();
-        let agreed = lock(&self.state.peer_settings)
-            .as_ref()
-            .map(|settings| settings.h3_datagram);
-        let refusal = match agreed {
-            None => return self.await_settings(send, receiver),
-            Some(false) => Code::from(trilane_http3::code::WT_REQUIREMENTS_NOT_MET),
-            Some(true)
-                if lock(&self.state.sessions).len() < self.server.limits.max_sessions_per_connection =>
-            {
-                self.server.counters.requests.fetch_add(1, Relaxed);
-                let table = &self.server.table;
-                let id = table.open(self.state.clone(), Method::Connect, Priority::default(), send);
-                self.open.add(id);
-                let session = Session::new(id, stream, self.state.clone(), &self.server.sessions, receiver);
-                lock(&self.state.sessions).insert(stream, session.clone());
-                table.keep_session(id, session.clone());
-                for arrived in self.early.take(stream) {
-                    session.arrived(arrived);
-                }
-                self.hand_over(id, RequestBody::Streaming, false, None);
-                if let Some(datagrams) = &mut self.datagrams {
-                    datagrams.opened(stream, id);
-                }
-                return;
-            }
-            Some(true) => Code::H3_REQUEST_REJECTED,
+        let Some(peers) = lock(&self.state.peer_settings).clone() else {
+            return self.await_settings(send, receiver);
+        };
+        let flow = SessionFlow::new(&settings::ours(&self.server), &peers);
+        let refusal = if !peers.h3_datagram {
+            Code::from(trilane_http3::code::WT_REQUIREMENTS_NOT_MET)
+        } else if lock(&self.state.sessions).len() >= self.max_sessions(&peers, flow.is_some()) {
+            Code::H3_REQUEST_REJECTED
+        } else {
+            return self.begin_session(send, receiver, flow);
         };
         send.reset(refusal);
         let _ = receiver.recv().stop(wire_code(refusal));
         self.early.refuse(stream);
         self.count_abandoned();
+    }
+
+    /// How many sessions the client may have. In the newest dialect, without flow control one at a time
+    /// (draft-ietf-webtrans-http3-16 §5.1); clients of draft 2 have pooled sessions before there was any.
+    fn max_sessions(&self, peers: &Settings, with_flow_control: bool) -> usize {
+        let said = &peers.webtransport;
+        let is_old = said.enabled_draft02 != 0 || said.max_sessions_draft07 != 0;
+        let is_new = said.enabled != 0
+            || said.max_sessions_draft13 != 0
+            || self.head.protocol() == Some(b"webtransport-h3");
+        let limit = self.server.limits.max_sessions_per_connection;
+        if with_flow_control || is_old || !is_new {
+            limit
+        } else {
+            limit.min(1)
+        }
+    }
+
+    fn begin_session(&mut self, send: AnswerStream, receiver: Receiver, flow: Option<SessionFlow>) {
+        let stream = send.id();
+        self.server.counters.requests.fetch_add(1, Relaxed);
+        let table = &self.server.table;
+        let id = table.open(self.state.clone(), Method::Connect, Priority::default(), send);
+        self.open.add(id);
+        let beginning = Beginning {
+            id,
+            stream,
+            receiver,
+            flow,
+            stream_window: self.server.limits.stream_receive_window,
+        };
+        let session = Session::new(beginning, self.state.clone(), &self.server.sessions);
+        lock(&self.state.sessions).insert(stream, session.clone());
+        table.keep_session(id, session.clone());
+        session.streams_refused(self.early.take_refused(stream));
+        for arrived in self.early.take(stream) {
+            session.arrived(arrived);
+        }
+        self.hand_over(id, RequestBody::Streaming, false, None);
+        if let Some(datagrams) = &mut self.datagrams {
+            datagrams.opened(stream, id);
+        }
     }
 
     /// Comes back to the request when the client's SETTINGS are here, or refuses it.
@@ -83,6 +111,13 @@ impl Task {
         }));
     }
 
+    /// A bidirectional stream was given up before it was a request: it may have been a session's.
+    pub(super) fn nothing_came(&self, receiver: &Receiver) {
+        if !receiver.has_head() {
+            self.state.unnamed_stream_lost(StreamKind::Bidirectional);
+        }
+    }
+
     /// Whether the head of this request is still on its way.
     fn is_arriving(&self, stream: u64) -> bool {
         self.datagrams
@@ -92,7 +127,9 @@ impl Task {
 
     /// A stream that names its session: it may come before it (draft-ietf-webtrans-http3-16 §4.6).
     pub(super) fn stream_arrived(&mut self, session: u64, arrived: Arrived) {
-        if let Some(session) = lock(&self.state.sessions).get(&session).cloned() {
+        // Not locked any longer when the session takes it: it may be its end.
+        let known = lock(&self.state.sessions).get(&session).cloned();
+        if let Some(session) = known {
             return session.arrived(arrived);
         }
         if !self.server.session_routes.any() {

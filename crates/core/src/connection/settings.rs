@@ -19,17 +19,23 @@ pub(super) fn ours(server: &ServerState) -> Settings {
     }
 }
 
-/// Every dialect that browsers and libraries ask for; a session limit above 1 would promise flow control of sessions.
+/// Every dialect that browsers and libraries ask for. A session limit above 1 promises flow control of sessions (draft-ietf-webtrans-http3-14
+/// §5.1), and so do the initial limits (draft-ietf-webtrans-http3-16 §5.1).
 fn webtransport(server: &ServerState) -> WebTransportSettings {
     if !server.session_routes.any() {
         return WebTransportSettings::default();
     }
+    let limits = &server.limits;
+    let sessions = limits.max_sessions_per_connection as u64;
     WebTransportSettings {
         enabled: 1,
         enabled_draft02: 1,
-        max_sessions_draft07: 1,
-        max_sessions_draft13: 1,
+        max_sessions_draft07: sessions,
+        max_sessions_draft13: sessions,
         h3_datagram_draft04: 1,
+        initial_max_data: limits.session_receive_window.max(1).into(),
+        initial_max_streams_bidi: limits.max_session_streams.max(1).into(),
+        initial_max_streams_uni: limits.max_session_uni_streams.max(1).into(),
         ..WebTransportSettings::default()
     }
 }

@@ -28,6 +28,7 @@ mod requests;
 mod scratch;
 mod semantics;
 mod session_floods;
+mod session_flow;
 mod session_scene;
 mod session_streams;
 mod sessions;

@@ -37,6 +37,11 @@ impl Scene {
     }
 
     pub(crate) async fn with(limits: Limits) -> Self {
+        Self::with_client(limits, SETTINGS).await
+    }
+
+    /// With a client whose control stream begins with `preface`.
+    pub(crate) async fn with_client(limits: Limits, preface: &[u8]) -> Self {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let asking = asked.clone();
         let script = Script::new(move |request, exchange| {
@@ -54,7 +59,7 @@ impl Scene {
         let server = start(setup, script.clone());
         let (client, endpoint) = quic(&server).await;
         let mut control = client.open_uni().await.unwrap();
-        control.write_all(SETTINGS).await.unwrap();
+        control.write_all(preface).await.unwrap();
         Self {
             server,
             script,
