@@ -262,6 +262,9 @@ export interface NativeLimits {
   maxAbandonedStreamsPerSecond?: number
   maxOverheadFramesPerSecond?: number
   maxSessionsPerConnection?: number
+  sessionReceiveWindowBytes?: number
+  maxSessionStreams?: number
+  maxSessionUniStreams?: number
   datagramReceiveBufferBytes?: number
   datagramSendQueueBytes?: number
   datagramMaxAgeMs?: number
