@@ -5,6 +5,9 @@ import type { RawStream } from './raw-stream.js';
 /** SETTINGS with H3_DATAGRAM = 1 on a control stream (RFC 9297 §2.1.1). */
 export const AGREEING = '0004023301';
 
+/** The same of a client of draft 16 that speaks flow control of sessions: 1 MiB, and one stream of each kind (§5.5). */
+export const AGREEING_WITH_FLOW_CONTROL = '0004133301ac7cf000016b61801000006b64016b6501';
+
 /** First bytes of streams of the session on stream 0 (draft-ietf-webtrans-http3-16 §4.2 and §4.3). */
 const BIDI = Uint8Array.of(0x40, 0x41, 0);
 const UNI = Uint8Array.of(0x40, 0x54, 0);
