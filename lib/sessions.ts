@@ -88,8 +88,7 @@ export class Sessions {
 
   #failed(exchange: Exchange, session: Session, error: unknown): void {
     // That a client leaves, or vanishes, is no failure of the handler that waited for it.
-    if (exchange.over && error instanceof WebTransportError && error.source === 'session') return;
-    this.#owner.log(exchange, error);
+    if (!(error instanceof WebTransportError && error.source === 'session')) this.#owner.log(exchange, error);
     if (session.waiting) {
       session.reject(500);
       return;
