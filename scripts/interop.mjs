@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // `npm run interop`: clients of other languages, and a browser, against this server. Needs Python 3.11 and Go 1.26; what needs
-// Chromium is skipped where there is none.
+// Chromium, or Python 3.12, is skipped where there is none. TRILANE_PYTHON can name a Python.
 //
 //   npm run interop                     all of them but h3i
 //   npm run interop -- go aioquic       these only
@@ -12,7 +12,7 @@
 //
 // The clients of npm run with `npm test` (__test__/interop.spec.ts).
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,6 +23,7 @@ import { ROOT, run, runScript, StepError, step } from './steps.mjs';
 const FOLDER = join(ROOT, '__test__', 'interop');
 const VENV = join(ROOT, '__test__', '.venv');
 const PYTHON = join(VENV, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python');
+const PYTHON_COMMAND = process.env.TRILANE_PYTHON ?? (process.platform === 'win32' ? 'python' : 'python3');
 const EXE = process.platform === 'win32' ? '.exe' : '';
 const GO_PROGRAM = join(ROOT, 'artifacts', `interop${EXE}`);
 const GO_WEBTRANSPORT_PROGRAM = join(ROOT, 'artifacts', `interop-webtransport${EXE}`);
@@ -56,6 +57,14 @@ const CLIENTS = {
     prepare: installPython,
     command: (url) => [PYTHON, join(FOLDER, 'python', 'webtransport_client.py'), url],
     checks: SESSION_CHECKS,
+    datagrams: true,
+  },
+  'session-flow': {
+    title: 'flow control of sessions over pywebtransport',
+    missing: missingPython312,
+    prepare: installPython,
+    command: (url) => [PYTHON, join(FOLDER, 'python', 'flow_client.py'), url],
+    checks: 7,
     datagrams: true,
   },
   'webtransport-go': {
@@ -155,7 +164,7 @@ function chosenClients() {
 async function installPython() {
   await step('install the Python clients', async () => {
     if (!existsSync(PYTHON)) {
-      await run(process.platform === 'win32' ? 'python' : 'python3', ['-m', 'venv', VENV]);
+      await run(PYTHON_COMMAND, ['-m', 'venv', VENV]);
     }
     const requirements = join(FOLDER, 'python', 'requirements.txt');
     await run(PYTHON, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '-r', requirements]);
@@ -172,6 +181,12 @@ async function buildGoWebTransport() {
   await step('build the client of webtransport-go', () =>
     run('go', ['build', '-C', join(FOLDER, 'go-webtransport'), '-o', GO_WEBTRANSPORT_PROGRAM, '.']),
   );
+}
+
+function missingPython312() {
+  const python = existsSync(PYTHON) ? PYTHON : PYTHON_COMMAND;
+  const { status } = spawnSync(python, ['-c', 'import sys; sys.exit(sys.version_info < (3, 12))']);
+  return status === 0 ? undefined : `pywebtransport needs Python 3.12, and ${python} is older`;
 }
 
 async function missingChromium() {
