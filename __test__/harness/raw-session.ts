@@ -1,12 +1,23 @@
 import { Buffer } from 'node:buffer';
 import { Connection } from './connection.js';
 import type { RawStream } from './raw-stream.js';
+import { frame, SETTINGS, varint } from './wire.js';
 
 /** SETTINGS with H3_DATAGRAM = 1 on a control stream (RFC 9297 §2.1.1). */
 export const AGREEING = '0004023301';
 
-/** The same of a client of draft 16 that speaks flow control of sessions: 1 MiB, and one stream of each kind (§5.5). */
-export const AGREEING_WITH_FLOW_CONTROL = '0004133301ac7cf000016b61801000006b64016b6501';
+/** The same of a client of draft 16 that speaks flow control of sessions (§5.5), and what it lets the server have at first. */
+export function agreeingWithFlowControl(grants: { dataBytes: number; bidi: number; uni: number }): string {
+  const pairs = [
+    [0x33, 1],
+    [0x2c7cf000, 1],
+    [0x2b61, grants.dataBytes],
+    [0x2b64, grants.uni],
+    [0x2b65, grants.bidi],
+  ];
+  const settings = frame(SETTINGS, Buffer.concat(pairs.flat().map(varint)));
+  return Buffer.concat([Uint8Array.of(0), settings]).toString('hex');
+}
 
 /** First bytes of streams of the session on stream 0 (draft-ietf-webtrans-http3-16 §4.2 and §4.3). */
 const BIDI = Uint8Array.of(0x40, 0x41, 0);
@@ -18,6 +29,7 @@ export const DRAIN_CAPSULE: Uint8Array = Uint8Array.of(0x80, 0, 0x78, 0xae, 0);
 
 /** Codes of the draft. */
 export const WT_SESSION_GONE = 0x170d7b68;
+export const WT_FLOW_CONTROL_ERROR = 0x045d4487;
 
 /** The HTTP/3 code that carries an application's (draft-ietf-webtrans-http3-16 §4.4). */
 export function http3Code(code: number): number {
@@ -36,8 +48,13 @@ export class RawSession {
   }
 
   /** Asks for a session; the answer is still to be read. */
-  static async ask(url: URL, path: string, headers: readonly [string, string][] = []): Promise<RawSession> {
-    const connection = await Connection.openRaw(url, { controlHex: AGREEING });
+  static async ask(
+    url: URL,
+    path: string,
+    headers: readonly [string, string][] = [],
+    controlHex = AGREEING,
+  ): Promise<RawSession> {
+    const connection = await Connection.openRaw(url, { controlHex });
     const connect = await connection.openStream();
     await connect.write({
       headers: [

@@ -3,6 +3,7 @@ import { Buffer } from 'node:buffer';
 /** Frame types (RFC 9114 §7.2). */
 export const DATA = 0x00;
 export const HEADERS = 0x01;
+export const SETTINGS = 0x04;
 export const GOAWAY = 0x07;
 
 /** A frame: type, length, payload (RFC 9114 §7.1). */
@@ -40,7 +41,8 @@ export function payloads(bytes: Buffer, type: number): Buffer {
   return Buffer.concat(found);
 }
 
-function varint(value: number): Buffer {
+/** Below 2³⁰. */
+export function varint(value: number): Buffer {
   if (value < 0x40) return Buffer.from([value]);
   if (value < 0x4000) return Buffer.from([0x40 | (value >> 8), value & 0xff]);
   const bytes = Buffer.alloc(4);

@@ -5,14 +5,18 @@ import { Connection } from '../harness/connection.js';
 import { soon, until } from '../harness/deadline.js';
 import { IS_STRESS } from '../harness/pattern.js';
 import { rawGet } from '../harness/raw-request.js';
-import { AGREEING, AGREEING_WITH_FLOW_CONTROL } from '../harness/raw-session.js';
+import { AGREEING, agreeingWithFlowControl } from '../harness/raw-session.js';
 import { withServer } from '../harness/stage.js';
 import type { Spec } from './spec.js';
 
 /** Clients with and without flow control of sessions; of those with it the server takes 128 streams at once in each. */
 const DIALECTS = [
   { dialect: 'draft 2', controlHex: AGREEING, token: 'webtransport' },
-  { dialect: 'draft 16', controlHex: AGREEING_WITH_FLOW_CONTROL, token: 'webtransport-h3' },
+  {
+    dialect: 'draft 16',
+    controlHex: agreeingWithFlowControl({ dataBytes: 2 ** 20, bidi: 0, uni: 0 }),
+    token: 'webtransport-h3',
+  },
 ];
 
 /** What one round does: a GET, a piece of an upload, five datagrams and two streams, each there and back. */
