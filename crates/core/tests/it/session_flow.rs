@@ -636,3 +636,78 @@ async fn streams_that_came_before_their_session_count() {
     let error = soon("a reset", answer.read_to_end(10)).await.unwrap_err();
     assert_eq!(reset_code(error), WT_FLOW_CONTROL_ERROR);
 }
+
+/// A writer waits for each byte that the client allows: many such capsules are a load like any other (RFC 9114 §10.5).
+#[tokio::test]
+async fn a_flood_of_limits_that_grow_by_one_ends_the_connection() {
+    let limits = Limits {
+        max_overhead_frames_per_second: 500,
+        ..small()
+    };
+    let scene = Scene::with_client(limits, &granting([0, 1, 1])).await;
+    let (id, mut connect, _capsules) = session(&scene).await;
+    let name = open(&scene, id, StreamKind::Bidirectional).await.unwrap();
+    let sessions = scene.server.server.sessions();
+    let chunk = Bytes::from(vec![7; 100_000]);
+    sessions.write(name, chunk, Notify::Never).unwrap();
+    for limit in 1..100_000 {
+        let sent = soon("credit", connect.write_all(&capsule(&Capsule::MaxData(limit)))).await;
+        if sent.is_err() {
+            break;
+        }
+    }
+    let closed = soon("the end of the connection", scene.client.closed()).await;
+    let quinn::ConnectionError::ApplicationClosed(close) = closed else {
+        panic!("{closed}")
+    };
+    assert_eq!(close.error_code.into_inner(), 0x107);
+}
+
+/// Each stream that was reset before it named its session costs a capsule in each session: it counts as much.
+#[tokio::test]
+async fn a_flood_of_streams_that_name_no_session_ends_the_connection() {
+    let limits = Limits {
+        max_overhead_frames_per_second: 500,
+        max_abandoned_streams_per_second: 1_000_000,
+        ..Limits::default()
+    };
+    let scene = Scene::with_client(limits, &granting([1, 1, 1])).await;
+    let mut kept = Vec::new();
+    for nth in 0..16 {
+        kept.push(scene.session(nth).await);
+    }
+    for _ in 0..20_000 {
+        let Ok(mut stream) = soon("a stream", scene.client.open_uni()).await else {
+            break;
+        };
+        let _ = stream.write_all(b"\x40").await;
+        let _ = stream.reset(0_u32.into());
+    }
+    let closed = soon("the end of the connection", scene.client.closed()).await;
+    let quinn::ConnectionError::ApplicationClosed(close) = closed else {
+        panic!("{closed}")
+    };
+    assert_eq!(close.error_code.into_inner(), 0x107);
+}
+
+/// Nothing waits for capsules that nobody takes.
+#[tokio::test]
+async fn a_client_that_never_reads_its_capsules_is_served_on() {
+    let scene = Scene::with_client(
+        Limits {
+            max_session_uni_streams: 1,
+            ..Limits::default()
+        },
+        &granting([1, 1, 1]),
+    )
+    .await;
+    let (_, _connect, _unread) = session(&scene).await;
+    for nth in 0..500 {
+        let mut send = uni(&scene, b"x").await;
+        send.finish().unwrap();
+        let (_, name, _) = scene.stream(nth).await;
+        read(&scene, name, 1).await;
+        scene.server.server.sessions().forget(name);
+    }
+    others_are_served(&scene).await;
+}
