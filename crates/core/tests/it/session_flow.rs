@@ -12,7 +12,7 @@ use trilane_http3::{Capsule, CapsuleReader, Settings, WebTransportSettings, vari
 
 use crate::client::quic;
 use crate::session_scene::{
-    Connect, SETTINGS, Scene, WT_BUFFERED_STREAM_REJECTED, capsule, head, reset_code, status,
+    Connect, SETTINGS, Scene, WT_BUFFERED_STREAM_REJECTED, capsule, head, reset_code, rest, status,
 };
 use crate::support::soon;
 
@@ -496,6 +496,31 @@ async fn a_stream_is_opened_when_the_client_allows_one_more() {
     assert_eq!(ended, Err(StreamError::SessionGone));
 }
 
+/// Its credit was counted before QUIC had one for it.
+#[tokio::test]
+async fn a_stream_that_was_given_up_while_it_waited_for_quic_is_not_counted() {
+    // What quinn's client allows a server, and one more.
+    const STREAMS: u64 = 101;
+    let scene = scene([1, STREAMS, 0]).await;
+    let (id, _connect, mut capsules) = session(&scene).await;
+    let sessions = scene.server.server.sessions();
+    let first = open(&scene, id, StreamKind::Bidirectional).await.unwrap();
+    for _ in 2..STREAMS {
+        open(&scene, id, StreamKind::Bidirectional).await.unwrap();
+    }
+    let waiting = sessions.clone().open_stream(id, StreamKind::Bidirectional);
+    assert!(tokio::time::timeout(A_WHILE, waiting).await.is_err());
+    // QUIC allows one more when one is over.
+    sessions.finish(first).unwrap();
+    let (mut send, mut recv) = accept(&scene).await;
+    send.finish().unwrap();
+    rest(&mut recv).await;
+    assert_eq!(scene.read(first).await, Ok(None));
+    sessions.forget(first);
+    open(&scene, id, StreamKind::Bidirectional).await.unwrap();
+    capsules.none().await;
+}
+
 /// §5.6.2 to §5.6.4, and §5.4.
 #[tokio::test]
 async fn limits_that_can_not_be_end_the_session() {
@@ -673,10 +698,11 @@ async fn a_flood_of_streams_that_name_no_session_ends_the_connection() {
     };
     let scene = Scene::with_client(limits, &granting([1, 1, 1])).await;
     let mut kept = Vec::new();
-    for nth in 0..16 {
+    for nth in 0..32 {
         kept.push(scene.session(nth).await);
     }
-    for _ in 0..20_000 {
+    // Few enough for every other measure of a flood.
+    for _ in 0..100 {
         let Ok(mut stream) = soon("a stream", scene.client.open_uni()).await else {
             break;
         };
