@@ -16,6 +16,7 @@ mod arrived_stream;
 mod body;
 mod budget;
 pub mod certificate;
+mod chunk_queue;
 mod congestion;
 mod connection;
 mod connection_state;

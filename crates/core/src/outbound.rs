@@ -1,6 +1,5 @@
 //! The body of a streaming answer on its way out: a bounded queue, and the future that empties it into the stream.
 
-use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
@@ -11,15 +10,12 @@ use futures_util::task::AtomicWaker;
 use quinn::{SendStream, StoppedError, VarInt, WriteError as WriteStreamError};
 use trilane_http3::Code;
 
+use crate::chunk_queue::ChunkQueue;
 use crate::exchange::{ExchangeId, Notify};
 use crate::exchange_table::ExchangeTable;
 use crate::priority::Place;
 use crate::sync::lock;
 use crate::wire::wire_code;
-
-/// Queued bytes at which a writer that does not wait is refused. A chunk is taken whole, so the queue holds at most
-/// this plus one chunk.
-const LIMIT: usize = 256 * 1024;
 
 /// How a streaming answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,14 +43,11 @@ pub(crate) struct Outbound {
 
 struct State {
     head: Bytes,
-    queue: VecDeque<Bytes>,
-    queued: usize,
+    queue: ChunkQueue,
     /// The HEADERS frame of the trailers, behind the last chunk.
     trailers: Bytes,
     /// What `content-length` still allows; `None`: not declared.
     declared: Option<u64>,
-    /// The writer waits to be told that all was sent.
-    notify: bool,
     end: Option<End>,
 }
 
@@ -68,11 +61,9 @@ impl Outbound {
     pub(crate) fn new(head: Bytes, declared: Option<u64>) -> Self {
         let state = State {
             head,
-            queue: VecDeque::new(),
-            queued: 0,
+            queue: ChunkQueue::default(),
             trailers: Bytes::new(),
             declared,
-            notify: false,
             end: None,
         };
         Self {
@@ -101,7 +92,7 @@ impl Outbound {
         if state.end.is_some() {
             return Err(WriteError::Ended);
         }
-        if state.queued >= LIMIT {
+        if state.queue.is_full() {
             return Err(WriteError::Full);
         }
         if let Some(left) = &mut state.declared {
@@ -113,11 +104,7 @@ impl Outbound {
             };
             *left = rest;
         }
-        state.notify |= notify == Notify::WhenDrained;
-        if !chunk.is_empty() {
-            state.queued += chunk.len();
-            state.queue.push_back(chunk);
-        }
+        state.queue.push(chunk, notify);
         self.waker.wake();
         Ok(())
     }
@@ -141,8 +128,7 @@ impl Outbound {
     pub(crate) fn reset(&self, code: Code) {
         let mut state = lock(&self.state);
         state.end = Some(End::Reset(code));
-        state.queue.clear();
-        state.queued = 0;
+        state.queue.drain();
         self.waker.wake();
     }
 
@@ -174,8 +160,7 @@ impl Outbound {
         if !state.head.is_empty() {
             chunks.push(std::mem::take(&mut state.head));
         }
-        state.queued = 0;
-        for chunk in state.queue.drain(..) {
+        for chunk in state.queue.drain() {
             let mut header = BytesMut::with_capacity(9);
             trilane_http3::write_data_header(&mut header, chunk.len() as u64);
             chunks.push(header.freeze());
@@ -186,7 +171,7 @@ impl Outbound {
         }
         match (chunks.is_empty(), state.end) {
             (false, _) => Taken::Chunks(chunks),
-            (true, None) if std::mem::take(&mut state.notify) => Taken::Drained,
+            (true, None) if state.queue.take_writer_waits() => Taken::Drained,
             (true, Some(_)) => Taken::Finish,
             (true, None) => Taken::Nothing,
         }

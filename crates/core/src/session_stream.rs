@@ -1,6 +1,5 @@
 //! One stream of a WebTransport session: a half that is read, a half that is written, or both.
 
-use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
@@ -12,15 +11,14 @@ use quinn::{ReadError, RecvStream, SendStream, StoppedError, WriteError};
 use trilane_http3::code::WT_SESSION_GONE;
 use trilane_http3::webtransport::{to_application_code, to_http3_code};
 
+use crate::chunk_queue::ChunkQueue;
+use crate::exchange::Notify;
 use crate::session_flow::FlowControl;
 use crate::sync::lock;
 use crate::wire::code;
 
 /// The most that one read gathers.
 const GATHER_BYTES: usize = 256 * 1024;
-
-/// Queued bytes at which a writer that does not wait is refused. A chunk is taken whole.
-const LIMIT: usize = 256 * 1024;
 
 /// Why a stream ended before its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -186,10 +184,7 @@ pub(crate) struct WriteHalf {
 
 #[derive(Default)]
 struct WriteState {
-    queue: VecDeque<Bytes>,
-    queued: usize,
-    /// The writer waits to be told that all was sent.
-    notify: bool,
+    queue: ChunkQueue,
     end: Option<WriteEnd>,
 }
 
@@ -225,19 +220,15 @@ impl WriteHalf {
         self.waker.wake();
     }
 
-    pub(crate) fn push(&self, chunk: Bytes, notify: bool) -> Result<(), StreamError> {
+    pub(crate) fn push(&self, chunk: Bytes, notify: Notify) -> Result<(), StreamError> {
         let mut state = lock(&self.state);
         match state.end {
             Some(WriteEnd::Over(error)) => return Err(error),
             Some(_) => return Err(StreamError::Ended),
-            None if state.queued >= LIMIT => return Err(StreamError::Full),
+            None if state.queue.is_full() => return Err(StreamError::Full),
             None => {}
         }
-        state.notify |= notify;
-        if !chunk.is_empty() {
-            state.queued += chunk.len();
-            state.queue.push_back(chunk);
-        }
+        state.queue.push(chunk, notify);
         self.waker.wake();
         Ok(())
     }
@@ -259,8 +250,7 @@ impl WriteHalf {
         let mut state = lock(&self.state);
         if !matches!(state.end, Some(WriteEnd::Over(_) | WriteEnd::Reset(_))) {
             state.end = Some(end);
-            state.queue.clear();
-            state.queued = 0;
+            state.queue.drain();
         }
         self.waker.wake();
     }
@@ -270,15 +260,13 @@ impl WriteHalf {
         if let Some(WriteEnd::Reset(code)) = state.end {
             return Taken::Reset(code);
         }
-        if !state.queue.is_empty() {
-            state.queued = 0;
-            return Taken::Chunks(state.queue.drain(..).collect());
+        if state.queue.len() > 0 {
+            return Taken::Chunks(state.queue.drain().collect());
+        }
+        if state.end.is_none() && state.queue.take_writer_waits() {
+            return Taken::Drained;
         }
         match state.end {
-            None if state.notify => {
-                state.notify = false;
-                Taken::Drained
-            }
             None => Taken::Nothing,
             Some(_) => Taken::Finish,
         }

@@ -167,7 +167,7 @@ impl SessionTable {
     /// Queues a chunk. A writer that has written 64 KiB asks to be told ([`StreamEvent::Drained`](crate::StreamEvent)) and
     /// waits; one that does not is refused at 256 KiB.
     pub fn write(&self, name: StreamName, chunk: Bytes, notify: Notify) -> Result<(), StreamError> {
-        self.write_half(name)?.push(chunk, notify == Notify::WhenDrained)
+        self.write_half(name)?.push(chunk, notify)
     }
 
     /// Ends the written half: a clean FIN once everything was sent.
