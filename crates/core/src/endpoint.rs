@@ -33,10 +33,10 @@ use crate::server::{BindError, ConnectionInfo, ServerState};
 
 /// Socket buffers asked of the kernel, which gives what it allows: a burst from many clients must not be lost while
 /// the IO thread answers others.
-const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+pub(crate) const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
 /// Datagrams that QUIC itself keeps for sending: a few packets' worth. The rest waits in our queue, which knows their age.
-const QUIC_DATAGRAM_BUFFER: usize = 64 * 1024;
+pub(crate) const QUIC_DATAGRAM_BUFFER: usize = 64 * 1024;
 
 /// Connection attempts that wait to be judged, within a turn: each holds its first packet, and more are dropped without a
 /// word, as if the network had lost them.
@@ -49,7 +49,7 @@ const INCOMING_BUFFER_BYTES: u64 = 64 * 1024;
 const INCOMING_BUFFERS_BYTES: u64 = 4 * 1024 * 1024;
 
 /// The version that is spoken (RFC 9000 §15). Others are answered with it (§6.1).
-const QUIC_V1: u32 = 1;
+pub(crate) const QUIC_V1: u32 = 1;
 
 /// Time between two stateless resets. Only packets with a connection id of ours get one, it is shorter than the packet
 /// (RFC 9000 §10.3.3), and after a restart many clients wait for theirs.
@@ -104,10 +104,10 @@ fn endpoint_config(key: Option<&StatelessResetKey>) -> EndpointConfig {
 
 /// The unidirectional streams that a peer must be allowed: control, QPACK encoder, QPACK decoder
 /// (RFC9114-6.2-three-streams).
-const CRITICAL_STREAMS: u32 = 3;
+pub(crate) const CRITICAL_STREAMS: u32 = 3;
 
 /// The bytes that a peer must be allowed to send on each of them (RFC9114-6.2-stream-credit).
-const STREAM_CREDIT: u32 = 1024;
+pub(crate) const STREAM_CREDIT: u32 = 1024;
 
 fn server_config(tls: rustls::ServerConfig, server: &ServerState) -> Result<quinn::ServerConfig, BindError> {
     let (limits, datagrams) = (&server.limits, &server.datagrams);
@@ -302,7 +302,7 @@ pub(crate) fn alpn(quic: &quinn::Connection) -> Vec<u8> {
     quic.handshake_data().map(protocol).unwrap_or_default()
 }
 
-fn protocol(handshake: Box<dyn Any>) -> Vec<u8> {
+pub(crate) fn protocol(handshake: Box<dyn Any>) -> Vec<u8> {
     handshake
         .downcast::<HandshakeData>()
         .ok()

@@ -17,6 +17,7 @@ mod body;
 mod budget;
 pub mod certificate;
 mod chunk_queue;
+pub mod client;
 mod congestion;
 mod connection;
 mod connection_state;

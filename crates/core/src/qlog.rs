@@ -14,7 +14,7 @@ use quinn::{ConnectionId, QlogConfig, QlogStream};
 const SAME_NAMES: u32 = 16;
 
 /// Where the files go. Nothing that goes wrong here touches a connection: its file ends, or is not made, and the first such
-/// fault of a server is logged. The files grow until their connections end; nothing here removes them.
+/// fault of a server or client is logged. The files grow until their connections end; nothing here removes them.
 #[derive(Debug)]
 pub(crate) struct QlogFolder {
     path: PathBuf,
@@ -29,9 +29,18 @@ impl QlogFolder {
         }
     }
 
-    /// Begins the file of a connection, named after the id that its first packet was sent to. `None` if that fails.
+    /// Begins the file of a server's connection, named after the id that its first packet was sent to. `None` if that fails.
     pub(crate) fn begin(&self, original_id: ConnectionId, client: SocketAddr) -> Option<QlogStream> {
-        let file = match create(&self.path, original_id) {
+        self.begin_as("server", original_id, format!("client {client}"))
+    }
+
+    /// Begins the file of a client's connection, named after the id that its first packet is sent to. `None` if that fails.
+    pub(crate) fn begin_client(&self, original_id: ConnectionId, server: SocketAddr) -> Option<QlogStream> {
+        self.begin_as("client", original_id, format!("server {server}"))
+    }
+
+    fn begin_as(&self, role: &str, original_id: ConnectionId, description: String) -> Option<QlogStream> {
+        let file = match create(&self.path, original_id, role) {
             Ok(file) => file,
             Err(error) => {
                 report(&self.has_failed, &error);
@@ -44,14 +53,14 @@ impl QlogFolder {
                 file: Some(BufWriter::new(file)),
                 has_failed: self.has_failed.clone(),
             }))
-            .title(Some("trilane server".to_owned()))
-            .description(Some(format!("client {client}")));
+            .title(Some(format!("trilane {role}")))
+            .description(Some(description));
         config.into_stream()
     }
 }
 
-/// Makes `<id>_server.sqlog`, readable by its owner only where the system knows owners.
-fn create(folder: &Path, original_id: ConnectionId) -> io::Result<File> {
+/// Makes `<id>_<role>.sqlog`, readable by its owner only where the system knows owners.
+fn create(folder: &Path, original_id: ConnectionId, role: &str) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -59,8 +68,8 @@ fn create(folder: &Path, original_id: ConnectionId) -> io::Result<File> {
     let mut taken = None;
     for number in 0..SAME_NAMES {
         let name = match number {
-            0 => format!("{original_id}_server.sqlog"),
-            _ => format!("{original_id}-{number}_server.sqlog"),
+            0 => format!("{original_id}_{role}.sqlog"),
+            _ => format!("{original_id}-{number}_{role}.sqlog"),
         };
         match options.open(folder.join(name)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => taken = Some(error),

@@ -79,6 +79,18 @@ pub enum KeyLogTarget {
     File(PathBuf),
 }
 
+impl KeyLogTarget {
+    /// # Errors
+    /// When the file cannot be opened.
+    pub(crate) fn open(&self) -> Result<Arc<dyn rustls::KeyLog>, TlsError> {
+        Ok(match self {
+            Self::None => Arc::new(rustls::NoKeyLog),
+            Self::Environment => Arc::new(rustls::KeyLogFile::new()),
+            Self::File(path) => Arc::new(key_log::KeyLogFile::open(path)?),
+        })
+    }
+}
+
 /// Makes the TLS configuration of a QUIC server: TLS 1.3 only (RFC 9001 §4.2), ring as the provider whatever
 /// the process's default is, `alpn` in the order of preference.
 ///
@@ -106,12 +118,13 @@ pub fn server_config(
     // RFC9114-3.2-alpn: rustls refuses a client that offers none of them.
     config.alpn_protocols = alpn;
     set_resumption(&mut config, options.resumption)?;
-    match options.key_log {
-        KeyLogTarget::None => {}
-        KeyLogTarget::Environment => config.key_log = Arc::new(rustls::KeyLogFile::new()),
-        KeyLogTarget::File(path) => config.key_log = Arc::new(key_log::KeyLogFile::open(&path)?),
-    }
+    config.key_log = options.key_log.open()?;
     Ok(config)
+}
+
+/// Reads every certificate of `input`, PEM (any number) or DER (one), in the order given.
+pub(crate) fn certificates(input: &[u8]) -> Result<Vec<rustls_pki_types::CertificateDer<'static>>, TlsError> {
+    input::certificates(input)
 }
 
 /// Reads certificate authorities, PEM (any number) or DER (one), for [`ClientAuth`] or for a client to trust.

@@ -46,6 +46,24 @@ pub enum ValidityProblem {
     },
 }
 
+impl Validity {
+    /// When `certificate` may be used; None if it says so in a form that cannot be read.
+    pub(crate) fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
+        let not_before = match refusal_at(certificate, Duration::ZERO)? {
+            CertificateError::NotValidYetContext { not_before, .. } => system_time(not_before)?,
+            _ => UNIX_EPOCH,
+        };
+        let CertificateError::ExpiredContext { not_after, .. } = refusal_at(certificate, Duration::MAX)?
+        else {
+            return None;
+        };
+        Some(Self {
+            not_before,
+            not_after: system_time(not_after)?,
+        })
+    }
+}
+
 impl Identity {
     /// Reads a certificate chain and a private key, each PEM (with comments, any line ends, other blocks
     /// skipped) or DER. Keys may be PKCS#8, SEC1 or PKCS#1. One file that holds both may be given twice.
@@ -101,17 +119,7 @@ impl Identity {
 
     /// When the server's own certificate may be used; None if it says so in a form that cannot be read.
     pub fn validity(&self) -> Option<Validity> {
-        let not_before = match self.refusal_at(Duration::ZERO)? {
-            CertificateError::NotValidYetContext { not_before, .. } => system_time(not_before)?,
-            _ => UNIX_EPOCH,
-        };
-        let CertificateError::ExpiredContext { not_after, .. } = self.refusal_at(Duration::MAX)? else {
-            return None;
-        };
-        Some(Validity {
-            not_before,
-            not_after: system_time(not_after)?,
-        })
+        Validity::of(self.leaf())
     }
 
     /// Whether clients will refuse the server's own certificate at `now` for its age.
@@ -128,24 +136,13 @@ impl Identity {
         Some(ValidityProblem::Expired { since })
     }
 
-    pub(super) fn certified_key(&self) -> &Arc<CertifiedKey> {
+    pub(crate) fn certified_key(&self) -> &Arc<CertifiedKey> {
         &self.certified_key
     }
 
     fn leaf(&self) -> &CertificateDer<'static> {
         // Invariant: `from_der`, the only constructor, refuses an empty chain.
         &self.certified_key.cert[0]
-    }
-
-    /// Why a client without any root would refuse the server's own certificate at a time, counted from 1970.
-    /// The verifier looks at the validity first and tells its bounds, which saves a second parser of X.509.
-    fn refusal_at(&self, time: Duration) -> Option<CertificateError> {
-        let certificate = ParsedCertificate::try_from(self.leaf()).ok()?;
-        let (roots, time) = (RootCertStore::empty(), UnixTime::since_unix_epoch(time));
-        match verify_server_cert_signed_by_trust_anchor(&certificate, &roots, &[], time, &[]) {
-            Err(Error::InvalidCertificate(error)) => Some(error),
-            _ => None,
-        }
     }
 }
 
@@ -184,6 +181,17 @@ fn owner(identity: &CertifiedKey) -> Option<usize> {
             .is_ok()
     };
     identity.cert.iter().position(belongs).map(|index| index + 1)
+}
+
+/// Why a client without any root would refuse `certificate` at a time, counted from 1970. The verifier looks at the
+/// validity first and tells its bounds, which saves a second parser of X.509.
+fn refusal_at(certificate: &CertificateDer<'_>, time: Duration) -> Option<CertificateError> {
+    let certificate = ParsedCertificate::try_from(certificate).ok()?;
+    let (roots, time) = (RootCertStore::empty(), UnixTime::since_unix_epoch(time));
+    match verify_server_cert_signed_by_trust_anchor(&certificate, &roots, &[], time, &[]) {
+        Err(Error::InvalidCertificate(error)) => Some(error),
+        _ => None,
+    }
 }
 
 /// What rustls said, without its prefix about a peer: these are our own files.
