@@ -6,6 +6,15 @@ import { usageError } from './errors.js';
  */
 export type PackedFields = string;
 
+/** Fields of an HTTP/1.1 connection, which HTTP/3 forbids (RFC 9114 §4.2). */
+export const CONNECTION_FIELDS: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'transfer-encoding',
+  'upgrade',
+]);
+
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const NOT_IN_A_VALUE = /[\0\r\n]|[^\0-\xff]/;
 const OUTER_WHITESPACE = /^[\t\n\r ]+|[\t\n\r ]+$/g;

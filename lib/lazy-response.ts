@@ -1,16 +1,14 @@
-import { isArrayBuffer, isAsyncIterable, isStream, type OutgoingBody, streamFrom } from './body.js';
+import type { OutgoingBody } from './body.js';
 import { describe, usageError } from './errors.js';
+import { extractBody, type ResponseBody } from './extract-body.js';
 import { addField, findField, type PackedFields } from './fields.js';
 import { FileBody } from './file-body.js';
 import { faceHeaders, lazyHeaders, packHeaders, unpackHeaders } from './headers.js';
 import { standFor } from './stand-in.js';
 
-type PlatformResponse = globalThis.Response;
+export type { ResponseBody } from './extract-body.js';
 
-/** What a Response can be made from: all that fetch takes, and asynchronous iterators of text or bytes. */
-export type ResponseBody =
-  | ConstructorParameters<typeof globalThis.Response>[0]
-  | AsyncIterable<string | Uint8Array | ArrayBuffer | ArrayBufferView>;
+type PlatformResponse = globalThis.Response;
 
 /** The parts of a Response, each in the cheapest form that the sender takes. */
 export interface ResponseParts {
@@ -212,42 +210,4 @@ function statusOf(init: ResponseInit | undefined): ResponseInit {
 
 function withType(fields: PackedFields, type: string): PackedFields {
   return findField(fields, 'content-type') === null ? addField(fields, 'content-type', type) : fields;
-}
-
-interface Extracted {
-  readonly body: OutgoingBody | Blob;
-  /** The content type that comes with the body, `""` if none does. */
-  readonly type: string;
-}
-
-/** What fetch calls "extract a body", for all but text and null. Bytes are copied, so the caller may reuse its buffer. */
-function extractBody(body: Exclude<ResponseBody, string | null | undefined> | FileBody): Extracted {
-  if (ArrayBuffer.isView(body)) {
-    return { body: new Uint8Array(body.buffer, body.byteOffset, body.byteLength).slice(), type: '' };
-  }
-  if (isArrayBuffer(body)) return { body: new Uint8Array(body).slice(), type: '' };
-  if (body instanceof FileBody) return { body, type: body.type };
-  if (body instanceof Blob) return { body, type: body.type };
-  if (body instanceof URLSearchParams) {
-    return { body: body.toString(), type: 'application/x-www-form-urlencoded;charset=UTF-8' };
-  }
-  if (body instanceof FormData) return extractForm(body);
-  if (isStream(body)) return { body: unlocked(body), type: '' };
-  if (isAsyncIterable(body)) return { body: streamFrom(body), type: '' };
-  return { body: String(body), type: 'text/plain;charset=UTF-8' };
-}
-
-function extractForm(form: FormData): Extracted {
-  const real = new globalThis.Response(form);
-  // The headers first: Bun forgets the boundary once the body was touched.
-  const type = real.headers.get('content-type') ?? '';
-  return { body: real.body, type };
-}
-
-function unlocked(stream: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
-  if (!stream.locked) return stream;
-  throw usageError(
-    'ERR_H3_RESPONSE_BODY',
-    'the ReadableStream given to the Response is locked: release its reader first',
-  );
 }

@@ -43,7 +43,7 @@ export function withTrailers<Answer extends globalThis.Response>(
       `withTrailers() was given ${describe(response)}; expected a Response`,
     );
   }
-  sources.set(response, sourceOf(trailers));
+  sources.set(response, trailersSource(trailers));
   return response;
 }
 
@@ -75,7 +75,8 @@ export function asStream(outgoing: Outgoing): Outgoing {
   };
 }
 
-function sourceOf(trailers: Trailers): TrailersSource {
+/** Where the checked fields of `trailers` come from. Throws a TypeError for fields that may not be trailers. */
+export function trailersSource(trailers: Trailers): TrailersSource {
   if (typeof trailers === 'function') {
     return () => {
       const given = trailers();

@@ -3,7 +3,7 @@ import { isAsyncIterable, isStream, type OutgoingBody, streamFrom } from './body
 import { isBuffered, peek } from './buffered-body.js';
 import { bunFile } from './bun-file.js';
 import { describe, usageError } from './errors.js';
-import { addField, eachField, findField, type PackedFields } from './fields.js';
+import { addField, CONNECTION_FIELDS, eachField, findField, type PackedFields } from './fields.js';
 import { packReal } from './headers.js';
 import { finalStatus, type ResponseParts, sentTwice, takeLazyResponse } from './lazy-response.js';
 import { type Taken, takeBody } from './take-body.js';
@@ -39,14 +39,6 @@ const BLOB_IN_ONE_STEP_BYTES = 256 * 1024;
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is its purpose.
 const CONTROL_CHARACTER = /[\x01-\x08\x0a-\x1f\x7f]/;
-/** RFC 9114 §4.2. */
-const CONNECTION_FIELDS: ReadonlySet<string> = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'transfer-encoding',
-  'upgrade',
-]);
 /** Finds packed fields whose names have a rule; may also find a value that looks like such a name. */
 const RULED_NAME = new RegExp(
   `(?:^|\\0)(?:${[...CONNECTION_FIELDS, 'content-encoding', 'content-length'].join('|')})\\0`,
