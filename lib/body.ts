@@ -91,3 +91,14 @@ export function pulledStream(source: UnderlyingSource<Uint8Array>): ReadableStre
 export function noContent(): ReadableStream<Uint8Array> {
   return new ReadableStream({ start: (controller) => controller.close() });
 }
+
+/** A stream of `content`, if it is none already. */
+export function streamOf(content: Uint8Array | ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
+  if (!(content instanceof Uint8Array)) return content;
+  return pulledStream({
+    pull(controller) {
+      if (content.byteLength > 0) controller.enqueue(content);
+      controller.close();
+    },
+  });
+}

@@ -1,5 +1,14 @@
 /** Whose part of the work an error belongs to, from what the user wrote down to the wire. */
-export type H3ErrorLayer = 'options' | 'routes' | 'response' | 'server' | 'tls' | 'quic' | 'http3' | 'body';
+export type H3ErrorLayer =
+  | 'options'
+  | 'routes'
+  | 'response'
+  | 'server'
+  | 'client'
+  | 'tls'
+  | 'quic'
+  | 'http3'
+  | 'body';
 
 /** One row of {@link ERROR_CODES}. */
 export interface ErrorRow {
@@ -190,6 +199,186 @@ export const ERROR_CODES = {
     layer: 'http3',
     doc: 'The peer broke a rule of HTTP/3; `wireCode` is the error code that was sent.',
     hint: 'Report it to the maker of the peer.',
+  },
+  ERR_H3_CLIENT_REQUEST: {
+    kind: 'TypeError',
+    layer: 'client',
+    doc: 'What was given to the client as a request cannot be sent: its URL, method, body or another member of `init`.',
+    hint: 'Correct the member that the message names.',
+  },
+  ERR_H3_CLIENT_CLOSED: {
+    kind: 'H3Error',
+    layer: 'client',
+    doc: 'The client was closed or destroyed before or during the request.',
+    hint: 'Make a new H3Client.',
+  },
+  ERR_H3_CLIENT_SCHEME: {
+    kind: 'H3Error',
+    layer: 'client',
+    doc: 'The URL has another scheme than https: HTTP/3 has no other.',
+    hint: "Use an https: URL, or the runtime's own fetch.",
+  },
+  ERR_H3_CLIENT_NAME_NOT_FOUND: {
+    kind: 'H3Error',
+    layer: 'client',
+    doc: 'The host name has no address.',
+    hint: 'Check the spelling of the host and the resolver of this machine; option `resolve` can name addresses.',
+  },
+  ERR_H3_CLIENT_REFUSED: {
+    kind: 'H3Error',
+    layer: 'quic',
+    doc: 'Nothing listens on the UDP port of the server, or the server refuses new connections.',
+    hint: 'Start the server, and check its port: HTTP/3 needs UDP.',
+  },
+  ERR_H3_CLIENT_UNREACHABLE: {
+    kind: 'H3Error',
+    layer: 'quic',
+    doc: 'No route leads to the server.',
+    hint: 'Check the network, and whether the machine has the address family of the server.',
+  },
+  ERR_H3_CLIENT_LOCAL_ADDRESS: {
+    kind: 'H3Error',
+    layer: 'quic',
+    doc: 'The UDP socket of the client could not be opened or bound.',
+    hint: 'Check option `localAddress`: it must be an address of this machine and of the family of the server.',
+  },
+  ERR_H3_CLIENT_CONNECT_TIMEOUT: {
+    kind: 'H3Error',
+    layer: 'quic',
+    doc: 'The handshake was not complete within `connectTimeoutMs`.',
+    hint: 'Check that UDP reaches the server through every firewall, or allow more time.',
+  },
+  ERR_H3_CLIENT_CERTIFICATE_ISSUER: {
+    kind: 'H3Error',
+    layer: 'tls',
+    doc: 'The certificate of the server was issued by nobody that the client trusts.',
+    hint: 'Pass the authority as `ca`, or the hash of a development certificate as `serverCertificateHashes`.',
+  },
+  ERR_H3_CLIENT_CERTIFICATE_EXPIRED: {
+    kind: 'H3Error',
+    layer: 'tls',
+    doc: 'The certificate of the server has expired or is not valid yet.',
+    hint: 'Renew it on the server, and check the clocks of both machines.',
+  },
+  ERR_H3_CLIENT_CERTIFICATE_HOST: {
+    kind: 'H3Error',
+    layer: 'tls',
+    doc: 'The certificate of the server is for other hosts than the one in the URL.',
+    hint: 'Use a host that the message lists, or issue a certificate for this one.',
+  },
+  ERR_H3_CLIENT_CERTIFICATE_INVALID: {
+    kind: 'H3Error',
+    layer: 'tls',
+    doc: 'The certificate of the server is malformed, revoked, badly signed or not for servers.',
+    hint: 'Replace it on the server; the message says what is wrong.',
+  },
+  ERR_H3_CLIENT_PIN_MISMATCH: {
+    kind: 'H3Error',
+    layer: 'tls',
+    doc: 'The certificate of the server is none of `serverCertificateHashes`.',
+    hint: 'Ask the server for the hash of its present certificate.',
+  },
+  ERR_H3_CLIENT_PIN_EXPIRED: {
+    kind: 'H3Error',
+    layer: 'tls',
+    doc: 'The certificate that `serverCertificateHashes` names has expired or is not valid yet.',
+    hint: 'Make a new one on the server and hand out its hash.',
+  },
+  ERR_H3_CLIENT_PIN_UNSUITABLE: {
+    kind: 'H3Error',
+    layer: 'tls',
+    doc: 'The certificate that `serverCertificateHashes` names may not be pinned: it is valid for more than 14 days or its key is not ECDSA P-256.',
+    hint: 'Make one as W3C WebTransport demands it: ECDSA P-256, valid for 14 days at most.',
+  },
+  ERR_H3_CLIENT_IDENTITY_REFUSED: {
+    kind: 'H3Error',
+    layer: 'tls',
+    doc: 'The server demands a certificate of the client, or refused the one it was shown.',
+    hint: 'Pass `cert` and `key` of an identity that the server trusts.',
+  },
+  ERR_H3_CLIENT_ALPN: {
+    kind: 'H3Error',
+    layer: 'tls',
+    doc: 'The server does not speak HTTP/3 on this port.',
+    hint: 'Check the port: another QUIC protocol answers there.',
+  },
+  ERR_H3_CLIENT_VERSION: {
+    kind: 'H3Error',
+    layer: 'quic',
+    doc: 'The server speaks no version of QUIC that this client knows.',
+    hint: 'Update the server: version 1 (RFC 9000) is needed.',
+  },
+  ERR_H3_CLIENT_HANDSHAKE: {
+    kind: 'H3Error',
+    layer: 'quic',
+    doc: 'The handshake failed for another reason; `wireCode` is the error code of the side that ended it.',
+    hint: 'See the message, and the log of the server.',
+  },
+  ERR_H3_CLIENT_HEADERS_TIMEOUT: {
+    kind: 'H3Error',
+    layer: 'client',
+    doc: 'No response came within `headersTimeoutMs`.',
+    hint: 'Allow more time, or find out why the server is slow.',
+  },
+  ERR_H3_CLIENT_BODY_TIMEOUT: {
+    kind: 'H3Error',
+    layer: 'body',
+    doc: 'Nothing more of a response body came within `bodyTimeoutMs`.',
+    hint: 'Allow more time, or find out why the server is slow.',
+  },
+  ERR_H3_CLIENT_HEADERS_TOO_LARGE: {
+    kind: 'H3Error',
+    layer: 'http3',
+    doc: 'The header section of a response is larger than `maxResponseHeaderBytes`.',
+    hint: 'Raise the limit if the server is to be trusted with it.',
+  },
+  ERR_H3_CLIENT_BODY_TRUNCATED: {
+    kind: 'H3Error',
+    layer: 'body',
+    doc: 'A response body ended before its content-length, or in the middle of its content coding.',
+    hint: 'Repeat the request; what came so far is not whole.',
+  },
+  ERR_H3_CLIENT_DECODE: {
+    kind: 'H3Error',
+    layer: 'body',
+    doc: 'A response body is not what its content-encoding says.',
+    hint: 'Report it to the maker of the server, or pass `decompress: false`.',
+  },
+  ERR_H3_CLIENT_INTEGRITY: {
+    kind: 'H3Error',
+    layer: 'body',
+    doc: 'A response body is not the one that `integrity` names.',
+    hint: 'Check the hash; if it is right, somebody changed the content.',
+  },
+  ERR_H3_CLIENT_REJECTED: {
+    kind: 'H3Error',
+    layer: 'http3',
+    doc: 'The server refused to process the request (H3_REQUEST_REJECTED), also when it was repeated.',
+    hint: 'Repeat it later: it is certain that it was not processed (RFC 9114 §4.1.1).',
+  },
+  ERR_H3_CLIENT_CONNECTION_LOST: {
+    kind: 'H3Error',
+    layer: 'quic',
+    doc: 'The server vanished: nothing came from it for `idleTimeoutMs`.',
+    hint: 'Repeat the request if that is safe; it may have been processed.',
+  },
+  ERR_H3_CLIENT_REDIRECT: {
+    kind: 'H3Error',
+    layer: 'client',
+    doc: 'A redirect cannot be followed: its location is malformed or leads away from https, or the body of the request cannot be sent again.',
+    hint: 'See the message; `redirect: "manual"` gives the response itself.',
+  },
+  ERR_H3_CLIENT_REDIRECT_LIMIT: {
+    kind: 'H3Error',
+    layer: 'client',
+    doc: 'There were more redirects than `maxRedirects`.',
+    hint: 'Look for a loop on the server.',
+  },
+  ERR_H3_CLIENT_REDIRECT_REFUSED: {
+    kind: 'H3Error',
+    layer: 'client',
+    doc: 'The server redirects, and the request has `redirect: "error"`.',
+    hint: 'Request the location that the message names.',
   },
   ERR_H3_INTERNAL: {
     kind: 'H3Error',

@@ -1,5 +1,5 @@
 import { NativeServer } from '../binding.cjs';
-import { isStream, NO_BYTES, pulledStream } from './body.js';
+import { isStream, NO_BYTES, streamOf } from './body.js';
 import { describe, fromNative, usageError } from './errors.js';
 import { addField, findField, type PackedFields } from './fields.js';
 import { FileBody } from './file-body.js';
@@ -61,17 +61,11 @@ export function asStream(outgoing: Outgoing): Outgoing {
   if (body instanceof FileBody) return { ...outgoing, body: body.stream() };
   if (isStream(body)) return outgoing;
   const bytes = typeof body === 'string' ? encoder.encode(body) : (body ?? NO_BYTES);
-  const stream = pulledStream({
-    pull(controller) {
-      if (bytes.byteLength > 0) controller.enqueue(bytes);
-      controller.close();
-    },
-  });
   const isTold = findField(fields, 'content-length') !== null;
   return {
     ...outgoing,
     fields: isTold ? fields : addField(fields, 'content-length', `${bytes.byteLength}`),
-    body: stream,
+    body: streamOf(bytes),
   };
 }
 

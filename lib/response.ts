@@ -2,6 +2,7 @@ import { Buffer } from 'node:buffer';
 import { isAsyncIterable, isStream, type OutgoingBody, streamFrom } from './body.js';
 import { isBuffered, peek } from './buffered-body.js';
 import { bunFile } from './bun-file.js';
+import { isStillEncoded } from './client/response.js';
 import { describe, usageError } from './errors.js';
 import { addField, CONNECTION_FIELDS, eachField, findField, type PackedFields } from './fields.js';
 import { packReal } from './headers.js';
@@ -34,6 +35,9 @@ interface ForeignResponse {
   arrayBuffer?(): Promise<ArrayBuffer>;
 }
 
+/** What fetch did with the content coding of a response; `unknown`: the runtime's own fetch does not say. */
+type FetchedCoding = 'undone' | 'kept' | 'unknown';
+
 /** A Blob up to this size is read in one step; a larger one, such as a file of Bun, is streamed. */
 const BLOB_IN_ONE_STEP_BYTES = 256 * 1024;
 
@@ -65,19 +69,19 @@ function readParts({ status, fields, body }: ResponseParts): Outgoing | Promise<
     // A part of a file (RFC 9110 §15.3.7) is what its handler made of it.
     const file = status === 206 ? null : bunFile(body);
     if (file === null) return readBlob(status, fields, body);
-    return { status, fields: checkedFields(fields, file, false), body: file };
+    return { status, fields: checkedFields(fields, file, null), body: file };
   }
   if (isStream(body) && body.locked) throw lockedBody();
-  return { status, fields: checkedFields(fields, body, false), body };
+  return { status, fields: checkedFields(fields, body, null), body };
 }
 
 async function readBlob(status: number, fields: PackedFields, blob: Blob): Promise<Outgoing> {
   if (blob.size <= BLOB_IN_ONE_STEP_BYTES) {
     const bytes = new Uint8Array(await blob.arrayBuffer());
-    return { status, fields: checkedFields(fields, bytes, false), body: bytes };
+    return { status, fields: checkedFields(fields, bytes, null), body: bytes };
   }
   const body = blob.stream() as ReadableStream<Uint8Array>;
-  const checked = checkedFields(fields, body, false);
+  const checked = checkedFields(fields, body, null);
   // Those of Bun may have no size yet.
   const addsLength = Number.isSafeInteger(blob.size) && findField(checked, 'content-length') === null;
   return { status, fields: addsLength ? addField(checked, 'content-length', `${blob.size}`) : checked, body };
@@ -88,9 +92,9 @@ function readForeign(response: ForeignResponse): Outgoing | Promise<Outgoing> {
   if (response.bodyUsed === true) throw sentTwice();
   // Before the body: Bun drops the content type of a FormData body once the body was touched.
   const fields = packReal(response.headers);
-  // Only a Response that came out of fetch has a URL: then we are an intermediary.
-  const fetched = typeof response.url === 'string' && response.url !== '';
-  if (isBuffered !== null && !fetched && isBuffered(response)) return readBuffered(status, fields, response);
+  const fetched = fetchedCoding(response);
+  if (isBuffered !== null && fetched === null && isBuffered(response))
+    return readBuffered(status, fields, response);
   const { body } = response;
   if (body === null) return { status, fields: checkedFields(fields, null, fetched), body };
   if (isStream(body)) {
@@ -109,7 +113,7 @@ function readBuffered(
 ): Outgoing | Promise<Outgoing> {
   const ready = (bytes: Uint8Array): Outgoing => ({
     status,
-    fields: checkedFields(fields, bytes, false),
+    fields: checkedFields(fields, bytes, null),
     body: bytes,
   });
   const read = (response as unknown as { bytes(): Promise<Uint8Array> }).bytes();
@@ -121,7 +125,7 @@ function readStream(
   status: number,
   fields: PackedFields,
   stream: ReadableStream<Uint8Array>,
-  fetched: boolean,
+  fetched: FetchedCoding | null,
 ): Outgoing | Promise<Outgoing> {
   const ready = (body: Taken): Outgoing => ({ status, fields: checkedFields(fields, body, fetched), body });
   const taken = takeBody(stream);
@@ -132,7 +136,7 @@ async function readBuffer(
   status: number,
   fields: PackedFields,
   response: ForeignResponse,
-  fetched: boolean,
+  fetched: FetchedCoding | null,
 ): Promise<Outgoing> {
   if (typeof response.arrayBuffer !== 'function') throw notResponse(response);
   const body = new Uint8Array(await response.arrayBuffer());
@@ -140,9 +144,13 @@ async function readBuffer(
 }
 
 /** `fields` if HTTP/3 can carry them. Those of a fetched response are first stripped as an intermediary must do it. */
-function checkedFields(fields: PackedFields, body: OutgoingBody, fetched: boolean): PackedFields {
+function checkedFields(
+  fields: PackedFields,
+  body: OutgoingBody,
+  fetched: FetchedCoding | null,
+): PackedFields {
   if (!RULED_NAME.test(fields) && !CONTROL_CHARACTER.test(fields)) return fields;
-  const kept = fetched ? forwardedFields(fields, body !== null) : withoutChunked(fields);
+  const kept = fetched === null ? withoutChunked(fields) : forwardedFields(fields, body !== null, fetched);
   eachField(kept, (name, value) => checkField(name, value, body));
   return kept;
 }
@@ -197,13 +205,13 @@ function checkLength(value: string, body: OutgoingBody): void {
  * (RFC9110-7.6.1-fetched-connection-options), and without content coding and length where fetch has already decoded the
  * content.
  */
-function forwardedFields(fields: PackedFields, hasBody: boolean): PackedFields {
-  let decoded = false;
+function forwardedFields(fields: PackedFields, hasBody: boolean, coding: FetchedCoding): PackedFields {
+  let decoded = hasBody && coding === 'undone';
   const options = new Set<string>();
   eachField(fields, (name, value) => {
     if (name === 'connection')
       for (const option of value.split(',')) options.add(option.trim().toLowerCase());
-    if (name === 'content-encoding')
+    if (name === 'content-encoding' && coding === 'unknown')
       decoded = hasBody && value.split(',').every((coding) => FETCH_DECODES.test(coding.trim()));
   });
   let kept: PackedFields = '';
@@ -212,6 +220,14 @@ function forwardedFields(fields: PackedFields, hasBody: boolean): PackedFields {
     if (!stale && !CONNECTION_FIELDS.has(name) && !options.has(name)) kept = addField(kept, name, value);
   });
   return kept;
+}
+
+/** Null: it did not come out of fetch. Only a Response that did has a URL: then we are an intermediary. */
+function fetchedCoding(response: ForeignResponse): FetchedCoding | null {
+  if (typeof response.url !== 'string' || response.url === '') return null;
+  const encoded = isStillEncoded(response);
+  if (encoded === null) return 'unknown';
+  return encoded ? 'kept' : 'undone';
 }
 
 function foreignResponse(value: object): ForeignResponse {

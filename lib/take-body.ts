@@ -21,7 +21,15 @@ const COLLECT_CHUNKS = 32;
  */
 export function takeBody(stream: ReadableStream<unknown>): Taken | Promise<Taken> {
   const reader = stream.getReader();
-  if (readsMany(reader)) return takeMany(reader);
+  return readsMany(reader) ? takeMany(reader) : collect(reader);
+}
+
+/** Like {@link takeBody}, but always with a turn of patience: what is whole is found to be so on every runtime. */
+export function takeWithinTurn(stream: ReadableStream<unknown>): Promise<Taken> {
+  return collect(stream.getReader());
+}
+
+function collect(reader: Reader): Promise<Taken> {
   return new Promise((resolve, reject) => {
     endWithTurn(new Collection(reader, resolve, reject));
   });

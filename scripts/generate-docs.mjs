@@ -58,9 +58,9 @@ async function errorsPage() {
 # Errors
 
 Every error of this package has a \`code\` of this table. A mistake of the caller is a \`TypeError\` or a \`RangeError\`,
-thrown at once. What goes wrong while a server runs is an \`H3Error\`, with \`layer\` (below), \`remote\` (true if the peer
-caused it) and, if an error code was sent or received on the wire, \`wireCode\`. \`isH3Error(value)\` holds across copies of the
-package. Messages are for people and may change in any version; codes do not.
+thrown at once. What goes wrong while a server or client runs is an \`H3Error\`, with \`layer\` (below), \`remote\` (true if the
+peer caused it) and, if an error code was sent or received on the wire, \`wireCode\`. A request that fails rejects as fetch does,
+with a \`TypeError\` whose \`cause\` is that \`H3Error\`. \`isH3Error(value)\` holds across copies of the package. Messages are for people and may change in any version; codes do not.
 
 ## Four tiers
 

@@ -13,6 +13,7 @@ const { values } = parseArgs({ options: { tag: { type: 'string' } } });
 await runScript(() => {
   const version = manifestVersion('package.json');
   const others = new Map([['Cargo.toml', /^version = "(.+)"$/m.exec(read('Cargo.toml'))?.[1]]]);
+  others.set('lib/version.ts', /VERSION = '(.+)'/.exec(read('lib/version.ts'))?.[1]);
   for (const folder of readdirSync(join(ROOT, 'npm'))) {
     const path = `npm/${folder}/package.json`;
     others.set(path, manifestVersion(path));

@@ -1,0 +1,153 @@
+import { H3Error } from '../errors.js';
+import { checkText } from '../option-check.js';
+import { type FetchHost, fetchOver } from './fetch.js';
+import { Liveness } from './liveness.js';
+import { openNativeTransport } from './native-transport.js';
+import { type H3ClientOptions, type ValidatedClientOptions, validateClientOptions } from './options.js';
+import { type H3RequestInit, type H3RequestInput, readRequest } from './outgoing-request.js';
+import { IncomingDatagrams, type RequestDatagrams } from './request-datagrams.js';
+import type { H3Response } from './response.js';
+import type { ClientTransport, H3ClientStats, OpenTransport } from './transport.js';
+
+/** What `H3Client.request` takes beside the members of fetch's init. */
+export interface H3TunnelInit extends H3RequestInit {
+  /** Makes it an extended CONNECT with this `:protocol` (RFC 9220), such as `"connect-udp"`. Default: none. */
+  protocol?: string;
+}
+
+/** A request with datagrams beside its content. */
+export interface H3Exchange {
+  readonly response: H3Response;
+  readonly datagrams: RequestDatagrams;
+}
+
+/**
+ * An HTTP/3 client with connections of its own, one pool for each origin. It keeps the process alive only while somebody
+ * waits for it; see {@link unref}.
+ *
+ * @example
+ * await using client = new H3Client({ ca: readFileSync('ca.pem') });
+ * const response = await client.fetch('https://localhost:4433/');
+ */
+export class H3Client {
+  readonly #options: ValidatedClientOptions;
+  readonly #transport: ClientTransport;
+  readonly #liveness = new Liveness();
+  readonly #host: FetchHost;
+  #closing: H3Error | null = null;
+  #settleClosed!: () => void;
+
+  /** Resolves when the client is closed or destroyed, and its connections are gone. */
+  readonly closed: Promise<void>;
+
+  /**
+   * Checks the options; nothing is dialled before the first request. Throws a TypeError or RangeError for an option that
+   * cannot be used. `open` makes what carries the requests; default: the connections of this package.
+   */
+  constructor(options: H3ClientOptions = {}, open: OpenTransport = openNativeTransport) {
+    this.#options = validateClientOptions(options);
+    this.#transport = open(this.#options);
+    this.closed = new Promise((resolve) => {
+      this.#settleClosed = resolve;
+    });
+    const closing = (): H3Error | null => this.#closing;
+    this.#host = {
+      transport: this.#transport,
+      options: this.#options,
+      liveness: this.#liveness,
+      get closed() {
+        return closing();
+      },
+    };
+  }
+
+  /**
+   * fetch over HTTP/3. Resolves when the head of the response is here. Rejects with a TypeError if the request cannot be one;
+   * with the reason of `signal` when that aborts; and with a TypeError `fetch failed` whose `cause` is an {@link H3Error} if
+   * the network fails. It needs no `this`.
+   *
+   * @example
+   * const response = await client.fetch('https://localhost:4433/', { signal: AbortSignal.timeout(1_000) });
+   * console.log(response.status, await response.text(), await response.trailers);
+   */
+  readonly fetch = async (input: H3RequestInput, init?: H3RequestInit): Promise<H3Response> => {
+    const { response } = await fetchOver(this.#host, readRequest(input, init, null));
+    return response;
+  };
+
+  /**
+   * Like {@link fetch}, with the HTTP datagrams of the request (RFC 9297). With `protocol` it is an extended CONNECT, whose
+   * response begins a tunnel: its body is what the server sends, the body of the request what the client sends.
+   */
+  async request(input: H3RequestInput, init: H3TunnelInit = {}): Promise<H3Exchange> {
+    const { protocol } = init;
+    const checked =
+      protocol === undefined ? null : checkText(protocol, 'protocol', 'a token such as "connect-udp"');
+    const incoming = new IncomingDatagrams();
+    const { response, parts } = await fetchOver(this.#host, readRequest(input, init, checked), incoming.add);
+    return { response, datagrams: incoming.with(parts) };
+  }
+
+  /** The counters now. */
+  getStats(): H3ClientStats {
+    return this.#transport.stats;
+  }
+
+  /** Takes no new requests; resolves when those under way are over and every connection is closed. Idempotent. */
+  async close(): Promise<void> {
+    if (this.#closing === null) {
+      this.#closing = closedError();
+      this.#liveness.enter();
+      try {
+        await this.#transport.close();
+      } finally {
+        this.#liveness.leave();
+        this.#settleClosed();
+      }
+    }
+    await this.closed;
+  }
+
+  /** Ends every request with ERR_H3_CLIENT_CLOSED, `reason` as its cause, and drops every connection at once. Idempotent. */
+  destroy(reason?: unknown): void {
+    this.#closing = closedError(reason);
+    this.#transport.destroy(this.#closing);
+    this.#settleClosed();
+  }
+
+  /** Closes gracefully: for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Waiting for the network keeps the process alive. This is the default. */
+  ref(): this {
+    this.#liveness.ref();
+    return this;
+  }
+
+  /** Waiting for the network no longer keeps the process alive. */
+  unref(): this {
+    this.#liveness.unref();
+    return this;
+  }
+}
+
+let standard: H3Client | null = null;
+
+/**
+ * fetch over HTTP/3, with a client of default options that all calls share: the system's authorities are trusted. What it
+ * takes, gives and rejects with is that of `H3Client.fetch`.
+ *
+ * @example
+ * const response = await h3fetch('https://example.com/');
+ */
+export async function h3fetch(input: H3RequestInput, init?: H3RequestInit): Promise<H3Response> {
+  standard ??= new H3Client();
+  return standard.fetch(input, init);
+}
+
+function closedError(cause?: unknown): H3Error {
+  const message = 'the client is closed: make a new H3Client';
+  return new H3Error('ERR_H3_CLIENT_CLOSED', message, cause === undefined ? {} : { cause });
+}
