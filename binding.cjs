@@ -836,6 +836,8 @@ function __napiStampBindingTarget(exportsObject, target) {
 module.exports.__napiBindingTarget = __napiStampBindingTarget(nativeBinding, __napiLoadedBindingTarget)
 module.exports = nativeBinding
 module.exports.NativeBody = nativeBinding.NativeBody
+module.exports.NativeClient = nativeBinding.NativeClient
+module.exports.NativeExchanges = nativeBinding.NativeExchanges
 module.exports.NativeFolder = nativeBinding.NativeFolder
 module.exports.NativeReadHalf = nativeBinding.NativeReadHalf
 module.exports.NativeServer = nativeBinding.NativeServer

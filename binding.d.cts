@@ -38,72 +38,38 @@ export declare class NativeBody {
   [globalThis.Symbol.asyncIterator](): globalThis.__NapiRsAsyncGenerator<NativeBody, Uint8Array, void, undefined>
 }
 
-/** A folder whose files are served. */
-export declare class NativeFolder {
-  /** Looks at nothing yet. */
-  constructor(options: NativeFolderOptions)
-  /** Looks for `path`, relative and percent-decoded once. */
-  find(path: string): Promise<NativeFound>
-}
-
-/**
- * The half of a stream that is read: one piece for each step, up to 256 KiB of what is there. A step that is not asked for
- * is not read, and QUIC flow control holds the peer back.
- *
- * This type implements JavaScript's async iterable protocol.
- * It can be used with `for await...of` loops.
- *
- * @see https://developer.mozilla.org/en-US/docs/Web/JavaScript/Reference/Iteration_protocols#the_async_iterator_and_async_iterable_protocols
- */
-export declare class NativeReadHalf {
-  /** Why the last step was rejected; `null` if none was. */
-  get failure(): NativeStreamFailure | null
-  /** Stops reading: STOP_SENDING with the application's code. */
-  stop(code: number): void
-  [globalThis.Symbol.asyncIterator](): globalThis.__NapiRsAsyncGenerator<NativeReadHalf, Uint8Array, void, undefined>
-}
-
-/** An HTTP/3 server of one JavaScript thread. */
-export declare class NativeServer {
+/** An HTTP/3 client of one JavaScript thread. */
+export declare class NativeClient {
   /**
-   * Throws ERR_H3_HEADER if one of these fields, written like those of an answer, may not be a trailer
-   * (RFC 9110 §6.5.1).
+   * Checks the options; connects to nothing. Responses come to the hooks. The name of each request, slot and generation, is
+   * put into `name`.
    */
-  static checkTrailers(trailers: string): void
+  constructor(options: NativeClientOptions, hooks: NativeHooks, name: Uint32Array)
+  /** Its open exchanges, and the sessions and datagrams on them. */
+  get exchanges(): NativeExchanges
   /**
-   * Ends a streaming answer's body with trailers, written like fields. Throws ERR_H3_HEADER for what may not be one; the
-   * answer is then not ended.
+   * Sends a request; its name is in the shared words when this returns. `body` is copied; absent: there is none, or it
+   * follows. Throws ERR_H3_CLIENT_REQUEST or ERR_H3_HEADER for what cannot be sent.
    */
-  finishWithTrailers(slot: number, generation: number, trailers: string): void
-  /**
-   * Sends an interim answer. Throws ERR_H3_RESPONSE_STATUS or ERR_H3_HEADER for what is none; does nothing if the
-   * exchange is over or its answer has begun.
-   */
-  inform(slot: number, generation: number, status: number, fields: string): void
-  /**
-   * Checks the options and loads certificates; does not listen yet. `outbox` carries the numbers of answers,
-   * `outboxBytes` their small bodies.
-   */
-  constructor(options: NativeServerOptions, outbox: Uint32Array, outboxBytes: Uint8Array)
-  /** Binds the port and begins to serve; requests come to the hooks. */
-  start(hooks: NativeServerHooks): NativeAddress
-  /** Stops: gracefully within `graceMs`, or at once without it. Resolves when the port is free again. */
-  stop(graceMs?: number | undefined | null): Promise<void>
-  /** Drops every connection now, without waiting for anything; once that is done, nothing of JavaScript is held. */
-  close(): void
-  /** Whether the port is bound. */
-  get running(): boolean
-  /** SHA-256 of the default certificate (DER): the one that the next handshake is shown. */
-  get certificateHash(): Uint8Array
-  /** Puts certificates in the place of others, for handshakes that begin from now on; if one is wrong, nothing changes. */
-  updateTls(update: NativeTlsUpdate): void
+  request(request: NativeRequest, body?: Uint8Array | undefined | null): void
+  /** Makes a connection of raw QUIC datagrams. Resolves with what is known of it, or with why there is none. */
+  connect(to: NativeTarget): Promise<NativeConnection | NativeRequestFailure>
+  /** Closes a connection of raw datagrams. */
+  closeConnection(slot: number, generation: number, code: number, reason: string): void
+  /** What is known of an open connection; `null` once it is over. */
+  connection(slot: number, generation: number): NativeConnection | null
+  /** Every open connection. */
+  get connections(): Array<NativeConnection>
   /** The counters now. */
-  get stats(): NativeStats
-  /**
-   * Sends `count` answers: their numbers in the outbox, their text joined in `text`, small binary bodies in the first
-   * `bytesUsed` bytes of the outbox's, larger ones apart.
-   */
-  answer(count: number, text: string, bytesUsed: number, bodies: Array<Uint8Array>): void
+  get stats(): NativeClientStats
+  /** Takes no more requests; resolves when those under way are over and every connection is closed. */
+  close(): Promise<void>
+  /** Closes every connection now. */
+  destroy(): void
+}
+
+/** The open exchanges of a server or a client: its requests and answers are written here, and sessions and datagrams used. */
+export declare class NativeExchanges {
   /**
    * Sends `count` datagrams, raw ones or those of exchanges: slot, generation and length of each in `words`, their bytes
    * one behind the other. All are copied before this returns.
@@ -133,10 +99,6 @@ export declare class NativeServer {
   resetStream(slot: number, generation: number, code: number): void
   /** Both halves are done with. */
   forgetStream(slot: number, generation: number): void
-  /** What is known of an open connection; `null` once it is over. */
-  connection(slot: number, generation: number): NativeConnection | null
-  /** Every open connection. */
-  get connections(): Array<NativeConnection>
   /** The stream of an open exchange, and the largest HTTP datagram it can send now (0: none); `null` once it is over. */
   exchangeStream(slot: number, generation: number): [bigint, number] | null
   /**
@@ -150,6 +112,80 @@ export declare class NativeServer {
   reset(slot: number, generation: number, code: number): void
   /** The body of a streaming request: once, while its exchange is open. Left alone, it is declined with the answer. */
   body(slot: number, generation: number): NativeBody | null
+  /**
+   * Throws ERR_H3_HEADER if one of these fields, written like those of an answer, may not be a trailer
+   * (RFC 9110 §6.5.1).
+   */
+  static checkTrailers(trailers: string): void
+  /**
+   * Ends what is streamed with trailers, written like fields. Throws ERR_H3_HEADER for what may not be one; the
+   * answer is then not ended.
+   */
+  finishWithTrailers(slot: number, generation: number, trailers: string): void
+}
+
+/** A folder whose files are served. */
+export declare class NativeFolder {
+  /** Looks at nothing yet. */
+  constructor(options: NativeFolderOptions)
+  /** Looks for `path`, relative and percent-decoded once. */
+  find(path: string): Promise<NativeFound>
+}
+
+/**
+ * The half of a stream that is read: one piece for each step, up to 256 KiB of what is there. A step that is not asked for
+ * is not read, and QUIC flow control holds the peer back.
+ *
+ * This type implements JavaScript's async iterable protocol.
+ * It can be used with `for await...of` loops.
+ *
+ * @see https://developer.mozilla.org/en-US/docs/Web/JavaScript/Reference/Iteration_protocols#the_async_iterator_and_async_iterable_protocols
+ */
+export declare class NativeReadHalf {
+  /** Why the last step was rejected; `null` if none was. */
+  get failure(): NativeStreamFailure | null
+  /** Stops reading: STOP_SENDING with the application's code. */
+  stop(code: number): void
+  [globalThis.Symbol.asyncIterator](): globalThis.__NapiRsAsyncGenerator<NativeReadHalf, Uint8Array, void, undefined>
+}
+
+/** An HTTP/3 server of one JavaScript thread. */
+export declare class NativeServer {
+  /**
+   * Sends an interim answer. Throws ERR_H3_RESPONSE_STATUS or ERR_H3_HEADER for what is none; does nothing if the
+   * exchange is over or its answer has begun.
+   */
+  inform(slot: number, generation: number, status: number, fields: string): void
+  /**
+   * Checks the options and loads certificates; does not listen yet. `outbox` carries the numbers of answers,
+   * `outboxBytes` their small bodies.
+   */
+  constructor(options: NativeServerOptions, outbox: Uint32Array, outboxBytes: Uint8Array)
+  /** Its open exchanges, and the sessions and datagrams on them. */
+  get exchanges(): NativeExchanges
+  /** Binds the port and begins to serve; requests come to the hooks. */
+  start(hooks: NativeHooks): NativeAddress
+  /** Stops: gracefully within `graceMs`, or at once without it. Resolves when the port is free again. */
+  stop(graceMs?: number | undefined | null): Promise<void>
+  /** Drops every connection now, without waiting for anything; once that is done, nothing of JavaScript is held. */
+  close(): void
+  /** Whether the port is bound. */
+  get running(): boolean
+  /** SHA-256 of the default certificate (DER): the one that the next handshake is shown. */
+  get certificateHash(): Uint8Array
+  /** Puts certificates in the place of others, for handshakes that begin from now on; if one is wrong, nothing changes. */
+  updateTls(update: NativeTlsUpdate): void
+  /** The counters now. */
+  get stats(): NativeStats
+  /**
+   * Sends `count` answers: their numbers in the outbox, their text joined in `text`, small binary bodies in the first
+   * `bytesUsed` bytes of the outbox's, larger ones apart.
+   */
+  answer(count: number, text: string, bytesUsed: number, bodies: Array<Uint8Array>): void
+  /** What is known of an open connection; `null` once it is over. */
+  connection(slot: number, generation: number): NativeConnection | null
+  /** Every open connection. */
+  get connections(): Array<NativeConnection>
   /** The certificate (DER) that the client of an open exchange showed; `null` if it showed none, or when it is over. */
   peerCertificate(slot: number, generation: number): Uint8Array | null
   /** Where the client of an open exchange is; `null` when it is over. */
@@ -166,6 +202,49 @@ export interface NativeAddress {
   family: 'IPv4' | 'IPv6'
 }
 
+/** Everything a client is made from. */
+export interface NativeClientOptions {
+  /** What is shown to servers which ask for a certificate. */
+  identity?: NativeIdentity
+  /** Authorities, PEM or DER. Absent: those of the system. */
+  ca?: Uint8Array
+  /** SHA-256 of certificates, 32 bytes each; empty: none. */
+  certificateHashes: Array<Uint8Array>
+  /** Whether every certificate is trusted. */
+  insecure: boolean
+  /** Protocols that are offered (ALPN). */
+  alpn: Array<string>
+  /** An address of this machine. */
+  localAddress?: string
+  connectTimeoutMs: number
+  /** 0: no limit. */
+  headersTimeoutMs: number
+  idleTimeoutMs: number
+  /** 0: no signs of life. */
+  keepAliveMs: number
+  maxConnectionsPerOrigin: number
+  maxResponseHeaderBytes: number
+  keyLog?: string
+  qlogDir?: string
+  /** Whether safe requests may go in early data. */
+  earlyData: boolean
+}
+
+/** Counters since the client was made. */
+export interface NativeClientStats {
+  connectionsTotal: bigint
+  connectionsActive: number
+  connectFailures: bigint
+  requests: bigint
+  requestsActive: number
+  requestsRetried: bigint
+  bytesSent: bigint
+  bytesReceived: bigint
+  quicDatagrams: NativeDatagramStats
+  h3Datagrams: NativeDatagramStats
+  webtransportDatagrams: NativeDatagramStats
+}
+
 /** One connection at one moment. */
 export interface NativeConnection {
   slot: number
@@ -175,6 +254,10 @@ export interface NativeConnection {
   originalDestinationConnectionId: Uint8Array
   remoteAddress: NativeAddress
   alpn: string
+  /** Of a connection of a client: the time of its handshake. */
+  handshakeMs?: number
+  /** Of a connection of a client: whether it resumed an earlier session. */
+  resumed: boolean
   roundTripMs: number
   congestionWindowBytes: number
   mtuBytes: number
@@ -229,6 +312,55 @@ export interface NativeFound {
   message?: string
 }
 
+/**
+ * Whom to call. Each runs on the JavaScript thread, at most once a turn for each batch; what it throws is an
+ * uncaught exception.
+ */
+export interface NativeHooks {
+  /** Takes the requests of a turn: how many, their text, their bodies; the numbers are in `inbox`. */
+  request?: (count: number, text: string, bodies: Uint8Array[]) => void
+  response?: (count: number, text: string, bodies: Uint8Array[]) => void
+  requestFailed?: (slot: number, generation: number, failure: NativeRequestFailure) => void
+  /**
+   * Hears of one exchange: the client reset it, stopped reading or is gone, `code` being its HTTP/3 error code
+   * if it sent one; or all that was written was sent; or an answer from a file was sent.
+   */
+  exchange: (slot: number, generation: number, event: 'aborted' | 'drained' | 'stopped' | 'finished', code: number | null) => void
+  /** The answer that was given may not be sent: the code of the error, and the reason; the exchange awaits another. */
+  refused?: (slot: number, generation: number, code: 'ERR_H3_HEADER' | 'ERR_H3_RESPONSE_LENGTH', reason: string) => void
+  /**
+   * The file of an answer failed, with a code of the table of errors. Before it had begun, the exchange awaits
+   * another answer; after, its stream was reset.
+   */
+  fileFailed?: (slot: number, generation: number, begun: boolean, code: string, reason: string) => void
+  /**
+   * Takes raw QUIC datagrams: how many, and their bytes one behind the other; the numbers in `inbox` are slot and
+   * generation of the connection, and the length.
+   */
+  quicDatagrams?: (count: number, bytes: Uint8Array) => void
+  /** Takes HTTP datagrams (RFC 9297) in the same way; slot and generation name the exchange. */
+  h3Datagrams?: (count: number, bytes: Uint8Array) => void
+  /** Takes datagrams of WebTransport sessions in the same way; slot and generation name the session's exchange. */
+  sessionDatagrams?: (count: number, bytes: Uint8Array) => void
+  /** Hears of a connection whose handshake is complete. */
+  connected?: (connection: NativeConnection) => void
+  /** Hears that a connection is over: by the client, with this code if it sent one, or by this side. */
+  disconnected?: (slot: number, generation: number, remote: boolean, code: number | null) => void
+  /**
+   * A client opened a stream in a WebTransport session: slot and generation of the session's exchange, then those of the
+   * stream.
+   */
+  sessionStream?: (slot: number, generation: number, streamSlot: number, streamGeneration: number, bidirectional: boolean) => void
+  /** The client asks for a session to be wound up. */
+  sessionDraining?: (slot: number, generation: number) => void
+  /** The client ended a session: cleanly, with a code and a reason, or not. */
+  sessionClosed?: (slot: number, generation: number, clean: boolean, code: number, reason: string) => void
+  /** What became of what was written to a stream of a session; of `failed`, why. */
+  stream?: (slot: number, generation: number, event: 'drained' | 'finished' | 'failed', failure: NativeStreamFailure | null) => void
+  /** Receives the numbers of a batch. 16,384 words, shared: read it before the hook returns. */
+  inbox: Uint32Array
+}
+
 /** A certificate for one host name, or for `*.` and a name. */
 export interface NativeHostIdentity {
   host: string
@@ -270,6 +402,39 @@ export interface NativeLimits {
   datagramMaxAgeMs?: number
 }
 
+/** One request on its way out. */
+export interface NativeRequest {
+  target: NativeTarget
+  method: string
+  /** `:authority`; absent: that of the target. */
+  authority?: string
+  /** With its query. */
+  path: string
+  /** Of an extended CONNECT. */
+  protocol?: string
+  /** What an accepted CONNECT carries. */
+  tunnel: 'bytes' | 'capsules' | 'session'
+  /** "name\0value\0…", one character a byte. */
+  fields: string
+  /** Whether the body is written to the exchange piece by piece. */
+  streaming: boolean
+  takesDatagrams: boolean
+  mayBeEarly: boolean
+  /** Whether it has a connection of its own. */
+  dedicated: boolean
+}
+
+/** Why a request got no response, or a connection was not made. */
+export interface NativeRequestFailure {
+  /** A code of the table of errors. */
+  code: string
+  message: string
+  /** The server's error code, if it sent one. */
+  wireCode?: number
+  /** Whether the server caused it. */
+  remote: boolean
+}
+
 /** One route; its number in the list is its id. */
 export interface NativeRoute {
   /** Upper-case methods, or `["*"]`. */
@@ -283,53 +448,6 @@ export interface NativeRoute {
   datagrams: boolean
   /** Whether its requests begin WebTransport sessions. */
   session: boolean
-}
-
-/**
- * Whom to call. Each runs on the JavaScript thread, at most once a turn for each batch; what it throws is an
- * uncaught exception.
- */
-export interface NativeServerHooks {
-  /** Takes the requests of a turn: how many, their text, their bodies; the numbers are in `inbox`. */
-  request: (count: number, text: string, bodies: Uint8Array[]) => void
-  /**
-   * Hears of one exchange: the client reset it, stopped reading or is gone, `code` being its HTTP/3 error code
-   * if it sent one; or all that was written was sent; or an answer from a file was sent.
-   */
-  exchange: (slot: number, generation: number, event: 'aborted' | 'drained' | 'finished', code: number | null) => void
-  /** The answer that was given may not be sent: the code of the error, and the reason; the exchange awaits another. */
-  refused: (slot: number, generation: number, code: 'ERR_H3_HEADER' | 'ERR_H3_RESPONSE_LENGTH', reason: string) => void
-  /**
-   * The file of an answer failed, with a code of the table of errors. Before it had begun, the exchange awaits
-   * another answer; after, its stream was reset.
-   */
-  fileFailed: (slot: number, generation: number, begun: boolean, code: string, reason: string) => void
-  /**
-   * Takes raw QUIC datagrams: how many, and their bytes one behind the other; the numbers in `inbox` are slot and
-   * generation of the connection, and the length.
-   */
-  quicDatagrams?: (count: number, bytes: Uint8Array) => void
-  /** Takes HTTP datagrams (RFC 9297) in the same way; slot and generation name the exchange. */
-  h3Datagrams?: (count: number, bytes: Uint8Array) => void
-  /** Takes datagrams of WebTransport sessions in the same way; slot and generation name the session's exchange. */
-  sessionDatagrams?: (count: number, bytes: Uint8Array) => void
-  /** Hears of a connection whose handshake is complete. */
-  connected?: (connection: NativeConnection) => void
-  /** Hears that a connection is over: by the client, with this code if it sent one, or by this side. */
-  disconnected?: (slot: number, generation: number, remote: boolean, code: number | null) => void
-  /**
-   * A client opened a stream in a WebTransport session: slot and generation of the session's exchange, then those of the
-   * stream.
-   */
-  sessionStream?: (slot: number, generation: number, streamSlot: number, streamGeneration: number, bidirectional: boolean) => void
-  /** The client asks for a session to be wound up. */
-  sessionDraining?: (slot: number, generation: number) => void
-  /** The client ended a session: cleanly, with a code and a reason, or not. */
-  sessionClosed?: (slot: number, generation: number, clean: boolean, code: number, reason: string) => void
-  /** What became of what was written to a stream of a session; of `failed`, why. */
-  stream?: (slot: number, generation: number, event: 'drained' | 'finished' | 'failed', failure: NativeStreamFailure | null) => void
-  /** Receives the numbers of a batch. 16,384 words, shared: read it before the hook returns. */
-  inbox: Uint32Array
 }
 
 /** Everything a server is made from. */
@@ -402,6 +520,15 @@ export interface NativeStreamFailure {
   cause: 'peer' | 'session' | 'connection' | 'ended'
   /** The code of the peer's application, if it sent one. */
   code?: number
+}
+
+/** A server, as its URL names it. */
+export interface NativeTarget {
+  /** A name in ASCII, or an address. */
+  host: string
+  port: number
+  /** Where it is; absent: the system is asked. */
+  addresses?: Array<string>
 }
 
 /** Certificates that take the place of others; what is absent stays. */

@@ -34,7 +34,7 @@ export class Connections {
   connect(native: NativeServer, server: H3Server): void {
     this.#native = native;
     this.#server = server;
-    this.outbox.connect(native);
+    this.outbox.connect(native.exchanges);
   }
 
   opened(info: NativeConnection): void {

@@ -1,4 +1,4 @@
-import type { NativeConnection, NativeServer } from '../binding.cjs';
+import type { NativeConnection, NativeExchanges, NativeServer } from '../binding.cjs';
 import { describe, usageError } from './errors.js';
 import type { Exchange } from './exchange.js';
 import type { H3Request } from './request.js';
@@ -67,7 +67,7 @@ export class DatagramOutbox {
   readonly #layer: Layer;
   readonly #words = new Uint32Array(MAX_DATAGRAMS * DATAGRAM_WORDS);
   #bytes = new Uint8Array(0);
-  #native: NativeServer | null = null;
+  #native: NativeExchanges | null = null;
   #count = 0;
   #used = 0;
   #scheduled = false;
@@ -76,7 +76,7 @@ export class DatagramOutbox {
     this.#layer = layer;
   }
 
-  connect(native: NativeServer): void {
+  connect(native: NativeExchanges): void {
     this.#native = native;
   }
 
@@ -135,7 +135,7 @@ export class QuicConnection implements QUICDatagramContext {
   readonly connectionIdHex: string;
   readonly originalDestinationConnectionId: Uint8Array;
   readonly alpn: string;
-  readonly #native: NativeServer;
+  readonly #native: Pick<NativeServer, 'connection'>;
   readonly #outbox: DatagramOutbox;
   readonly #slot: number;
   readonly #generation: number;
@@ -143,7 +143,7 @@ export class QuicConnection implements QUICDatagramContext {
   #largest: number;
   #over = false;
 
-  constructor(native: NativeServer, outbox: DatagramOutbox, info: NativeConnection) {
+  constructor(native: Pick<NativeServer, 'connection'>, outbox: DatagramOutbox, info: NativeConnection) {
     this.#native = native;
     this.#outbox = outbox;
     this.#slot = info.slot;
@@ -196,12 +196,12 @@ export class QuicConnection implements QUICDatagramContext {
 export class ExchangeDatagrams implements H3DatagramContext {
   readonly request: H3Request;
   readonly streamId: bigint;
-  readonly #native: NativeServer;
+  readonly #native: NativeExchanges;
   readonly #outbox: DatagramOutbox;
   readonly #exchange: Exchange;
   #largest: number;
 
-  constructor(native: NativeServer, outbox: DatagramOutbox, exchange: Exchange, request: H3Request) {
+  constructor(native: NativeExchanges, outbox: DatagramOutbox, exchange: Exchange, request: H3Request) {
     this.request = request;
     this.#native = native;
     this.#outbox = outbox;

@@ -1,5 +1,6 @@
-import type { NativeServer, NativeServerHooks } from '../binding.cjs';
+import type { NativeExchanges, NativeHooks, NativeServer } from '../binding.cjs';
 import { noContent } from './body.js';
+import { sendStream } from './body-sender.js';
 import { Connections } from './connections.js';
 import { DatagramOutbox, ExchangeDatagrams, eachDatagram, type Layer } from './datagrams.js';
 import { fromNative, H3Error, isH3Error, usageError } from './errors.js';
@@ -17,7 +18,6 @@ import { type Outgoing, readResponse } from './response.js';
 import type { Route } from './routes.js';
 import type { H3Server } from './server.js';
 import { Sessions } from './sessions.js';
-import { sendStream } from './streaming-answer.js';
 
 /** Numbers of one request, before its parameters; the order is that of `crates/binding/src/bridge.rs`. */
 const REQUEST_WORDS = 8;
@@ -47,6 +47,7 @@ const PLAIN_500: Outgoing = {
   body: 'Internal Server Error',
 };
 
+type ExchangeEvent = Parameters<NativeHooks['exchange']>[2];
 type Handler = (request: H3Request, server: H3Server) => unknown;
 
 /** Who answers what. */
@@ -63,7 +64,7 @@ export interface Handlers {
 /** Takes requests from the native part, runs their handlers, and gives their answers back. */
 export class Dispatcher {
   readonly outbox = new Outbox();
-  readonly hooks: NativeServerHooks;
+  readonly hooks: NativeHooks;
   readonly connections: Connections;
   readonly #datagrams = new DatagramOutbox('h3');
   readonly #sessions: Sessions;
@@ -74,7 +75,7 @@ export class Dispatcher {
   readonly #open = new Map<number, Exchange>();
   /** Datagrams of requests that were over when their turn came. */
   #late = 0;
-  #native: NativeServer | null = null;
+  #exchanges: NativeExchanges | null = null;
   #server: H3Server | null = null;
   #handlerErrors = 0n;
 
@@ -116,11 +117,11 @@ export class Dispatcher {
 
   /** The two sides between which this one stands. */
   connect(native: NativeServer, server: H3Server): void {
-    this.#native = native;
+    this.#exchanges = native.exchanges;
     this.#server = server;
     this.outbox.connect(native);
-    this.#datagrams.connect(native);
-    this.#sessions.connect(native);
+    this.#datagrams.connect(this.#exchanges);
+    this.#sessions.connect(this.#exchanges);
     this.connections.connect(native, server);
   }
 
@@ -164,7 +165,7 @@ export class Dispatcher {
       at += spanWords;
       let incoming: IncomingBody | PackedFields = '';
       if (bodyNumber === STREAMING) {
-        incoming = new IncomingBody(this.#native as NativeServer, slot, generation);
+        incoming = new IncomingBody(this.#exchanges as NativeExchanges, slot, generation);
       } else if (hasTrailers) {
         incoming = cut(word(0));
         at += 1;
@@ -195,7 +196,7 @@ export class Dispatcher {
       // RFC9297-2-request-supports: a way to send datagrams comes with a handler of them.
       if (exchange.route !== null && exchange.route.h3Datagram !== null) {
         this.#open.set(exchange.generation, exchange);
-        const native = this.#native as NativeServer;
+        const native = this.#exchanges as NativeExchanges;
         exchange.datagrams = new ExchangeDatagrams(native, this.#datagrams, exchange, request);
         if (handler === null) {
           this.#settle(exchange, exchange.tunnel === null ? untilClientEnds(request.body) : new Response());
@@ -225,7 +226,7 @@ export class Dispatcher {
   }
 
   #respond(exchange: Exchange, value: unknown): void {
-    exchange.answerTrailers = trailersOf(value);
+    exchange.outgoingTrailers = trailersOf(value);
     let outgoing: Outgoing | Promise<Outgoing>;
     try {
       outgoing = readResponse(value);
@@ -247,7 +248,7 @@ export class Dispatcher {
   #send(exchange: Exchange, given: Outgoing): void {
     exchange.answered = true;
     const hasTrailers =
-      exchange.answerTrailers !== null &&
+      exchange.outgoingTrailers !== null &&
       exchange.gone === null &&
       mayHaveTrailers(exchange.method, given.status);
     const outgoing = hasTrailers ? asStream(given) : given;
@@ -290,7 +291,7 @@ export class Dispatcher {
   }
 
   async #sendStream(exchange: Exchange, body: ReadableStream<Uint8Array>): Promise<void> {
-    const error = await sendStream(this.#native as NativeServer, exchange, body);
+    const error = await sendStream(this.#exchanges as NativeExchanges, exchange, body);
     this.#close(exchange);
     if (error !== null) this.#log(exchange, error);
   }
@@ -303,7 +304,7 @@ export class Dispatcher {
       this.#close(exchange);
       return;
     }
-    exchange.answerTrailers = null;
+    exchange.outgoingTrailers = null;
     const { error: onError } = this.#handlers;
     if (exchange.failed || onError === null) {
       this.#log(exchange, error);
@@ -345,9 +346,10 @@ export class Dispatcher {
     this.#datagrams.flush();
   }
 
-  #hear(generation: number, event: 'aborted' | 'drained' | 'finished', code: number | null): void {
+  #hear(generation: number, event: ExchangeEvent, code: number | null): void {
     const exchange = this.#open.get(generation);
-    if (exchange === undefined) return;
+    // Only a client is told that its request is not wanted any more.
+    if (exchange === undefined || event === 'stopped') return;
     if (event === 'drained') {
       exchange.drained();
       return;

@@ -47,7 +47,9 @@ export class Exchange implements IncomingParts {
   /** The final answer is on its way: it is too late for interim ones. */
   answered = false;
   /** The trailers of the answer under way. */
-  answerTrailers: TrailersSource | null = null;
+  outgoingTrailers: TrailersSource | null = null;
+  /** H3_INTERNAL_ERROR (RFC 9114 §8.1). */
+  readonly failureCode = 0x102;
 
   constructor(
     owner: object,

@@ -1,10 +1,18 @@
-import { setTimeout } from 'node:timers';
-import type { NativeBody, NativeServer } from '../binding.cjs';
+import { clearTimeout, setTimeout } from 'node:timers';
+import type { NativeBody, NativeExchanges } from '../binding.cjs';
 import { pulledStream } from './body.js';
-import { H3Error } from './errors.js';
+import { fromNative, H3Error } from './errors.js';
 import { IncomingTrailers } from './incoming-trailers.js';
 
 type Steps = ReturnType<NativeBody[typeof Symbol.asyncIterator]>;
+
+/** How a body is read. */
+export interface Reading {
+  /** Time within which something must come while it is read, and what the reader gets else. */
+  readonly patience?: { readonly ms: number; readonly error: () => unknown };
+  /** The code of the table of errors for one of the native part. */
+  readonly failureCode?: (native: string) => string;
+}
 
 /** Time without a read after which the rest of a body is declined, once its request was answered. */
 const ABANDONED_AFTER_MS = 5_000;
@@ -21,7 +29,9 @@ export class IncomingBody {
    */
   readonly stream: ReadableStream<Uint8Array>;
   readonly trailers = new IncomingTrailers();
-  readonly #native: NativeServer;
+  /** Called once it is read to its end, or given up by either side. */
+  onOver: (() => void) | null = null;
+  readonly #native: NativeExchanges;
   readonly #slot: number;
   readonly #generation: number;
   #body: NativeBody | null = null;
@@ -30,9 +40,11 @@ export class IncomingBody {
   #pulling = false;
   #over = false;
   #watched = false;
-  #declined: H3Error | null = null;
+  #declined: unknown = null;
+  readonly #reading: Reading;
 
-  constructor(native: NativeServer, slot: number, generation: number) {
+  constructor(native: NativeExchanges, slot: number, generation: number, reading: Reading = {}) {
+    this.#reading = reading;
     this.#native = native;
     this.#slot = slot;
     this.#generation = generation;
@@ -43,13 +55,15 @@ export class IncomingBody {
     });
   }
 
-  /** The handler failed: nobody is left to read on. Who does all the same gets an error, not an end. */
-  decline(): void {
-    if (this.#over) return;
-    this.#declined = new H3Error(
+  /** Nobody is left to read on: the handler failed, or the response was given up. Who does all the same gets `reason`, not an end. */
+  decline(
+    reason: unknown = new H3Error(
       'ERR_H3_STREAM_RESET',
       'the request was answered, and the rest of its body declined',
-    );
+    ),
+  ): void {
+    if (this.#over) return;
+    this.#declined = reason;
     // What cannot be declined any more is over.
     this.#stop(this.#declined).catch(() => undefined);
   }
@@ -77,6 +91,7 @@ export class IncomingBody {
   async #pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
     this.#pulls += 1;
     this.#pulling = true;
+    const timer = this.#startTimer();
     try {
       if (this.#declined !== null) throw this.#declined;
       this.#steps ??= this.#begin();
@@ -88,17 +103,24 @@ export class IncomingBody {
         controller.enqueue(step.value);
         return;
       }
-      this.#over = true;
+      this.#end();
       this.trailers.end(this.#body?.takeTrailers() ?? null);
       controller.close();
     } catch (error) {
-      this.#over = true;
+      this.#end();
       const failure = this.#failureOf(error);
       this.trailers.fail(failure);
       throw failure;
     } finally {
       this.#pulling = false;
+      clearTimeout(timer);
     }
+  }
+
+  #end(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.onOver?.();
   }
 
   #begin(): Steps {
@@ -110,8 +132,8 @@ export class IncomingBody {
     return this.#body[Symbol.asyncIterator]();
   }
 
-  async #stop(reason: H3Error): Promise<void> {
-    this.#over = true;
+  async #stop(reason: unknown): Promise<void> {
+    this.#end();
     this.trailers.fail(reason);
     const steps = this.#steps ?? this.#native.body(this.#slot, this.#generation)?.[Symbol.asyncIterator]();
     await steps?.return();
@@ -121,6 +143,13 @@ export class IncomingBody {
     const failure = this.#body?.failure ?? null;
     if (failure === null) return error;
     const { code, message, wireCode } = failure;
-    return new H3Error(code, message, { remote: true, wireCode: wireCode ?? undefined });
+    const known = this.#reading.failureCode?.(code) ?? code;
+    return fromNative({ code: known, message, remote: true, wireCode });
+  }
+
+  #startTimer(): ReturnType<typeof setTimeout> | undefined {
+    const { patience } = this.#reading;
+    if (patience === undefined) return undefined;
+    return setTimeout(() => this.decline(patience.error()), patience.ms).unref();
   }
 }

@@ -1,4 +1,4 @@
-import { NativeServer } from '../binding.cjs';
+import { NativeExchanges } from '../binding.cjs';
 import { isStream, NO_BYTES, streamOf } from './body.js';
 import { describe, fromNative, usageError } from './errors.js';
 import { addField, findField, type PackedFields } from './fields.js';
@@ -94,7 +94,7 @@ async function packed(trailers: PromiseLike<HeadersInit>): Promise<PackedFields>
 function checked(trailers: HeadersInit): PackedFields {
   const fields = packHeaders(trailers);
   try {
-    NativeServer.checkTrailers(fields);
+    NativeExchanges.checkTrailers(fields);
   } catch (error) {
     throw fromNative(error);
   }

@@ -1,4 +1,4 @@
-import type { NativeReadHalf, NativeServer, NativeStreamFailure } from '../binding.cjs';
+import type { NativeExchanges, NativeReadHalf, NativeStreamFailure } from '../binding.cjs';
 import { chunkBytes, pulledStream } from './body.js';
 import { sessionOver, streamCode, WebTransportError } from './webtransport-error.js';
 
@@ -19,7 +19,7 @@ export class SessionStream {
   readonly generation: number;
   readonly readable: ReadableStream<Uint8Array> | null;
   readonly writable: WritableStream<Uint8Array> | null;
-  readonly #native: NativeServer;
+  readonly #native: NativeExchanges;
   readonly #forget: (stream: SessionStream) => void;
   #controller: WritableStreamDefaultController | null = null;
   #waiting: { resolve(): void; reject(reason: unknown): void } | null = null;
@@ -29,7 +29,7 @@ export class SessionStream {
 
   /** `forget` is called when both halves are done with. */
   constructor(
-    native: NativeServer,
+    native: NativeExchanges,
     [slot, generation]: readonly [slot: number, generation: number],
     halves: { readonly read: boolean; readonly write: boolean },
     forget: (stream: SessionStream) => void,

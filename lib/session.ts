@@ -1,4 +1,4 @@
-import type { NativeServer } from '../binding.cjs';
+import type { NativeExchanges } from '../binding.cjs';
 import { checkDatagram, type DatagramOutbox } from './datagrams.js';
 import { usageError } from './errors.js';
 import type { Exchange } from './exchange.js';
@@ -19,7 +19,7 @@ const INCOMING_HIGH_WATER_MARK = 1024;
 
 /** What a session needs of its server. */
 export interface SessionHost {
-  readonly native: NativeServer;
+  readonly native: NativeExchanges;
   readonly datagrams: DatagramOutbox;
   /** By generation: their events come from the native part. */
   readonly streams: Map<number, SessionStream>;

@@ -1,4 +1,4 @@
-import type { NativeServer, NativeServerHooks } from '../binding.cjs';
+import type { NativeExchanges, NativeHooks } from '../binding.cjs';
 import { DatagramOutbox, eachDatagram } from './datagrams.js';
 import type { Exchange } from './exchange.js';
 import type { H3Request } from './request.js';
@@ -23,10 +23,10 @@ export interface SessionOwner {
 /** The WebTransport sessions of a server. */
 export class Sessions {
   readonly datagrams = new DatagramOutbox('webtransport');
-  readonly hooks: Pick<NativeServerHooks, 'sessionStream' | 'sessionDraining' | 'sessionClosed' | 'stream'>;
+  readonly hooks: Pick<NativeHooks, 'sessionStream' | 'sessionDraining' | 'sessionClosed' | 'stream'>;
   readonly #owner: SessionOwner;
   readonly #streams = new Map<number, SessionStream>();
-  #native: NativeServer | null = null;
+  #native: NativeExchanges | null = null;
 
   constructor(owner: SessionOwner) {
     this.#owner = owner;
@@ -44,7 +44,7 @@ export class Sessions {
   /** Datagrams that came too late, or that nobody read in time. */
   dropped = 0;
 
-  connect(native: NativeServer): void {
+  connect(native: NativeExchanges): void {
     this.#native = native;
     this.datagrams.connect(native);
   }
@@ -101,7 +101,7 @@ export class Sessions {
   #host(): SessionHost {
     const owner = this.#owner;
     return {
-      native: this.#native as NativeServer,
+      native: this.#native as NativeExchanges,
       datagrams: this.datagrams,
       streams: this.#streams,
       refuse: (exchange, status) => owner.refuse(exchange, status),

@@ -7,15 +7,17 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use trilane_core::client::RequestError;
 use trilane_core::router::{ParamSpan, RouteId};
 use trilane_core::{
-    ConnectionEvent, ConnectionName, Exchange, ExchangeEvent, ExchangeId, FileError, Handler, Request,
-    RequestBody, SessionEvent, StreamEvent, StreamName,
+    ConnectionEvent, ConnectionName, Exchange, ExchangeEvent, ExchangeId, FileError, Handler, MessageBody,
+    Request, Response, SessionEvent, StreamEvent, StreamName,
 };
-use trilane_http3::{FieldSection, RequestHead};
+use trilane_http3::{FieldSection, RequestHead, ResponseHead};
 
 use crate::datagrams::DatagramInbox;
 use crate::error::ErrorCode;
+use crate::responses;
 
 /// Wakes the JavaScript thread; called from any thread, at most once until [`Bridge::take`].
 pub(crate) type Wake = dyn Fn() + Send + Sync;
@@ -64,7 +66,7 @@ const EARLY_DATA: u32 = 1 << 31;
 /// each: URL, fields ("name\0value\0…"), the method if it has no number (its length is then the method word above 0xff), and
 /// trailers, written like fields. All text is Latin-1: a byte is a character.
 #[derive(Default)]
-pub(crate) struct RequestBatch {
+pub(crate) struct MessageBatch {
     pub(crate) count: u32,
     pub(crate) words: Vec<u32>,
     pub(crate) text: Vec<u8>,
@@ -76,6 +78,8 @@ pub(crate) enum Happened {
     Event(ExchangeId, ExchangeEvent),
     /// The answer that JavaScript gave may not be sent; another one is awaited.
     Refused(ExchangeId, ErrorCode, String),
+    /// A request of a client gets no response.
+    Failed(ExchangeId, RequestError),
     Connection(ConnectionName, ConnectionEvent),
     Session(ExchangeId, SessionEvent),
     Stream(StreamName, StreamEvent),
@@ -93,7 +97,9 @@ pub(crate) enum Sent {
 /// All that waits for JavaScript.
 #[derive(Default)]
 pub(crate) struct Waiting {
-    pub(crate) requests: VecDeque<RequestBatch>,
+    pub(crate) requests: VecDeque<MessageBatch>,
+    /// Of a client; interim ones among them.
+    pub(crate) responses: VecDeque<MessageBatch>,
     pub(crate) happened: Vec<Happened>,
     pub(crate) quic_datagrams: DatagramInbox,
     pub(crate) h3_datagrams: DatagramInbox,
@@ -292,7 +298,7 @@ impl Handler for Bridge {
             .back()
             .is_none_or(|batch| batch.words.len() + words > BATCH_WORDS)
         {
-            state.waiting.requests.push_back(RequestBatch::default());
+            state.waiting.requests.push_back(MessageBatch::default());
         }
         let Some(batch) = state.waiting.requests.back_mut() else {
             return;
@@ -314,6 +320,23 @@ impl Handler for Bridge {
         state.requests += 1;
         state.bytes += bytes;
         self.added(state);
+    }
+
+    fn informational(&self, id: ExchangeId, head: &ResponseHead) {
+        let mut state = self.lock();
+        state.bytes += responses::add_interim(&mut state.waiting.responses, id, head);
+        self.added(state);
+    }
+
+    fn response(&self, id: ExchangeId, response: Response<'_>) {
+        let mut state = self.lock();
+        state.requests += 1;
+        state.bytes += responses::add(&mut state.waiting.responses, id, response);
+        self.added(state);
+    }
+
+    fn request_failed(&self, id: ExchangeId, error: RequestError) {
+        self.happened(Happened::Failed(id, error));
     }
 
     fn after_poll(&self) {
@@ -368,12 +391,19 @@ impl Handler for Bridge {
     }
 }
 
-struct AddedBody {
-    number: u32,
-    bytes: usize,
+pub(crate) struct AddedBody {
+    pub(crate) number: u32,
+    pub(crate) bytes: usize,
 }
 
-impl RequestBatch {
+impl MessageBatch {
+    /// Adds fields to the text, as "name\0value\0…"; returns their length.
+    pub(crate) fn add_pairs<'a>(&mut self, fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> usize {
+        let before = self.text.len();
+        pack(&mut self.text, fields);
+        self.text.len() - before
+    }
+
     /// Several cookie fields become one (RFC9114-4.2.1-cookie-joined).
     fn add_fields(&mut self, head: &RequestHead) {
         let (start, mut has_cookie) = (self.text.len(), false);
@@ -406,14 +436,14 @@ impl RequestBatch {
         self.words.push(text.len() as u32);
     }
 
-    fn add_body(&mut self, body: RequestBody) -> AddedBody {
+    pub(crate) fn add_body(&mut self, body: MessageBody) -> AddedBody {
         match body {
-            RequestBody::Streaming => AddedBody {
+            MessageBody::Streaming => AddedBody {
                 number: STREAMING,
                 bytes: 0,
             },
-            RequestBody::Whole(bytes) if bytes.is_empty() => AddedBody { number: 0, bytes: 0 },
-            RequestBody::Whole(bytes) => {
+            MessageBody::Whole(bytes) if bytes.is_empty() => AddedBody { number: 0, bytes: 0 },
+            MessageBody::Whole(bytes) => {
                 let length = bytes.len();
                 self.bodies.push(bytes);
                 AddedBody {
@@ -476,7 +506,12 @@ impl RequestBatch {
 /// Fields as "name\0value\0…".
 pub(crate) fn packed(fields: &FieldSection) -> Vec<u8> {
     let mut text = Vec::new();
-    for (index, (name, value)) in fields.iter().enumerate() {
+    pack(&mut text, fields.iter());
+    text
+}
+
+fn pack<'a>(text: &mut Vec<u8>, fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) {
+    for (index, (name, value)) in fields.enumerate() {
         if index > 0 {
             text.push(0);
         }
@@ -484,7 +519,6 @@ pub(crate) fn packed(fields: &FieldSection) -> Vec<u8> {
         text.push(0);
         text.extend_from_slice(value);
     }
-    text
 }
 
 #[cfg(test)]

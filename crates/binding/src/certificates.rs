@@ -72,7 +72,7 @@ fn by_host(sni: &[NativeHostIdentity]) -> Result<Vec<(String, Identity)>> {
         .collect()
 }
 
-fn load(identity: &NativeIdentity) -> Result<Identity> {
+pub(crate) fn load(identity: &NativeIdentity) -> Result<Identity> {
     Identity::from_pem_or_der(&identity.cert, &identity.key).map_err(|e| error(ErrorCode::Certificate, e))
 }
 

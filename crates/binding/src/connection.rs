@@ -29,6 +29,10 @@ pub struct NativeConnection {
     pub original_destination_connection_id: Uint8Array,
     pub remote_address: NativeAddress,
     pub alpn: String,
+    /// Of a connection of a client: the time of its handshake.
+    pub handshake_ms: Option<f64>,
+    /// Of a connection of a client: whether it resumed an earlier session.
+    pub resumed: bool,
     pub round_trip_ms: f64,
     pub congestion_window_bytes: f64,
     pub mtu_bytes: u32,
@@ -55,6 +59,8 @@ impl From<ConnectionInfo> for NativeConnection {
             ),
             remote_address: native_address(info.remote_address),
             alpn: String::from_utf8_lossy(&info.alpn).into_owned(),
+            handshake_ms: info.handshake.map(|made| made.duration.as_secs_f64() * 1000.0),
+            resumed: info.handshake.is_some_and(|made| made.is_resumed),
             round_trip_ms: info.round_trip.as_secs_f64() * 1000.0,
             congestion_window_bytes: info.congestion_window as f64,
             mtu_bytes: u32::from(info.mtu),

@@ -32,6 +32,8 @@ pub enum ErrorCode {
     FileRead,
     /// The file of an answer is no longer what it was.
     FileChanged,
+    /// What is to be requested cannot be.
+    ClientRequest,
     /// A header cannot be sent.
     Header,
     /// A `content-length` is not the length of its body.
@@ -57,6 +59,7 @@ impl ErrorCode {
             Self::FileAccess => "ERR_H3_FILE_ACCESS",
             Self::FileRead => "ERR_H3_FILE_READ",
             Self::FileChanged => "ERR_H3_FILE_CHANGED",
+            Self::ClientRequest => "ERR_H3_CLIENT_REQUEST",
             Self::Header => "ERR_H3_HEADER",
             Self::ResponseLength => "ERR_H3_RESPONSE_LENGTH",
             Self::Internal => "ERR_H3_INTERNAL",

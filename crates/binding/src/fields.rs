@@ -7,11 +7,12 @@ use trilane_http3::check_trailer;
 
 use crate::answers::{Command, Pairs, latin1};
 use crate::error::{ErrorCode, Result, error};
+use crate::exchanges::NativeExchanges;
 use crate::server::NativeServer;
 use crate::values::Utf8;
 
 #[napi]
-impl NativeServer {
+impl NativeExchanges {
     /// Throws ERR_H3_HEADER if one of these fields, written like those of an answer, may not be a trailer
     /// (RFC 9110 §6.5.1).
     #[napi]
@@ -19,7 +20,7 @@ impl NativeServer {
         checked_trailers(latin1(trailers.0)).map(drop)
     }
 
-    /// Ends a streaming answer's body with trailers, written like fields. Throws ERR_H3_HEADER for what may not be one; the
+    /// Ends what is streamed with trailers, written like fields. Throws ERR_H3_HEADER for what may not be one; the
     /// answer is then not ended.
     #[napi]
     pub fn finish_with_trailers(
@@ -30,10 +31,13 @@ impl NativeServer {
     ) -> Result<()> {
         let id = ExchangeId { slot, generation };
         let trailers = checked_trailers(latin1(trailers.0))?;
-        self.commands.push(Command::Trailers(id, trailers));
+        self.parts.commands.push(Command::Trailers(id, trailers));
         Ok(())
     }
+}
 
+#[napi]
+impl NativeServer {
     /// Sends an interim answer. Throws ERR_H3_RESPONSE_STATUS or ERR_H3_HEADER for what is none; does nothing if the
     /// exchange is over or its answer has begun.
     #[napi]
@@ -46,7 +50,9 @@ impl NativeServer {
     ) -> Result<()> {
         let id = ExchangeId { slot, generation };
         let (status, fields) = checked_interim(status, latin1(fields.0))?;
-        self.commands.push(Command::Inform { id, status, fields });
+        self.exchanges
+            .commands
+            .push(Command::Inform { id, status, fields });
         Ok(())
     }
 }

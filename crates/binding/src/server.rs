@@ -10,23 +10,18 @@ use napi::Env;
 use napi::bindgen_prelude::{BigInt, PromiseRaw, Uint8Array, Uint32Array};
 use napi_derive::napi;
 use trilane_core::tls::CertificateStore;
-use trilane_core::{
-    BindError, ConnectionName, DatagramLayer, DatagramStats, ExchangeId, Server, Stop, StreamKind, StreamName,
-};
-use trilane_http3::Code;
+use trilane_core::{BindError, ConnectionName, DatagramStats, ExchangeId, Server, Stop};
 
-use crate::answers::{ANSWER_WORDS, AnswerBatch, Command, Commands, StreamCommand, carry_out};
-use crate::body::NativeBody;
+use crate::answers::{ANSWER_WORDS, AnswerBatch, Command};
 use crate::bridge::Bridge;
 use crate::certificates::{self, NativeTlsUpdate};
 use crate::connection::{NativeConnection, NativeDatagramStats};
-use crate::datagrams::{DATAGRAM_WORDS, OutgoingDatagrams};
-use crate::environment;
+use crate::environment::{self, Abandon};
 use crate::error::{ErrorCode, Result, error, internal};
+use crate::exchanges::{Exchanges, NativeExchanges};
 use crate::options::{NativeServerOptions, configure};
 use crate::runtime;
-use crate::session::NativeReadHalf;
-use crate::turn::{NativeServerHooks, wake_function};
+use crate::turn::{NativeHooks, wake_function};
 use crate::values::Utf8;
 
 /// An IP address and a port.
@@ -70,7 +65,7 @@ pub struct NativeStats {
 #[napi]
 pub struct NativeServer {
     shared: Arc<Shared>,
-    pub(crate) commands: Arc<Commands>,
+    pub(crate) exchanges: Arc<Exchanges>,
     outbox: Uint32Array,
     /// Small bodies of answers; as long as `lib/outbox.ts` makes it.
     outbox_bytes: Uint8Array,
@@ -81,6 +76,13 @@ pub struct NativeServer {
 pub(crate) struct Shared {
     server: Server,
     bridge: Arc<Bridge>,
+}
+
+impl Abandon for Shared {
+    fn abandon(&self) {
+        self.bridge.set_wake(None);
+        drop(self.server.stop(Stop::Now));
+    }
 }
 
 impl Shared {
@@ -94,12 +96,6 @@ impl Shared {
             bridge.drop_wake(wake);
         }
     }
-
-    /// Ends with its environment: no port stays bound, and nobody calls a thread that is gone.
-    pub(crate) fn abandon(&self) {
-        self.bridge.set_wake(None);
-        drop(self.server.stop(Stop::Now));
-    }
 }
 
 #[napi]
@@ -111,29 +107,33 @@ impl NativeServer {
         let configured = configure(options)?;
         let runtime = runtime::handle().map_err(internal)?;
         let bridge = Bridge::new();
-        let server = Server::new(configured.config, bridge.clone(), runtime.clone());
-        let commands = Arc::new(Commands::default());
-        runtime.spawn(carry_out(
-            commands.clone(),
+        let server = Server::new(configured.config, bridge.clone(), runtime);
+        let exchanges = Exchanges::new(
             server.exchanges().clone(),
-            server.datagrams(),
             server.sessions().clone(),
+            server.datagrams(),
             bridge.clone(),
-        ));
+        )?;
         let shared = Arc::new(Shared { server, bridge });
         Ok(Self {
             shared,
-            commands,
+            exchanges,
             outbox,
             outbox_bytes,
             certificates: configured.certificates,
         })
     }
 
+    /// Its open exchanges, and the sessions and datagrams on them.
+    #[napi(getter)]
+    pub fn exchanges(&self) -> NativeExchanges {
+        self.exchanges.native()
+    }
+
     /// Binds the port and begins to serve; requests come to the hooks.
     #[napi]
-    pub fn start(&self, env: Env, hooks: NativeServerHooks) -> Result<NativeAddress> {
-        environment::add(&env, &self.shared)?;
+    pub fn start(&self, env: Env, hooks: NativeHooks) -> Result<NativeAddress> {
+        environment::add(&env, self.shared.clone())?;
         let wake = wake_function(&env, self.shared.bridge.clone(), hooks)?;
         let address = self.shared.server.start().map_err(bind_error)?;
         self.shared.bridge.set_wake(Some(Arc::new(wake)));
@@ -241,134 +241,13 @@ impl NativeServer {
         })?;
         let words = words.to_vec();
         let bodies = bodies.into_iter().map(Bytes::copy_from_slice).collect();
-        self.commands.push(Command::Answer(AnswerBatch {
+        self.exchanges.commands.push(Command::Answer(AnswerBatch {
             words,
             text: text.0,
             shared,
             bodies,
         }));
         Ok(())
-    }
-
-    /// Sends `count` datagrams, raw ones or those of exchanges: slot, generation and length of each in `words`, their bytes
-    /// one behind the other. All are copied before this returns.
-    #[napi]
-    pub fn send_datagrams(
-        &self,
-        #[napi(ts_arg_type = "'quic' | 'h3' | 'webtransport'")] layer: String,
-        count: u32,
-        words: &[u32],
-        bytes: &[u8],
-    ) -> Result<()> {
-        let words = words.get(..count as usize * DATAGRAM_WORDS).ok_or_else(|| {
-            error(
-                ErrorCode::Internal,
-                format!("{count} datagrams are more than the numbers say"),
-            )
-        })?;
-        self.commands.push(Command::Datagrams(OutgoingDatagrams {
-            layer: match &*layer {
-                "quic" => DatagramLayer::Quic,
-                "webtransport" => DatagramLayer::WebTransport,
-                _ => DatagramLayer::Http,
-            },
-            words: words.to_vec(),
-            bytes: Bytes::copy_from_slice(bytes),
-        }));
-        Ok(())
-    }
-
-    /// Accepts a WebTransport session, named by its exchange; `fields` are "name\0value\0…", or empty.
-    #[napi]
-    pub fn accept_session(&self, slot: u32, generation: u32, #[napi(ts_arg_type = "string")] fields: Utf8) {
-        let id = ExchangeId { slot, generation };
-        self.commands.push(Command::Accept(id, fields.0));
-    }
-
-    /// Ends a session with a code and a reason of at most 1,024 bytes.
-    #[napi]
-    pub fn close_session(
-        &self,
-        slot: u32,
-        generation: u32,
-        code: u32,
-        #[napi(ts_arg_type = "string")] reason: Utf8,
-    ) {
-        let id = ExchangeId { slot, generation };
-        self.commands.push(Command::Close(id, code, reason.0));
-    }
-
-    /// Asks the client to wind a session up.
-    #[napi]
-    pub fn drain_session(&self, slot: u32, generation: u32) {
-        self.commands
-            .push(Command::Drain(ExchangeId { slot, generation }));
-    }
-
-    /// Opens a stream in a session. Resolves with its slot and generation once the client allows one more; with `null` if
-    /// the session is over.
-    #[napi(ts_return_type = "Promise<[number, number] | null>")]
-    pub fn open_stream<'env>(
-        &self,
-        env: &'env Env,
-        slot: u32,
-        generation: u32,
-        bidirectional: bool,
-    ) -> Result<PromiseRaw<'env, Option<(u32, u32)>>> {
-        let kind = if bidirectional {
-            StreamKind::Bidirectional
-        } else {
-            StreamKind::Unidirectional
-        };
-        let sessions = self.shared.server.sessions().clone();
-        let opened = sessions.open_stream(ExchangeId { slot, generation }, kind);
-        env.spawn_future(async move {
-            let opened = opened.await;
-            Ok(opened.ok().map(|name| (name.slot, name.generation)))
-        })
-        .map_err(internal)
-    }
-
-    /// The half of a stream that is read; `null` if it has none, or is gone.
-    #[napi]
-    pub fn read_half(&self, slot: u32, generation: u32) -> Option<NativeReadHalf> {
-        let half = self
-            .shared
-            .server
-            .sessions()
-            .read_half(StreamName { slot, generation });
-        half.map(NativeReadHalf::new)
-    }
-
-    /// Writes a chunk to a stream of a session; copied before this returns. With `notify`, the stream hook hears "drained"
-    /// once all that was written is sent.
-    #[napi]
-    pub fn write_stream(&self, slot: u32, generation: u32, chunk: &[u8], notify: bool) {
-        let chunk = Bytes::copy_from_slice(chunk);
-        self.stream(slot, generation, StreamCommand::Write { chunk, notify });
-    }
-
-    /// Ends the written half of a stream; the hook hears "finished" once all of it is acknowledged.
-    #[napi]
-    pub fn finish_stream(&self, slot: u32, generation: u32) {
-        self.stream(slot, generation, StreamCommand::Finish);
-    }
-
-    /// RESET_STREAM with the application's code.
-    #[napi]
-    pub fn reset_stream(&self, slot: u32, generation: u32, code: u32) {
-        self.stream(slot, generation, StreamCommand::Reset(code));
-    }
-
-    /// Both halves are done with.
-    #[napi]
-    pub fn forget_stream(&self, slot: u32, generation: u32) {
-        self.stream(slot, generation, StreamCommand::Forget);
-    }
-
-    fn stream(&self, slot: u32, generation: u32, command: StreamCommand) {
-        let name = StreamName { slot, generation };
-        self.commands.push(Command::Stream(name, command));
     }
 
     /// What is known of an open connection; `null` once it is over.
@@ -383,47 +262,6 @@ impl NativeServer {
     pub fn connections(&self) -> Vec<NativeConnection> {
         let all = self.shared.server.connections();
         all.into_iter().map(NativeConnection::from).collect()
-    }
-
-    /// The stream of an open exchange, and the largest HTTP datagram it can send now (0: none); `null` once it is over.
-    #[napi(ts_return_type = "[bigint, number] | null")]
-    pub fn exchange_stream(&self, slot: u32, generation: u32) -> Option<(BigInt, u32)> {
-        let id = ExchangeId { slot, generation };
-        let (stream, most) = self.shared.server.exchanges().datagram_info(id)?;
-        Some((stream.into(), most.unwrap_or(0) as u32))
-    }
-
-    /// Writes a piece of a streaming answer's body; copied before this returns. With `notify`, the exchange hook
-    /// hears "drained" once all that was written is sent.
-    #[napi]
-    pub fn write(&self, slot: u32, generation: u32, chunk: &[u8], notify: bool) {
-        let (id, chunk) = (ExchangeId { slot, generation }, Bytes::copy_from_slice(chunk));
-        self.commands.push(Command::Write { id, chunk, notify });
-    }
-
-    /// Ends a streaming answer's body.
-    #[napi]
-    pub fn finish(&self, slot: u32, generation: u32) {
-        self.commands
-            .push(Command::Finish(ExchangeId { slot, generation }));
-    }
-
-    /// Gives an exchange up with an HTTP/3 error code.
-    #[napi]
-    pub fn reset(&self, slot: u32, generation: u32, code: u32) {
-        let code = Code::from(u64::from(code));
-        self.commands
-            .push(Command::Reset(ExchangeId { slot, generation }, code));
-    }
-
-    /// The body of a streaming request: once, while its exchange is open. Left alone, it is declined with the answer.
-    #[napi]
-    pub fn body(&self, slot: u32, generation: u32) -> Option<NativeBody> {
-        self.shared
-            .server
-            .exchanges()
-            .take_body(ExchangeId { slot, generation })
-            .map(NativeBody::new)
     }
 
     /// The certificate (DER) that the client of an open exchange showed; `null` if it showed none, or when it is over.
@@ -444,12 +282,6 @@ impl NativeServer {
             .exchanges()
             .remote_address(ExchangeId { slot, generation })
             .map(native_address)
-    }
-}
-
-impl Drop for NativeServer {
-    fn drop(&mut self) {
-        self.commands.close();
     }
 }
 

@@ -12,7 +12,8 @@ use trilane_core::{
     StreamKind,
 };
 
-use crate::bridge::{BATCH_WORDS, Bridge, Happened, RequestBatch, Sent};
+use crate::bridge::{BATCH_WORDS, Bridge, Happened, MessageBatch, Sent};
+use crate::client::NativeRequestFailure;
 use crate::connection::NativeConnection;
 use crate::datagrams::{DATAGRAM_WORDS, DatagramBatch};
 use crate::error::{ErrorCode, Result, internal};
@@ -23,6 +24,8 @@ use crate::values::{Copied, Latin1};
 type WakeFunction = ThreadsafeFunction<(), (), (), Status, false, true>;
 
 type RequestHook = FunctionRef<FnArgs<(u32, Latin1, Vec<Copied>)>, ()>;
+type ResponseHook = FunctionRef<FnArgs<(u32, Latin1, Vec<Copied>)>, ()>;
+type FailedHook = FunctionRef<FnArgs<(u32, u32, NativeRequestFailure)>, ()>;
 type EventHook = FunctionRef<FnArgs<(u32, u32, &'static str, Option<f64>)>, ()>;
 type RefusedHook = FunctionRef<FnArgs<(u32, u32, &'static str, String)>, ()>;
 type FileFailedHook = FunctionRef<FnArgs<(u32, u32, bool, &'static str, String)>, ()>;
@@ -37,27 +40,31 @@ type StreamHook = FunctionRef<FnArgs<(u32, u32, &'static str, Option<NativeStrea
 /// Whom to call. Each runs on the JavaScript thread, at most once a turn for each batch; what it throws is an
 /// uncaught exception.
 #[napi(object, object_to_js = false)]
-pub struct NativeServerHooks {
+pub struct NativeHooks {
     /// Takes the requests of a turn: how many, their text, their bodies; the numbers are in `inbox`.
     #[napi(ts_type = "(count: number, text: string, bodies: Uint8Array[]) => void")]
-    pub request: RequestHook,
+    pub request: Option<RequestHook>,
+    #[napi(ts_type = "(count: number, text: string, bodies: Uint8Array[]) => void")]
+    pub response: Option<ResponseHook>,
+    #[napi(ts_type = "(slot: number, generation: number, failure: NativeRequestFailure) => void")]
+    pub request_failed: Option<FailedHook>,
     /// Hears of one exchange: the client reset it, stopped reading or is gone, `code` being its HTTP/3 error code
     /// if it sent one; or all that was written was sent; or an answer from a file was sent.
     #[napi(
-        ts_type = "(slot: number, generation: number, event: 'aborted' | 'drained' | 'finished', code: number | null) => void"
+        ts_type = "(slot: number, generation: number, event: 'aborted' | 'drained' | 'stopped' | 'finished', code: number | null) => void"
     )]
     pub exchange: EventHook,
     /// The answer that was given may not be sent: the code of the error, and the reason; the exchange awaits another.
     #[napi(
         ts_type = "(slot: number, generation: number, code: 'ERR_H3_HEADER' | 'ERR_H3_RESPONSE_LENGTH', reason: string) => void"
     )]
-    pub refused: RefusedHook,
+    pub refused: Option<RefusedHook>,
     /// The file of an answer failed, with a code of the table of errors. Before it had begun, the exchange awaits
     /// another answer; after, its stream was reset.
     #[napi(
         ts_type = "(slot: number, generation: number, begun: boolean, code: string, reason: string) => void"
     )]
-    pub file_failed: FileFailedHook,
+    pub file_failed: Option<FileFailedHook>,
     /// Takes raw QUIC datagrams: how many, and their bytes one behind the other; the numbers in `inbox` are slot and
     /// generation of the connection, and the length.
     #[napi(ts_type = "(count: number, bytes: Uint8Array) => void")]
@@ -97,16 +104,23 @@ pub struct NativeServerHooks {
     pub inbox: Uint32Array,
 }
 
+/// What a batch holds.
+#[derive(Clone, Copy)]
+enum Kind {
+    Requests,
+    Responses,
+}
+
 struct Turn {
     bridge: Arc<Bridge>,
-    hooks: NativeServerHooks,
+    hooks: NativeHooks,
 }
 
 /// Makes the function that wakes JavaScript; it may be called from any thread.
 pub(crate) fn wake_function(
     env: &Env,
     bridge: Arc<Bridge>,
-    hooks: NativeServerHooks,
+    hooks: NativeHooks,
 ) -> Result<impl Fn() + Send + Sync + use<>> {
     if hooks.inbox.len() < BATCH_WORDS {
         return Err(crate::error::error(
@@ -150,7 +164,10 @@ impl Turn {
         }
         // Requests first: an event may be about one of them.
         for batch in waiting.requests {
-            result = result.and(self.deliver(env, batch));
+            result = result.and(self.deliver(env, batch, Kind::Requests));
+        }
+        for batch in waiting.responses {
+            result = result.and(self.deliver(env, batch, Kind::Responses));
         }
         let most = BATCH_WORDS / DATAGRAM_WORDS;
         while let Some(batch) = waiting.quic_datagrams.take(most) {
@@ -190,12 +207,15 @@ impl Turn {
         inbox[..words.len()].copy_from_slice(words);
     }
 
-    fn deliver(&mut self, env: &Env, batch: RequestBatch) -> napi::Result<()> {
+    fn deliver(&mut self, env: &Env, batch: MessageBatch, kind: Kind) -> napi::Result<()> {
         self.write_inbox(&batch.words);
+        let hook = match kind {
+            Kind::Requests => &self.hooks.request,
+            Kind::Responses => &self.hooks.response,
+        };
+        let Some(hook) = hook else { return Ok(()) };
         let bodies = batch.bodies.into_iter().map(Copied).collect();
-        self.hooks
-            .request
-            .borrow_back(env)?
+        hook.borrow_back(env)?
             .call((batch.count, Latin1(batch.text), bodies).into())
     }
 
@@ -205,6 +225,7 @@ impl Turn {
                 let (event, code) = match event {
                     ExchangeEvent::Aborted { code } => ("aborted", code.map(|code| code as f64)),
                     ExchangeEvent::Drained => ("drained", None),
+                    ExchangeEvent::Stopped { code } => ("stopped", code.map(|code| code as f64)),
                     ExchangeEvent::Finished => ("finished", None),
                 };
                 let hook = self.hooks.exchange.borrow_back(env)?;
@@ -238,16 +259,27 @@ impl Turn {
                     None => Ok(()),
                 }
             }
-            Happened::Refused(id, code, reason) => self
-                .hooks
-                .refused
-                .borrow_back(env)?
-                .call((id.slot, id.generation, code.as_str(), reason).into()),
+            Happened::Refused(id, code, reason) => match &self.hooks.refused {
+                Some(hook) => hook
+                    .borrow_back(env)?
+                    .call((id.slot, id.generation, code.as_str(), reason).into()),
+                None => Ok(()),
+            },
+            Happened::Failed(id, error) => match &self.hooks.request_failed {
+                Some(hook) => hook
+                    .borrow_back(env)?
+                    .call((id.slot, id.generation, NativeRequestFailure::from(error)).into()),
+                None => Ok(()),
+            },
             Happened::FileFailed(id, sent, error) => {
                 let code = ErrorCode::from(&error).as_str();
                 let begun = sent == Sent::Part;
-                let hook = self.hooks.file_failed.borrow_back(env)?;
-                hook.call((id.slot, id.generation, begun, code, error.to_string()).into())
+                match &self.hooks.file_failed {
+                    Some(hook) => hook
+                        .borrow_back(env)?
+                        .call((id.slot, id.generation, begun, code, error.to_string()).into()),
+                    None => Ok(()),
+                }
             }
         }
     }

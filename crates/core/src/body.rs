@@ -1,27 +1,28 @@
-//! The body of a request: whole, or read by the handler as it comes.
+//! The body of a message: whole, or read as it comes, of a request by the handler, of a response by who asked.
 
 use std::future::{poll_fn, ready};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use trilane_http3::{Capsule, CapsuleReader, Code, FieldSection, Scope};
+use trilane_http3::{Capsule, CapsuleReader, Code, Error, FieldSection, Scope};
 
 use crate::connection::Outcome;
 use crate::connection_state::ConnectionState;
+use crate::content::{ContentError, ContentReader};
 use crate::datagram_capsules::MAX_CAPSULE_DATAGRAM;
 use crate::datagram_counters::DatagramLayer;
 use crate::exchange::ExchangeId;
 use crate::exchange_table::ExchangeTable;
-use crate::inbound::{ContentError, Receiver};
+use crate::inbound::Receiver;
 use crate::wire::wire_code;
 
 /// The most that one read gathers: enough to make crossing the border cheap, little enough to keep memory flat.
 const GATHER_BYTES: usize = 256 * 1024;
 
-/// What a request brought besides its head.
+/// What a message brought besides its head.
 #[derive(Debug)]
-pub enum RequestBody {
+pub enum MessageBody {
     /// All of it; empty if there was none.
     Whole(Bytes),
     /// It is taken from the exchange ([`ExchangeTable::take_body`]) and read.
@@ -31,41 +32,75 @@ pub enum RequestBody {
 /// Why a body ended before its end. Its bytes so far are not the whole body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
-    /// The client reset the stream with this HTTP/3 error code.
-    #[error("the client gave its body up with code {0:#x}")]
+    /// The peer reset the stream with this HTTP/3 error code.
+    #[error("the peer gave its body up with code {0:#x}")]
     Reset(u64),
     /// The connection is gone.
-    #[error("the connection of the client is gone")]
+    #[error("the connection of the peer is gone")]
     ConnectionLost,
     /// What came broke the rules of HTTP/3, or did not have the length it announced.
-    #[error("the client's body broke the rules of HTTP/3: {0}")]
+    #[error("the peer's body broke the rules of HTTP/3: {0}")]
     Malformed(&'static str),
 }
 
-/// Reads a streaming body. A reader that waits holds the client back by QUIC flow control: what was not read is never
-/// more than the stream's receive window. Dropped before the end, it asks the client to stop (H3_NO_ERROR).
+/// Reads a streaming body. A reader that waits holds the peer back by QUIC flow control: what was not read is never
+/// more than the stream's receive window. Dropped before the end, it asks the peer to stop: of a request with H3_NO_ERROR, of
+/// a response with H3_REQUEST_CANCELLED, which gives the whole exchange up.
 pub struct BodyReader {
-    receiver: Receiver,
+    content: ContentReader,
     table: Arc<ExchangeTable>,
     connection: Arc<ConnectionState>,
     id: ExchangeId,
+    of: Of,
     /// The body is a sequence of capsules (RFC 9297 §3.1).
     capsules: Option<CapsuleReader>,
     ended: bool,
 }
 
+/// Whose body it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Request {
+        /// The client waits for 100 (Continue).
+        awaits_continue: bool,
+    },
+    Response,
+}
+
 impl BodyReader {
-    pub(crate) fn new(
-        receiver: Receiver,
+    pub(crate) fn of_request(
+        mut receiver: Receiver,
         table: Arc<ExchangeTable>,
         connection: Arc<ConnectionState>,
         id: ExchangeId,
     ) -> Self {
+        let awaits_continue = receiver.take_expectation();
+        let of = Of::Request { awaits_continue };
+        Self::new(receiver.into_content(), table, connection, id, of)
+    }
+
+    pub(crate) fn of_response(
+        content: ContentReader,
+        table: Arc<ExchangeTable>,
+        connection: Arc<ConnectionState>,
+        id: ExchangeId,
+    ) -> Self {
+        Self::new(content, table, connection, id, Of::Response)
+    }
+
+    fn new(
+        content: ContentReader,
+        table: Arc<ExchangeTable>,
+        connection: Arc<ConnectionState>,
+        id: ExchangeId,
+        of: Of,
+    ) -> Self {
         Self {
-            receiver,
+            content,
             table,
             connection,
             id,
+            of,
             capsules: None,
             ended: false,
         }
@@ -93,11 +128,14 @@ impl BodyReader {
         if self.ended {
             return Poll::Ready(Ok(None));
         }
-        if self.receiver.take_expectation() && !self.receiver.has_arrived() {
+        if let Of::Request { awaits_continue } = &mut self.of
+            && std::mem::take(awaits_continue)
+            && self.content.rest().is_empty()
+        {
             self.table.continue_request(self.id);
         }
-        let read = self.receiver.poll_content(cx, GATHER_BYTES);
-        self.connection.count_overhead(self.receiver.take_overhead());
+        let read = self.content.poll_content(cx, GATHER_BYTES);
+        self.connection.count_overhead(self.content.take_overhead());
         let read = std::task::ready!(read);
         Poll::Ready(
             match read {
@@ -109,6 +147,9 @@ impl BodyReader {
                     self.ended = true;
                     // RFC 9297 §3.3: a stream that ends inside a capsule.
                     let finished = self.capsules.as_ref().map_or(Ok(()), CapsuleReader::finish);
+                    if finished.is_ok() && self.of == Of::Response {
+                        self.table.received(self.id);
+                    }
                     finished.map(|()| None).map_err(ContentError::Protocol)
                 }
                 Err(error) => Err(error),
@@ -140,39 +181,52 @@ impl BodyReader {
 
     /// The trailers, once [`next`](Self::next) has come to the end; empty if there were none.
     pub fn trailers(&self) -> &FieldSection {
-        self.receiver.trailers()
+        self.content.trailers()
     }
 
-    /// Stops reading: STOP_SENDING with H3_NO_ERROR, after which a client goes on to read the answer
-    /// (RFC9114-4.1-early-response).
+    /// Stops reading: STOP_SENDING, of a request with H3_NO_ERROR, after which a client goes on to read the answer
+    /// (RFC9114-4.1-early-response); of a response with H3_REQUEST_CANCELLED, and what is still to be sent of the request is
+    /// not (RFC9114-4.1.1-cancelled).
     pub fn cancel(&mut self) {
-        if !std::mem::replace(&mut self.ended, true) {
-            let _ = self.receiver.recv().stop(wire_code(Code::H3_NO_ERROR));
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        let code = match self.of {
+            Of::Request { .. } => Code::H3_NO_ERROR,
+            Of::Response => Code::H3_REQUEST_CANCELLED,
+        };
+        let _ = self.content.recv().stop(wire_code(code));
+        if self.of == Of::Response {
+            let _ = self.table.reset(self.id, code);
         }
     }
 
     fn fail(&mut self, error: ContentError) -> BodyError {
-        match error {
-            ContentError::Reset(Some(code)) => BodyError::Reset(code),
-            ContentError::Reset(None) => BodyError::ConnectionLost,
-            ContentError::TrailersTooLarge => {
-                let _ = self.receiver.recv().stop(wire_code(Code::H3_EXCESSIVE_LOAD));
-                self.table.count_malformed();
-                BodyError::Malformed("the trailer section exceeds the limit")
-            }
-            ContentError::Protocol(error) => {
-                let _ = self.receiver.recv().stop(wire_code(error.code));
-                match error.scope {
-                    Scope::Stream => {
-                        self.table.count_malformed();
-                        self.table.cut(self.id, error.code, None);
-                    }
-                    // Closed by the connection's task, which counts it.
-                    Scope::Connection => self.connection.adopt(ready(Outcome::Fatal(error))),
+        let error = match error {
+            ContentError::Reset(code) => {
+                if self.of == Of::Response {
+                    self.table.cut(self.id, Code::H3_REQUEST_CANCELLED, code);
                 }
-                BodyError::Malformed(error.reason)
+                return code.map_or(BodyError::ConnectionLost, BodyError::Reset);
             }
+            ContentError::TrailersTooLarge => {
+                Error::stream(Code::H3_EXCESSIVE_LOAD, "the trailer section exceeds the limit")
+            }
+            ContentError::Protocol(error) => error,
+        };
+        let _ = self.content.recv().stop(wire_code(error.code));
+        match error.scope {
+            Scope::Stream => {
+                self.table.count_malformed();
+                // The answer to a request whose trailers are too large goes on.
+                if self.of == Of::Response || error.code != Code::H3_EXCESSIVE_LOAD {
+                    self.table.cut(self.id, error.code, None);
+                }
+            }
+            // Closed by the connection's task, which counts it.
+            Scope::Connection => self.connection.adopt(ready(Outcome::Fatal(error))),
         }
+        BodyError::Malformed(error.reason)
     }
 }
 

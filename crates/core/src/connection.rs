@@ -22,7 +22,7 @@ use trilane_http3::{Code, Error, FieldSection, Priority, RequestHead};
 
 use crate::answer_stream::AnswerStream;
 use crate::arrived_stream::Arrived;
-use crate::body::{BodyReader, RequestBody};
+use crate::body::{BodyReader, MessageBody};
 use crate::budget::BodyBudget;
 use crate::connection_state::{ConnectionState, StreamWork};
 use crate::connections::Place;
@@ -152,10 +152,10 @@ impl Task {
             adopted: Vec::new(),
             budget: BodyBudget::new(limits.max_unfinished_body_bytes),
             early: EarlyStreams::default(),
-            datagrams: server
-                .datagrams
-                .any()
-                .then(|| Datagrams::new(server.clone(), state.clone())),
+            datagrams: server.datagrams.any().then(|| {
+                let (table, streams) = (server.table.clone(), limits.max_concurrent_streams);
+                Datagrams::new(table, &server.datagrams, streams, state.clone())
+            }),
             open: OpenExchanges::new(server.table.clone(), state.clone()),
             sweep: Box::pin(sleep_until(Instant::now())),
             sweeping: false,
@@ -303,7 +303,7 @@ impl Task {
         let mut receiver = Receiver::new(recv, &self.server.limits);
         let gate = self.server.gate();
         let polled = receiver.poll(cx, &gate, &mut self.head, &mut self.admission, None);
-        let verdict = self.guard.overhead(receiver.take_overhead());
+        let verdict = self.guard.overhead(receiver.content().take_overhead());
         self.heed(verdict);
         if self.over {
             return;
@@ -341,7 +341,7 @@ impl Task {
     /// A request stream was read as far as it will be.
     fn conclude(&mut self, mut receiver: Receiver, mut send: AnswerStream, received: Received) {
         let stream = send.id();
-        let is_early = self.unconfirmed.is_some() && receiver.recv().is_0rtt();
+        let is_early = self.unconfirmed.is_some() && receiver.content().recv().is_0rtt();
         // RFC 8470 §5.2
         let too_early = is_early && !may_run_early(self.head.method(), receiver.has_content(&received));
         let delivered = !too_early
@@ -360,28 +360,28 @@ impl Task {
                 self.refuse(receiver, send, &Refusal::status(425));
             }
             Received::Complete => {
-                let body = receiver.take_body();
+                let body = receiver.content().take_body();
                 self.server.table.count_received(body.len());
-                self.deliver(send, RequestBody::Whole(body), is_early, receiver);
+                self.deliver(send, MessageBody::Whole(body), is_early, receiver);
             }
-            Received::Streaming => self.deliver(send, RequestBody::Streaming, is_early, receiver),
+            Received::Streaming => self.deliver(send, MessageBody::Streaming, is_early, receiver),
             Received::Refused(refusal) => self.refuse(receiver, send, &refusal),
             Received::Malformed(error) => {
                 self.server.counters.requests_malformed.fetch_add(1, Relaxed);
                 tracing::debug!(reason = error.reason, "malformed request");
                 // RFC9114-4.1.2-malformed-request, RFC9114-4.1.1-both-directions
                 send.reset(error.code);
-                let _ = receiver.recv().stop(wire_code(error.code));
+                let _ = receiver.content().recv().stop(wire_code(error.code));
                 self.count_abandoned();
             }
             Received::Fatal(error) => {
                 send.reset(error.code);
-                let _ = receiver.recv().stop(wire_code(error.code));
+                let _ = receiver.content().recv().stop(wire_code(error.code));
                 self.fail(&error);
             }
             Received::Session => self.open_session(send, receiver),
             Received::WebTransport { session } => {
-                let (recv, first) = receiver.into_stream();
+                let (recv, first) = receiver.into_content().into_stream();
                 let arrived = Arrived {
                     send: Some(send.into_parts().1),
                     recv,
@@ -399,7 +399,7 @@ impl Task {
     }
 
     /// Hands a request to the handler; `receiver` reads what is still to come of a streaming body.
-    fn deliver(&mut self, send: AnswerStream, body: RequestBody, early_data: bool, receiver: Receiver) {
+    fn deliver(&mut self, send: AnswerStream, body: MessageBody, early_data: bool, receiver: Receiver) {
         self.guard.request();
         self.server.counters.requests.fetch_add(1, Relaxed);
         let stream = send.id();
@@ -408,10 +408,10 @@ impl Task {
         let id = table.open(self.state.clone(), Method::of(self.head.method()), priority, send);
         self.open.add(id);
         let takes_datagrams = self.server.datagrams.of_route(self.admission.route);
-        let whole = match &body {
-            RequestBody::Whole(_) => Some(receiver),
-            RequestBody::Streaming => {
-                let mut reader = BodyReader::new(receiver, table.clone(), self.state.clone(), id);
+        let mut whole = match &body {
+            MessageBody::Whole(_) => Some(receiver),
+            MessageBody::Streaming => {
+                let mut reader = BodyReader::of_request(receiver, table.clone(), self.state.clone(), id);
                 if takes_datagrams && self.head.protocol().is_some() {
                     reader = reader.with_capsules();
                 }
@@ -419,7 +419,7 @@ impl Task {
                 None
             }
         };
-        let trailers = whole.as_ref().map(Receiver::trailers);
+        let trailers = whole.as_mut().map(|receiver| receiver.content().trailers());
         self.hand_over(id, body, early_data, trailers);
         match &mut self.datagrams {
             Some(datagrams) if takes_datagrams => {
@@ -433,7 +433,7 @@ impl Task {
     fn hand_over(
         &self,
         id: ExchangeId,
-        body: RequestBody,
+        body: MessageBody,
         early_data: bool,
         trailers: Option<&FieldSection>,
     ) {
@@ -461,7 +461,7 @@ impl Task {
             Method::Other
         };
         self.server.table.refuse(&self.state, method, send, refusal);
-        let _ = receiver.recv().stop(wire_code(Code::H3_NO_ERROR));
+        let _ = receiver.content().recv().stop(wire_code(Code::H3_NO_ERROR));
     }
 
     fn closed(&mut self, error: &ConnectionError) {

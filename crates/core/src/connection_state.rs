@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 use quinn::{SendStream, VarInt};
@@ -36,10 +37,21 @@ pub(crate) struct Identity {
     pub(crate) original_destination: quinn::ConnectionId,
 }
 
+/// How a client's connection came about.
+#[derive(Clone, Copy, Debug)]
+pub struct Handshake {
+    /// How long it took, the looking up of the name included.
+    pub duration: Duration,
+    /// Whether it resumed an earlier session.
+    pub is_resumed: bool,
+}
+
 pub(crate) struct ConnectionState {
     pub(crate) quic: quinn::Connection,
     pub(crate) identity: Identity,
     name: ConnectionName,
+    /// Of a connection of a client: how it came about.
+    pub(crate) handshake: Option<Handshake>,
     /// Datagrams on their way out.
     pub(crate) datagrams: DatagramQueue,
     /// Its WebTransport sessions, by the id of their CONNECT stream.
@@ -48,6 +60,8 @@ pub(crate) struct ConnectionState {
     server_counters: Arc<Counters>,
     /// Exchanges that wait for an answer or whose streaming answer goes on.
     pub(crate) exchanges: AtomicUsize,
+    /// Which side of it we are.
+    pub(crate) role: Role,
     /// Which critical streams the peer has opened (RFC 9114 §6.2).
     pub(crate) peer_streams: Mutex<PeerStreams>,
     /// The peer's SETTINGS, once they are here. Nothing waits for them (RFC9114-7.2.4.2-before-settings).
@@ -55,6 +69,8 @@ pub(crate) struct ConnectionState {
     /// Tells those who wait for them.
     pub(crate) settings_came: tokio::sync::Notify,
     pub(crate) goaway: Goaway,
+    /// The id of the last GOAWAY of a server: requests with it and above are not processed (RFC 9114 §5.2).
+    pub(crate) peer_goaway: AtomicU64,
     pub(crate) priorities: Priorities,
     /// Complete requests that the client gave up, not yet counted by the task.
     cancelled: AtomicUsize,
@@ -71,6 +87,7 @@ pub(crate) struct ConnectionState {
 
 impl ConnectionState {
     pub(crate) fn new(
+        role: Role,
         quic: quinn::Connection,
         identity: Identity,
         name: ConnectionName,
@@ -82,15 +99,18 @@ impl ConnectionState {
             quic,
             identity,
             name,
+            handshake: None,
             datagrams: DatagramQueue::new(policy),
             sessions: Mutex::default(),
             counters: DatagramCounters::default(),
             server_counters,
             exchanges: AtomicUsize::new(0),
-            peer_streams: Mutex::new(PeerStreams::new(Role::Server)),
+            role,
+            peer_streams: Mutex::new(PeerStreams::new(role)),
             peer_settings: Mutex::default(),
             settings_came: tokio::sync::Notify::new(),
             goaway: Goaway::new(),
+            peer_goaway: AtomicU64::new(u64::MAX),
             priorities: Priorities::new(max_concurrent_streams),
             cancelled: AtomicUsize::new(0),
             overhead: AtomicU32::new(0),
@@ -100,6 +120,12 @@ impl ConnectionState {
             finished: Mutex::default(),
             file_memory: Arc::default(),
         }
+    }
+
+    /// Of a connection that a client made.
+    pub(crate) fn with_handshake(mut self, handshake: Handshake) -> Self {
+        self.handshake = Some(handshake);
+        self
     }
 
     pub(crate) fn name(&self) -> ConnectionName {

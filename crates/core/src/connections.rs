@@ -240,6 +240,17 @@ impl Connections {
         }
     }
 
+    /// Waits until no connection is registered.
+    pub(crate) async fn none_registered(&self) {
+        loop {
+            let emptied = self.empty.notified();
+            if lock(&self.table).open.is_empty() {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
     /// Waits until there is neither a connection nor a handshake.
     pub(crate) async fn none_left(&self) {
         loop {
@@ -309,7 +320,12 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        lock(&self.connections.table).open.remove(self.name.slot as usize);
+        let mut table = lock(&self.connections.table);
+        table.open.remove(self.name.slot as usize);
+        if table.open.is_empty() {
+            self.connections.empty.notify_waiters();
+        }
+        drop(table);
         self.connections.counters.connections_active.fetch_sub(1, Relaxed);
     }
 }

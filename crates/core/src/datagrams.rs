@@ -14,8 +14,8 @@ use crate::connection_state::ConnectionState;
 use crate::datagram_counters::DatagramLayer;
 use crate::datagram_router::{Agreement, DatagramRouter, Delivery, UnknownDatagrams};
 use crate::exchange::ExchangeId;
+use crate::exchange_table::ExchangeTable;
 use crate::modes::SessionRoutes;
-use crate::server::ServerState;
 use crate::sync::lock;
 
 /// Datagrams taken before the other parts of the connection get their turn.
@@ -43,6 +43,14 @@ impl Default for DatagramOptions {
 }
 
 impl DatagramOptions {
+    /// A client offers them on every connection; whether a request takes them is its maker's to say.
+    pub(crate) fn of_client() -> Self {
+        Self {
+            routes: vec![true],
+            ..Self::default()
+        }
+    }
+
     /// Whether HTTP datagrams are offered to clients (RFC 9297 §2.1.1); if none are of any kind, a DATAGRAM frame is an
     /// error of QUIC (RFC9297-2.1.1-received-unoffered).
     pub(crate) fn http(&self) -> bool {
@@ -70,7 +78,11 @@ impl DatagramOptions {
 
 /// Reads and sorts datagrams; part of the connection's task.
 pub(crate) struct Datagrams {
-    server: Arc<ServerState>,
+    table: Arc<ExchangeTable>,
+    /// Whether raw ones are handed over.
+    takes_raw: bool,
+    /// Request streams that may be open at once.
+    max_streams: u64,
     state: Arc<ConnectionState>,
     router: DatagramRouter,
     hold: Option<Pin<Box<Sleep>>>,
@@ -89,13 +101,20 @@ pub(crate) enum Read {
 }
 
 impl Datagrams {
-    pub(crate) fn new(server: Arc<ServerState>, state: Arc<ConnectionState>) -> Self {
-        let mut router = DatagramRouter::new(server.datagrams.unknown);
-        if !server.datagrams.http() {
+    pub(crate) fn new(
+        table: Arc<ExchangeTable>,
+        options: &DatagramOptions,
+        max_streams: u32,
+        state: Arc<ConnectionState>,
+    ) -> Self {
+        let mut router = DatagramRouter::new(options.unknown);
+        if !options.http() {
             drop(router.decide(Agreement::Raw));
         }
         Self {
-            server,
+            table,
+            takes_raw: options.raw,
+            max_streams: max_streams.into(),
             state,
             router,
             hold: None,
@@ -176,8 +195,7 @@ impl Datagrams {
     }
 
     fn sort(&mut self, data: Bytes, next_stream: u64) -> Result<(), Error> {
-        let max_streams = u64::from(self.server.limits.max_concurrent_streams);
-        let delivery = self.router.sort(data, next_stream, max_streams)?;
+        let delivery = self.router.sort(data, next_stream, self.max_streams)?;
         self.state
             .dropped_incoming(DatagramLayer::Http, self.router.take_expired());
         match delivery {
@@ -198,17 +216,17 @@ impl Datagrams {
     }
 
     fn raw(&self, data: Bytes) {
-        if self.server.datagrams.raw {
+        if self.takes_raw {
             self.state.received(DatagramLayer::Quic);
-            self.server.table.handler().quic_datagram(self.state.name(), data);
+            self.table.handler().quic_datagram(self.state.name(), data);
         } else {
             self.state.dropped_incoming(DatagramLayer::Quic, 1);
         }
     }
 
     fn deliver(&self, id: ExchangeId, payload: Bytes) {
-        let handler = self.server.table.handler();
-        match self.server.table.datagram_layer(id) {
+        let handler = self.table.handler();
+        match self.table.datagram_layer(id) {
             Some(layer @ DatagramLayer::WebTransport) => {
                 self.state.received(layer);
                 handler.session_datagram(id, payload);
@@ -233,7 +251,7 @@ impl Datagrams {
     /// RFC9297-2-request-without-datagrams: the request is aborted, if it is still open.
     fn refuse(&self, id: ExchangeId, dropped: u64) {
         self.state.dropped_incoming(DatagramLayer::Http, dropped);
-        self.server.table.cut(id, Code::H3_DATAGRAM_ERROR, None);
+        self.table.cut(id, Code::H3_DATAGRAM_ERROR, None);
     }
 
     /// The request was given up before it was one.
@@ -259,7 +277,7 @@ impl Datagrams {
 
     /// Forgets requests that are over.
     pub(crate) fn sweep(&mut self) {
-        let table = &self.server.table;
+        let table = &self.table;
         self.router.sweep(|id| table.is_open(id));
     }
 }

@@ -16,6 +16,8 @@ use quinn_proto::HashedConnectionIdGenerator;
 use ring::rand::{SecureRandom, SystemRandom};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use trilane_http3::Role;
+
 use crate::address_validation;
 use crate::congestion::Congestion;
 use crate::connection;
@@ -275,7 +277,7 @@ async fn run(
     let streams = server.limits.max_concurrent_streams;
     let (state, registration) = server
         .connections
-        .register(|name| ConnectionState::new(quic, identity, name, policy, counters, streams));
+        .register(|name| ConnectionState::new(Role::Server, quic, identity, name, policy, counters, streams));
     let tell = |event| {
         if server.tell_connections {
             server
@@ -291,7 +293,9 @@ async fn run(
     if is_http3 {
         connection::run(state, server.clone(), place, unconfirmed).await;
     } else {
-        raw_connection::run(state, server.clone()).await;
+        let (table, raw) = (server.table.clone(), server.datagrams.raw);
+        let is_draining = || server.is_draining();
+        raw_connection::run(state, table, raw, is_draining).await;
     }
     tell(ConnectionEvent::Closed(close_cause(quic.close_reason())));
     drop(registration);
@@ -310,7 +314,7 @@ pub(crate) fn protocol(handshake: Box<dyn Any>) -> Vec<u8> {
         .unwrap_or_default()
 }
 
-fn close_cause(reason: Option<ConnectionError>) -> CloseCause {
+pub(crate) fn close_cause(reason: Option<ConnectionError>) -> CloseCause {
     let (remote, code) = match reason {
         Some(ConnectionError::ApplicationClosed(close)) => (true, Some(close.error_code.into_inner())),
         Some(ConnectionError::ConnectionClosed(close)) => (true, Some(u64::from(close.error_code))),

@@ -1,9 +1,10 @@
-//! The open exchanges of a server: answers are sent, streamed, reset and aborted here, by id.
+//! The open exchanges of a server or a client: what they send is written, streamed, reset and aborted here, by id.
 
 mod datagrams;
 mod file;
 mod interim;
 mod refusal;
+mod request;
 mod trailers;
 
 pub use interim::check_interim;
@@ -24,6 +25,7 @@ use trilane_http3::{Code, Priority};
 use crate::answer_head;
 use crate::answer_stream::AnswerStream;
 use crate::body::BodyReader;
+use crate::client::RequestError;
 use crate::connection::Outcome;
 use crate::connection_state::ConnectionState;
 use crate::exchange::{ExchangeError, ExchangeId, Notify};
@@ -36,7 +38,9 @@ use crate::stats::Counters;
 use crate::sync::lock;
 use crate::wire::wire_code;
 
-/// All open exchanges of a server.
+use request::{Pending, Reserved};
+
+/// All open exchanges of a server, or of a client.
 pub struct ExchangeTable {
     slots: Mutex<Slots>,
     counters: Arc<Counters>,
@@ -46,8 +50,19 @@ pub struct ExchangeTable {
 
 #[derive(Default)]
 struct Slots {
-    slab: Slab<Slot>,
+    slab: Slab<Entry>,
     next_generation: u32,
+}
+
+/// Requests of clients that wait are few, and short-lived.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "an open exchange is the rule, and is not to cost an allocation"
+)]
+enum Entry {
+    Open(Slot),
+    /// A request of ours that is not on its way yet.
+    Reserved(Reserved),
 }
 
 struct Slot {
@@ -65,6 +80,8 @@ struct Slot {
     capsules: bool,
     /// The WebTransport session that the exchange is.
     session: Option<OwnSession>,
+    /// The response to a request of ours, until all of it is here; the exchange is open as long.
+    response: Option<Pending>,
 }
 
 /// Ends with its exchange, however that ends.
@@ -76,9 +93,12 @@ impl Drop for OwnSession {
     }
 }
 
+/// What is sent: an answer, or a request of ours.
 enum Answer {
     Awaited(AnswerStream),
     Streaming(Arc<Outbound>),
+    /// A request of ours, all of it, or all that the server wants of it.
+    Sent,
 }
 
 /// An exchange that is taken from the table to be answered.
@@ -112,23 +132,22 @@ impl ExchangeTable {
     ) -> ExchangeId {
         self.counters.requests_active.fetch_add(1, Relaxed);
         connection.exchanges.fetch_add(1, SeqCst);
-        let mut slots = lock(&self.slots);
-        let generation = slots.next_generation;
-        slots.next_generation = generation.wrapping_add(1);
         let stream = send.id();
         let answer = Answer::Awaited(send);
-        let slot = slots.slab.insert(Slot {
-            generation,
-            method,
-            stream,
-            priority,
-            connection,
-            answer,
-            body: None,
-            capsules: false,
-            session: None,
-        }) as u32;
-        ExchangeId { slot, generation }
+        lock(&self.slots).insert(|generation| {
+            Entry::Open(Slot {
+                generation,
+                method,
+                stream,
+                priority,
+                connection,
+                answer,
+                body: None,
+                capsules: false,
+                session: None,
+                response: None,
+            })
+        })
     }
 
     /// Keeps the reader of a streaming body until it is asked for.
@@ -229,7 +248,7 @@ impl ExchangeTable {
         let declared = answer_head::check(status, fields.clone())?;
         let mut slots = lock(&self.slots);
         let slot = slots.get(id)?;
-        if matches!(slot.answer, Answer::Streaming(_)) {
+        if !matches!(slot.answer, Answer::Awaited(_)) {
             return Err(ExchangeError::AlreadyStarted);
         }
         // RFC 9297 §3.4: not with 204, 205 and 206, and an Item, so not twice.
@@ -278,26 +297,56 @@ impl ExchangeTable {
         Ok(())
     }
 
-    /// Gives the exchange up: RESET_STREAM with `code` (RFC 9114 §8.1). Whatever was written before may be lost.
+    /// Gives the exchange up: RESET_STREAM with `code` (RFC 9114 §8.1). Whatever was written before may be lost. The response
+    /// to a request of ours is not wanted any more either: STOP_SENDING with the same code (RFC9114-4.1.1-both-directions).
     pub fn reset(&self, id: ExchangeId, code: Code) -> Result<(), ExchangeError> {
-        let slot = lock(&self.slots).take(id)?;
+        let slot = match lock(&self.slots).take_entry(id)? {
+            Entry::Open(slot) => slot,
+            Entry::Reserved(reserved) => {
+                reserved.give_up(code);
+                return Ok(());
+            }
+        };
         self.counters.requests_aborted.fetch_add(1, Relaxed);
         match slot.answer {
             Answer::Awaited(mut send) => send.reset(code),
             Answer::Streaming(queue) => queue.reset(code),
+            Answer::Sent => {}
         }
+        slot.response.into_iter().for_each(Pending::wake);
         self.over(&slot.connection);
         Ok(())
     }
 
-    /// The writer of a streaming answer is done, or found the peer gone.
-    pub(crate) fn ended(&self, id: ExchangeId, outcome: outbound::Outcome) {
-        let Ok(mut slot) = lock(&self.slots).take(id) else {
+    /// The writer of what is streamed is done, or found the peer gone.
+    pub(crate) fn ended(&self, id: ExchangeId, queue: &Arc<Outbound>, outcome: outbound::Outcome) {
+        let mut slots = lock(&self.slots);
+        // That of an earlier attempt to send a request says nothing of the present one.
+        let is_current = slots.get(id).is_ok_and(
+            |slot| matches!(&slot.answer, Answer::Streaming(current) if Arc::ptr_eq(current, queue)),
+        );
+        if !is_current {
             return;
-        };
+        }
+        if slots.keeps_response(id, outcome) {
+            drop(slots);
+            if let outbound::Outcome::Aborted { code } = outcome {
+                self.handler.exchange_event(id, ExchangeEvent::Stopped { code });
+            }
+            return;
+        }
+        let Ok(mut slot) = slots.take(id) else { return };
+        drop(slots);
         match outcome {
             outbound::Outcome::Done => {}
-            outbound::Outcome::Reset { .. } => _ = self.counters.requests_aborted.fetch_add(1, Relaxed),
+            outbound::Outcome::Reset { .. } => {
+                self.counters.requests_aborted.fetch_add(1, Relaxed);
+                // Nobody reset the request: what was written was not what its `content-length` had said.
+                if let Some(pending) = slot.response.take() {
+                    pending.wake();
+                    self.handler.request_failed(id, RequestError::BodyLength);
+                }
+            }
             outbound::Outcome::Aborted { code } => self.aborted(id, &mut slot, code),
         }
         self.over(&slot.connection);
@@ -322,7 +371,9 @@ impl ExchangeTable {
         match &mut slot.answer {
             Answer::Awaited(send) => send.reset(with),
             Answer::Streaming(queue) => queue.reset(with),
+            Answer::Sent => {}
         }
+        slot.response.take().into_iter().for_each(Pending::wake);
         self.aborted(id, &mut slot, code);
         self.over(&slot.connection);
     }
@@ -350,7 +401,7 @@ impl ExchangeTable {
         let mut slots = lock(&self.slots);
         match &slots.get(id).ok()?.answer {
             Answer::Awaited(send) => Some(send.stream().stopped()),
-            Answer::Streaming(_) => None,
+            Answer::Streaming(_) | Answer::Sent => None,
         }
     }
 
@@ -406,7 +457,7 @@ impl ExchangeTable {
 
     fn take_awaited(&self, id: ExchangeId) -> Result<Awaited, ExchangeError> {
         let mut slots = lock(&self.slots);
-        if matches!(slots.get(id)?.answer, Answer::Streaming(_)) {
+        if !matches!(slots.get(id)?.answer, Answer::Awaited(_)) {
             return Err(ExchangeError::AlreadyStarted);
         }
         let Slot {
@@ -423,14 +474,18 @@ impl ExchangeTable {
                 connection,
                 send,
             }),
-            Answer::Streaming(_) => Err(ExchangeError::AlreadyStarted),
+            Answer::Streaming(_) | Answer::Sent => Err(ExchangeError::AlreadyStarted),
         }
     }
 
     fn streaming(&self, id: ExchangeId) -> Result<Arc<Outbound>, ExchangeError> {
-        match &lock(&self.slots).get(id)?.answer {
-            Answer::Streaming(queue) => Ok(queue.clone()),
-            Answer::Awaited(_) => Err(ExchangeError::NotStarted),
+        match lock(&self.slots).entry(id)? {
+            Entry::Open(slot) => match &slot.answer {
+                Answer::Streaming(queue) => Ok(queue.clone()),
+                Answer::Awaited(_) => Err(ExchangeError::NotStarted),
+                Answer::Sent => Err(ExchangeError::Gone),
+            },
+            Entry::Reserved(reserved) => reserved.queue(),
         }
     }
 
@@ -451,16 +506,47 @@ impl std::fmt::Debug for ExchangeTable {
 }
 
 impl Slots {
-    fn get(&mut self, id: ExchangeId) -> Result<&mut Slot, ExchangeError> {
+    fn insert(&mut self, make: impl FnOnce(u32) -> Entry) -> ExchangeId {
+        let generation = self.next_generation;
+        self.next_generation = generation.wrapping_add(1);
+        let slot = self.slab.insert(make(generation)) as u32;
+        ExchangeId { slot, generation }
+    }
+
+    fn entry(&mut self, id: ExchangeId) -> Result<&mut Entry, ExchangeError> {
         match self.slab.get_mut(id.slot as usize) {
-            Some(slot) if slot.generation == id.generation => Ok(slot),
+            Some(entry) if entry.generation() == id.generation => Ok(entry),
             _ => Err(ExchangeError::Gone),
         }
     }
 
+    fn get(&mut self, id: ExchangeId) -> Result<&mut Slot, ExchangeError> {
+        match self.entry(id)? {
+            Entry::Open(slot) => Ok(slot),
+            Entry::Reserved(_) => Err(ExchangeError::Gone),
+        }
+    }
+
+    fn take_entry(&mut self, id: ExchangeId) -> Result<Entry, ExchangeError> {
+        self.entry(id)?;
+        Ok(self.slab.remove(id.slot as usize))
+    }
+
     fn take(&mut self, id: ExchangeId) -> Result<Slot, ExchangeError> {
         self.get(id)?;
-        Ok(self.slab.remove(id.slot as usize))
+        match self.slab.remove(id.slot as usize) {
+            Entry::Open(slot) => Ok(slot),
+            Entry::Reserved(_) => Err(ExchangeError::Gone),
+        }
+    }
+}
+
+impl Entry {
+    fn generation(&self) -> u32 {
+        match self {
+            Self::Open(slot) => slot.generation,
+            Self::Reserved(reserved) => reserved.generation,
+        }
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::task::{Context, Poll};
 
-use trilane_http3::{FieldSection, RequestHead};
+use trilane_http3::{FieldSection, RequestHead, ResponseHead};
 
 use bytes::Bytes;
 
-use crate::body::RequestBody;
+use crate::body::MessageBody;
+use crate::client::RequestError;
 use crate::connections::ConnectionName;
 use crate::exchange::{Exchange, ExchangeId};
 use crate::file::FileError;
@@ -28,9 +29,26 @@ pub struct Request<'a> {
     /// [`BodyReader::trailers`](crate::BodyReader::trailers).
     pub trailers: Option<&'a FieldSection>,
     /// The body, as the mode of the route has it.
-    pub body: RequestBody,
+    pub body: MessageBody,
     /// It arrived in early data (0-RTT), and the handshake is not complete: it may be a replay (RFC 8470 §3). Never true
     /// unless the server takes early data.
+    pub early_data: bool,
+}
+
+/// One response, borrowed for the time of the call.
+#[derive(Debug)]
+pub struct Response<'a> {
+    /// Status and fields, checked against RFC 9114 §4.
+    pub head: &'a ResponseHead,
+    /// The body: whole, if all of it came with the head.
+    pub body: MessageBody,
+    /// The trailers behind a body that is whole, if there are any.
+    pub trailers: Option<&'a FieldSection>,
+    /// The connection that carried it.
+    pub connection: ConnectionName,
+    /// Whether another request had used the connection before.
+    pub is_reused: bool,
+    /// Whether the request went in early data (0-RTT), and the server took it.
     pub early_data: bool,
 }
 
@@ -46,6 +64,11 @@ pub enum ExchangeEvent {
     /// All that was written to a streaming answer was accepted by QUIC: time to write more. Told to a writer that asked
     /// ([`crate::Notify`]).
     Drained,
+    /// The server wants no more of the body of a request of ours; its response is still awaited (RFC 9114 §4.1).
+    Stopped {
+        /// The server's error code, if it sent one.
+        code: Option<u64>,
+    },
     /// An answer from a file was sent.
     Finished,
 }
@@ -77,9 +100,27 @@ pub trait Handler: Send + Sync + 'static {
         Poll::Ready(())
     }
 
-    /// Takes a request. `exchange` is answered now or later, from any thread; dropped unanswered, it resets the
+    /// A server's: takes a request. `exchange` is answered now or later, from any thread; dropped unanswered, it resets the
     /// stream with H3_INTERNAL_ERROR.
-    fn request(&self, request: Request<'_>, exchange: Exchange);
+    fn request(&self, request: Request<'_>, exchange: Exchange) {
+        let _ = (request, exchange);
+    }
+
+    /// A client's: takes an interim answer (1xx); the final one follows.
+    fn informational(&self, id: ExchangeId, head: &ResponseHead) {
+        let _ = (id, head);
+    }
+
+    /// A client's: takes the response to a request. A body that is read as it comes is taken from the exchange
+    /// ([`ExchangeTable::take_body`](crate::ExchangeTable::take_body)).
+    fn response(&self, id: ExchangeId, response: Response<'_>) {
+        let _ = (id, response);
+    }
+
+    /// A client's: hears that a request gets no response. The exchange is over.
+    fn request_failed(&self, id: ExchangeId, error: RequestError) {
+        let _ = (id, error);
+    }
 
     /// Called after each poll of a connection: the moment to pass on what was gathered, if a flood keeps the thread from
     /// ever pausing.

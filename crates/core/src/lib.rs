@@ -22,6 +22,7 @@ mod congestion;
 mod connection;
 mod connection_state;
 mod connections;
+mod content;
 mod datagram_capsules;
 mod datagram_counters;
 mod datagram_queue;
@@ -69,7 +70,8 @@ pub mod tls;
 mod wire;
 
 pub use address_validation::AddressValidation;
-pub use body::{BodyError, BodyReader, RequestBody};
+pub use body::{BodyError, BodyReader, MessageBody};
+pub use connection_state::Handshake;
 pub use connections::ConnectionName;
 pub use datagram_counters::{DatagramLayer, DatagramStats};
 pub use datagram_queue::DatagramError;
@@ -82,7 +84,7 @@ pub use exchange_table::{ExchangeTable, check_interim};
 pub use file::{
     Conditions, Dotfiles, Field, FileAnswer, FileError, FileLocation, Folder, Found, Symlinks, media_type,
 };
-pub use handler::{CloseCause, ConnectionEvent, ExchangeEvent, Handler, Request};
+pub use handler::{CloseCause, ConnectionEvent, ExchangeEvent, Handler, Request, Response};
 pub use limits::Limits;
 pub use modes::{BodyMode, Modes, SessionRoutes};
 pub use server::{BindError, ConnectionInfo, Server, ServerConfig, Stop};

@@ -220,7 +220,7 @@ pub(crate) async fn send(
         Outcome::Reset { code } => drop(stream.reset(wire_code(code))),
         Outcome::Aborted { .. } => drop(stream.reset(wire_code(Code::H3_REQUEST_CANCELLED))),
     }
-    table.ended(id, outcome);
+    table.ended(id, &queue, outcome);
 }
 
 /// Sends what is left of a whole answer; the exchange itself is already over.

@@ -10,8 +10,8 @@ use bytes::{Bytes, BytesMut};
 use futures_util::task::AtomicWaker;
 use quinn::{RecvStream, SendStream, VarInt};
 use trilane_http3::{
-    Code, ControlFrame, ControlReader, DecoderStream, EncoderStream, Error, Priority, Role, Settings,
-    UniKind, classify_uni,
+    BidiKind, Code, ControlFrame, ControlReader, DecoderStream, EncoderStream, Error, Priority, Role,
+    Settings, UniKind, classify_bidi, classify_uni,
 };
 
 use crate::arrived_stream::Arrived;
@@ -71,6 +71,37 @@ pub(crate) async fn read(mut stream: RecvStream, connection: Arc<ConnectionState
     }
 }
 
+/// Reads the beginning of a bidirectional stream that a server opened: it belongs to a WebTransport session, or must not be
+/// (RFC9114-6.1-server-stream).
+pub(crate) async fn read_bidirectional(
+    send: SendStream,
+    mut recv: RecvStream,
+    connection: Arc<ConnectionState>,
+) -> Outcome {
+    let mut prefix = BytesMut::new();
+    while let Ok(Some(chunk)) = recv.read_chunk(usize::MAX, true).await {
+        prefix.extend_from_slice(&chunk.bytes);
+        let seen = &prefix[..prefix.len().min(MAX_PREFIX_BYTES)];
+        let kind = match classify_bidi(seen) {
+            Ok(None) => continue,
+            Ok(Some(kind)) => kind,
+            Err(error) => return Outcome::Fatal(error),
+        };
+        if let Err(error) = lock(&connection.peer_streams).open_bidi(&kind) {
+            return Outcome::Fatal(error);
+        }
+        if let BidiKind::WebTransport { session, prefix_len } = kind {
+            let arrived = Arrived {
+                send: Some(send),
+                recv,
+                first: prefix.freeze().slice(prefix_len..),
+            };
+            return Outcome::Arrived(session, Box::new(arrived));
+        }
+    }
+    Outcome::Abandoned
+}
+
 async fn stream_type(stream: &mut RecvStream) -> Result<Option<(UniKind, Bytes)>, Error> {
     let mut prefix = BytesMut::new();
     while let Ok(Some(chunk)) = stream.read_chunk(usize::MAX, true).await {
@@ -84,7 +115,7 @@ async fn stream_type(stream: &mut RecvStream) -> Result<Option<(UniKind, Bytes)>
 }
 
 async fn control(stream: &mut RecvStream, mut rest: Bytes, connection: &ConnectionState) -> Error {
-    let mut reader = ControlReader::new(Role::Server);
+    let mut reader = ControlReader::new(connection.role);
     loop {
         loop {
             match reader.read(&mut rest) {
@@ -97,6 +128,11 @@ async fn control(stream: &mut RecvStream, mut rest: Bytes, connection: &Connecti
                     if let Err(error) = connection.priorities.update(stream, Priority::parse(&value)) {
                         return error;
                     }
+                }
+                // RFC9114-5.2-goaway-received
+                Ok(Some(ControlFrame::Goaway(id))) if connection.role == Role::Client => {
+                    connection.peer_goaway.store(id, SeqCst);
+                    connection.idle();
                 }
                 // A client's GOAWAY, MAX_PUSH_ID and CANCEL_PUSH speak of pushes, and we push nothing.
                 Ok(Some(_)) => {}

@@ -11,7 +11,7 @@ use quinn::VarInt;
 use crate::connection::Outcome;
 use crate::connection_state::ConnectionState;
 use crate::datagram_counters::DatagramLayer;
-use crate::server::ServerState;
+use crate::exchange_table::ExchangeTable;
 
 /// The application error code of everything here: such a connection has no protocol of ours that could name more.
 const NO_ERROR: VarInt = VarInt::from_u32(0);
@@ -21,7 +21,12 @@ const DATAGRAMS_PER_TURN: usize = 256;
 
 /// Runs `state`'s connection until it is closed by either side. A stop of the server closes it at once: nothing on it is
 /// ever under way.
-pub(crate) async fn run(state: Arc<ConnectionState>, server: Arc<ServerState>) {
+pub(crate) async fn run(
+    state: Arc<ConnectionState>,
+    table: Arc<ExchangeTable>,
+    takes_datagrams: bool,
+    is_draining: impl Fn() -> bool,
+) {
     let quic = state.quic.clone();
     let mut streams = pin!(refuse_streams(&quic));
     let mut read = pin!(quic.read_datagram());
@@ -34,12 +39,14 @@ pub(crate) async fn run(state: Arc<ConnectionState>, server: Arc<ServerState>) {
         while let Poll::Ready(Some(outcome)) = futures_util::StreamExt::poll_next_unpin(&mut work, cx) {
             if let Outcome::Fatal(error) = outcome {
                 // The sampler's: too many frames without content.
-                server.counters.excessive_load.fetch_add(1, Relaxed);
+                state
+                    .count(|counters| &counters.excessive_load)
+                    .fetch_add(1, Relaxed);
                 state.close(NO_ERROR, error.reason.as_bytes());
                 return Poll::Ready(());
             }
         }
-        if server.is_draining() {
+        if is_draining() {
             state.close(NO_ERROR, b"");
             return Poll::Ready(());
         }
@@ -50,21 +57,21 @@ pub(crate) async fn run(state: Arc<ConnectionState>, server: Arc<ServerState>) {
             match read.as_mut().poll(cx) {
                 Poll::Ready(Ok(data)) => {
                     read.set(quic.read_datagram());
-                    if server.datagrams.raw {
+                    if takes_datagrams {
                         state.received(DatagramLayer::Quic);
-                        server.table.handler().quic_datagram(state.name(), data);
+                        table.handler().quic_datagram(state.name(), data);
                     } else {
                         state.dropped_incoming(DatagramLayer::Quic, 1);
                     }
                 }
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
                 Poll::Pending => {
-                    server.table.handler().after_poll();
+                    table.handler().after_poll();
                     return Poll::Pending;
                 }
             }
         }
-        server.table.handler().after_poll();
+        table.handler().after_poll();
         cx.waker().wake_by_ref();
         Poll::Pending
     })

@@ -14,7 +14,7 @@ use tokio::task::AbortHandle;
 use trilane_http3::Code;
 
 use crate::address_validation::AddressValidation;
-use crate::connection_state::ConnectionState;
+use crate::connection_state::{ConnectionState, Handshake};
 use crate::connections::{ConnectionName, Connections};
 use crate::datagram_counters::{DatagramLayer, DatagramStats};
 use crate::datagram_sender::DatagramSender;
@@ -314,6 +314,8 @@ pub struct ConnectionInfo {
     pub remote_address: SocketAddr,
     /// The protocol that both sides agreed on (ALPN).
     pub alpn: Vec<u8>,
+    /// Of a connection of a client: how it came about.
+    pub handshake: Option<Handshake>,
     /// Estimated round-trip time.
     pub round_trip: Duration,
     /// Congestion window, in bytes.
@@ -347,6 +349,7 @@ impl ConnectionInfo {
             original_destination_connection_id: state.identity.original_destination.to_vec(),
             remote_address: state.quic.remote_address(),
             alpn: endpoint::alpn(&state.quic),
+            handshake: state.handshake,
             round_trip: stats.path.rtt,
             congestion_window: stats.path.cwnd,
             mtu: stats.path.current_mtu,

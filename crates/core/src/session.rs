@@ -19,11 +19,11 @@ use trilane_http3::{Capsule, Code, Error};
 use crate::arrived_stream::Arrived;
 use crate::connection::Outcome;
 use crate::connection_state::ConnectionState;
+use crate::content::{ContentError, ContentReader};
 use crate::datagram_counters::DatagramLayer;
 use crate::datagram_queue::{self, DatagramError};
 use crate::early_streams::Refused;
 use crate::exchange::ExchangeId;
-use crate::inbound::{ContentError, Receiver};
 use crate::session_capsules::{self, Broken, CAPSULE_BYTES, SessionCapsules};
 use crate::session_event::{SessionEnd, SessionEvent, StreamKind, StreamName};
 use crate::session_flow::FlowControl;
@@ -60,7 +60,7 @@ pub(crate) struct Beginning {
     pub(crate) id: ExchangeId,
     /// The id of its CONNECT stream.
     pub(crate) stream: u64,
-    pub(crate) receiver: Receiver,
+    pub(crate) content: ContentReader,
     /// `None`: there is no flow control but that of QUIC.
     pub(crate) flow: Option<SessionFlow>,
     /// QUIC's flow control of one stream, in bytes.
@@ -70,7 +70,7 @@ pub(crate) struct Beginning {
 struct State {
     phase: Phase,
     /// Of the CONNECT stream, until the session is accepted.
-    receiver: Option<Receiver>,
+    content: Option<ContentReader>,
     early: Vec<Arrived>,
     streams: HashMap<StreamName, Opener>,
     /// Datagrams that wait for the answer to leave; `None`: it has left.
@@ -100,7 +100,7 @@ impl Session {
     ) -> Arc<Self> {
         let state = State {
             phase: Phase::Waiting,
-            receiver: Some(begin.receiver),
+            content: Some(begin.content),
             early: Vec::new(),
             streams: HashMap::new(),
             held: Some(VecDeque::new()),
@@ -132,14 +132,14 @@ impl Session {
 
     /// The answer that accepts it was written: what came before is handed over, capsules are read.
     pub(crate) fn accepted(self: &Arc<Self>) {
-        let (receiver, early) = {
+        let (content, early) = {
             let mut state = lock(&self.state);
             if state.phase != Phase::Waiting {
                 return;
             }
             state.phase = Phase::Open;
             self.connection.count(|counters| &counters.sessions).opened();
-            (state.receiver.take(), std::mem::take(&mut state.early))
+            (state.content.take(), std::mem::take(&mut state.early))
         };
         for arrived in early {
             self.hand_over(arrived);
@@ -147,8 +147,8 @@ impl Session {
         if let Some(flow) = &self.flow {
             flow.tell_peer();
         }
-        if let Some(receiver) = receiver {
-            *lock(&self.capsules) = Some(SessionCapsules::new(receiver));
+        if let Some(content) = content {
+            *lock(&self.capsules) = Some(SessionCapsules::new(content));
             self.connection.adopt(session_capsules::read(self.clone()));
         }
         // Read at once: the answer is queued, and on the IO thread its connection has not run since.
@@ -291,7 +291,7 @@ impl Session {
 
     /// The session is over: its streams are reset, and nothing more is sent. `false`: it was already.
     pub(crate) fn end(&self) -> bool {
-        let (was, held, receiver, early, streams) = {
+        let (was, held, content, early, streams) = {
             let mut state = lock(&self.state);
             if state.phase == Phase::Over {
                 return false;
@@ -299,7 +299,7 @@ impl Session {
             (
                 std::mem::replace(&mut state.phase, Phase::Over),
                 state.held.take(),
-                state.receiver.take(),
+                state.content.take(),
                 std::mem::take(&mut state.early),
                 std::mem::take(&mut state.streams),
             )
@@ -310,8 +310,8 @@ impl Session {
         if was == Phase::Open {
             self.connection.count(|counters| &counters.sessions).closed();
         }
-        if let Some(receiver) = receiver {
-            self.connection.adopt(discard(receiver, self.connection.clone()));
+        if let Some(content) = content {
+            self.connection.adopt(discard(content, self.connection.clone()));
         }
         lock(&self.connection.sessions).remove(&self.stream);
         if let Some(flow) = &self.flow {
@@ -447,14 +447,14 @@ impl Session {
 
 /// Refused: what the client had begun to send is read and forgotten. Stopping it right behind the answer would make browsers
 /// report a broken connection in place of the answer.
-async fn discard(mut receiver: Receiver, connection: Arc<ConnectionState>) -> Outcome {
+async fn discard(mut content: ContentReader, connection: Arc<ConnectionState>) -> Outcome {
     let reading = async {
-        while let Ok(Some(_)) = read_content(&mut receiver, &connection).await {
+        while let Ok(Some(_)) = read_content(&mut content, &connection).await {
             tokio::task::yield_now().await;
         }
     };
     let _ = tokio::time::timeout(DISCARD_FOR, reading).await;
-    let _ = receiver.recv().stop(wire_code(Code::H3_NO_ERROR));
+    let _ = content.recv().stop(wire_code(Code::H3_NO_ERROR));
     Outcome::Done
 }
 
@@ -476,12 +476,12 @@ async fn release_datagrams(session: Arc<Session>, before: u64) -> Outcome {
 
 /// The next piece of a CONNECT stream; tells the connection's task of frames that brought nothing.
 async fn read_content(
-    receiver: &mut Receiver,
+    content: &mut ContentReader,
     connection: &ConnectionState,
 ) -> Result<Option<Bytes>, ContentError> {
     poll_fn(|cx| {
-        let read = receiver.poll_content(cx, CAPSULE_BYTES);
-        connection.count_overhead(receiver.take_overhead());
+        let read = content.poll_content(cx, CAPSULE_BYTES);
+        connection.count_overhead(content.take_overhead());
         read
     })
     .await

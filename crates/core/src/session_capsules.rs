@@ -9,8 +9,8 @@ use trilane_http3::{Capsule, CapsuleReader, Code, Error, Scope};
 
 use crate::connection::Outcome;
 use crate::connection_state::ConnectionState;
+use crate::content::{ContentError, ContentReader};
 use crate::datagram_capsules::MAX_CAPSULE_DATAGRAM;
-use crate::inbound::{ContentError, Receiver};
 use crate::session::Session;
 use crate::session_event::SessionEnd;
 use crate::wire::wire_code;
@@ -23,7 +23,7 @@ const LAST_CAPSULES: usize = 64;
 
 /// The reading side of a CONNECT stream.
 pub(crate) struct SessionCapsules {
-    receiver: Receiver,
+    content: ContentReader,
     reader: CapsuleReader,
     piece: Bytes,
     /// Of the task that reads to the end.
@@ -39,9 +39,9 @@ pub(crate) enum Broken {
 }
 
 impl SessionCapsules {
-    pub(crate) fn new(receiver: Receiver) -> Self {
+    pub(crate) fn new(content: ContentReader) -> Self {
         Self {
-            receiver,
+            content,
             reader: CapsuleReader::new(MAX_CAPSULE_DATAGRAM),
             piece: Bytes::new(),
             waker: Waker::noop().clone(),
@@ -67,9 +67,9 @@ impl SessionCapsules {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            let content = self.receiver.poll_content(cx, CAPSULE_BYTES);
-            connection.count_overhead(self.receiver.take_overhead());
-            match std::task::ready!(content) {
+            let piece = self.content.poll_content(cx, CAPSULE_BYTES);
+            connection.count_overhead(self.content.take_overhead());
+            match std::task::ready!(piece) {
                 Ok(Some(piece)) => self.piece = piece,
                 Ok(None) => {
                     let end = self.reader.finish();
@@ -99,7 +99,7 @@ impl SessionCapsules {
 
     /// Reads no more; whoever reads to the end finds it.
     pub(crate) fn stop(mut self, code: Code) {
-        let _ = self.receiver.recv().stop(wire_code(code));
+        let _ = self.content.recv().stop(wire_code(code));
         self.waker.wake();
     }
 }

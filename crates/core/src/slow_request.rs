@@ -32,7 +32,7 @@ pub(crate) async fn read(
     mut slow: Slow,
     mut share: Share,
 ) -> Outcome {
-    slow.receiver.settle();
+    slow.receiver.content().settle();
     let limits = &server.limits;
     let mut timer = pin!(sleep_until(Instant::now() + limits.header_timeout));
     let (mut had_head, mut seen) = (slow.receiver.has_head(), slow.receiver.received());
@@ -44,11 +44,11 @@ pub(crate) async fn read(
         let polled = slow
             .receiver
             .poll(cx, &gate, &mut slow.head, &mut slow.admission, Some(&mut share));
-        connection.count_overhead(slow.receiver.take_overhead());
+        connection.count_overhead(slow.receiver.content().take_overhead());
         if let Poll::Ready(received) = polled {
             return Poll::Ready(received);
         }
-        slow.receiver.settle();
+        slow.receiver.content().settle();
         if slow.receiver.take_expectation() {
             server.table.send_continue(&mut slow.send);
         }

@@ -18,6 +18,9 @@ pub(crate) struct Counters {
     pub(crate) requests_active: AtomicUsize,
     pub(crate) requests_aborted: AtomicU64,
     pub(crate) requests_malformed: AtomicU64,
+    pub(crate) requests_retried: AtomicU64,
+    pub(crate) udp_bytes_received: AtomicU64,
+    pub(crate) udp_bytes_sent: AtomicU64,
     pub(crate) protocol_errors: AtomicU64,
     pub(crate) excessive_load: AtomicU64,
     pub(crate) retries_sent: AtomicU64,
@@ -39,6 +42,9 @@ impl Counters {
             requests_active: AtomicUsize::new(0),
             requests_aborted: AtomicU64::new(0),
             requests_malformed: AtomicU64::new(0),
+            requests_retried: AtomicU64::new(0),
+            udp_bytes_received: AtomicU64::new(0),
+            udp_bytes_sent: AtomicU64::new(0),
             protocol_errors: AtomicU64::new(0),
             excessive_load: AtomicU64::new(0),
             retries_sent: AtomicU64::new(0),
@@ -59,6 +65,9 @@ impl Counters {
             requests_active: self.requests_active.load(Relaxed),
             requests_aborted: self.requests_aborted.load(Relaxed),
             requests_malformed: self.requests_malformed.load(Relaxed),
+            requests_retried: self.requests_retried.load(Relaxed),
+            udp_bytes_received: self.udp_bytes_received.load(Relaxed),
+            udp_bytes_sent: self.udp_bytes_sent.load(Relaxed),
             protocol_errors: self.protocol_errors.load(Relaxed),
             excessive_load: self.excessive_load.load(Relaxed),
             retries_sent: self.retries_sent.load(Relaxed),
@@ -92,6 +101,12 @@ pub struct Stats {
     pub requests_aborted: u64,
     /// Requests refused as malformed (RFC 9114 §4.1.2).
     pub requests_malformed: u64,
+    /// A client's requests that were sent again, because the server had certainly not processed them, or may do so twice.
+    pub requests_retried: u64,
+    /// Bytes of UDP payload received by a client.
+    pub udp_bytes_received: u64,
+    /// Bytes of UDP payload sent by a client.
+    pub udp_bytes_sent: u64,
     /// Connections closed because the peer broke the protocol.
     pub protocol_errors: u64,
     /// Connections closed because the peer did too much that is no progress (H3_EXCESSIVE_LOAD, RFC 9114 §10.5).

@@ -26,7 +26,7 @@ pub struct Error {
 
 impl Error {
     /// An error that ends only its stream.
-    pub(crate) const fn stream(code: Code, reason: &'static str) -> Self {
+    pub const fn stream(code: Code, reason: &'static str) -> Self {
         Self {
             scope: Scope::Stream,
             code,

@@ -60,6 +60,11 @@ impl ResponseReader {
         part
     }
 
+    /// Frames without content since the last call; see [`RequestReader::take_overhead`](crate::RequestReader::take_overhead).
+    pub fn take_overhead(&mut self) -> u32 {
+        self.frames.take_overhead()
+    }
+
     /// The server ended the stream cleanly.
     ///
     /// # Errors

@@ -52,6 +52,19 @@ pub struct WebTransportSettings {
     pub initial_max_streams_bidi: u64,
 }
 
+impl WebTransportSettings {
+    /// Whether the peer offers WebTransport, in whatever dialect.
+    pub fn is_offered(&self) -> bool {
+        let offers = [
+            self.enabled,
+            self.enabled_draft02,
+            self.max_sessions_draft07,
+            self.max_sessions_draft13,
+        ];
+        offers.iter().any(|offer| *offer > 0)
+    }
+}
+
 impl Settings {
     /// Appends the payload of a SETTINGS frame; defaults are left out. Each setting has one place, and those of HTTP/2
     /// have none (RFC9114-7.2.4-setting-sent-once, RFC9114-7.2.4.1-reserved-setting-sent).

@@ -8,7 +8,7 @@ use trilane_http3::{Code, Priority, Settings};
 use super::{Outcome, Task, settings};
 use crate::answer_stream::AnswerStream;
 use crate::arrived_stream::Arrived;
-use crate::body::RequestBody;
+use crate::body::MessageBody;
 use crate::inbound::{Received, Receiver, Refusal};
 use crate::response::Method;
 use crate::session::{Beginning, Session};
@@ -34,7 +34,7 @@ impl Task {
             return self.begin_session(send, receiver, flow);
         };
         send.reset(refusal);
-        let _ = receiver.recv().stop(wire_code(refusal));
+        let _ = receiver.content().recv().stop(wire_code(refusal));
         self.early.refuse(stream);
         self.count_abandoned();
     }
@@ -64,7 +64,7 @@ impl Task {
         let beginning = Beginning {
             id,
             stream,
-            receiver,
+            content: receiver.into_content(),
             flow,
             stream_window: self.server.limits.stream_receive_window,
         };
@@ -75,7 +75,7 @@ impl Task {
         for arrived in self.early.take(stream) {
             session.arrived(arrived);
         }
-        self.hand_over(id, RequestBody::Streaming, false, None);
+        self.hand_over(id, MessageBody::Streaming, false, None);
         if let Some(datagrams) = &mut self.datagrams {
             datagrams.opened(stream, id);
         }

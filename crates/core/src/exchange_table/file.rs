@@ -40,7 +40,7 @@ impl ExchangeTable {
         let (method, connection) = {
             let mut slots = lock(&self.slots);
             let slot = slots.get(id)?;
-            if matches!(slot.answer, Answer::Streaming(_)) {
+            if !matches!(slot.answer, Answer::Awaited(_)) {
                 return Err(ExchangeError::AlreadyStarted);
             }
             (slot.method, slot.connection.clone())
@@ -78,17 +78,18 @@ impl ExchangeTable {
         let Some(started) = self.start_file(id, status, &fields) else {
             return;
         };
+        let control = started.control.clone();
         match self.copy(started, reader, &memory).await {
             Ok(outcome) => {
                 let is_sent = outcome == Outcome::Done && self.is_open(id);
-                self.ended(id, outcome);
+                self.ended(id, &control, outcome);
                 if is_sent {
                     self.handler.exchange_event(id, ExchangeEvent::Finished);
                 }
             }
             Err(error) => {
                 let code = Code::H3_INTERNAL_ERROR;
-                self.ended(id, Outcome::Reset { code });
+                self.ended(id, &control, Outcome::Reset { code });
                 self.handler.file_broken(id, error);
             }
         }
@@ -98,7 +99,7 @@ impl ExchangeTable {
     fn start_file(&self, id: ExchangeId, status: u16, fields: &[Field]) -> Option<Started> {
         let mut slots = lock(&self.slots);
         let slot = slots.get(id).ok()?;
-        if matches!(slot.answer, Answer::Streaming(_)) {
+        if !matches!(slot.answer, Answer::Awaited(_)) {
             return None;
         }
         let head = self.encoder.head(slot.method, status, pairs(fields));
@@ -117,7 +118,7 @@ impl ExchangeTable {
                         .collect(),
                 })
             }
-            Answer::Streaming(_) => None,
+            Answer::Streaming(_) | Answer::Sent => None,
         }
     }
 

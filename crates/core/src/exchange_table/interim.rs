@@ -41,7 +41,7 @@ impl ExchangeTable {
         let mut slots = lock(&self.slots);
         match &mut slots.get(id)?.answer {
             Answer::Awaited(send) => send.inform(&head).map_err(|_| ExchangeError::Full),
-            Answer::Streaming(_) => Err(ExchangeError::AlreadyStarted),
+            Answer::Streaming(_) | Answer::Sent => Err(ExchangeError::AlreadyStarted),
         }
     }
 

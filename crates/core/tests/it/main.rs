@@ -5,6 +5,7 @@
 mod addresses;
 mod answers;
 mod body;
+mod caller;
 mod client;
 mod conversations;
 mod datagrams;
@@ -31,6 +32,7 @@ mod relay;
 mod requests;
 mod scratch;
 mod semantics;
+mod sending;
 mod session_floods;
 mod session_flow;
 mod session_scene;

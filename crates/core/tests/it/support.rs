@@ -13,7 +13,7 @@ use trilane_core::router::{Methods, Pattern, Route, Router};
 use trilane_core::tls::{CertificateStore, Identity, TlsOptions, server_config};
 use trilane_core::{
     AddressValidation, BodyMode, ConnectionEvent, ConnectionName, DatagramOptions, Exchange, ExchangeEvent,
-    ExchangeId, FileError, Handler, Limits, Modes, Request, RequestBody, Server, ServerConfig, SessionEvent,
+    ExchangeId, FileError, Handler, Limits, MessageBody, Modes, Request, Server, ServerConfig, SessionEvent,
     SessionRoutes, StatelessResetKey, StreamEvent, StreamName,
 };
 
@@ -276,8 +276,8 @@ pub(crate) fn answer(exchange: Exchange, body: impl Into<Bytes>) {
 /// The body of a buffered request.
 pub(crate) fn whole(request: &Request<'_>) -> Bytes {
     match &request.body {
-        RequestBody::Whole(bytes) => bytes.clone(),
-        RequestBody::Streaming => panic!("the body of a buffered route is not whole"),
+        MessageBody::Whole(bytes) => bytes.clone(),
+        MessageBody::Streaming => panic!("the body of a buffered route is not whole"),
     }
 }
 

@@ -1,0 +1,231 @@
+//! What a server and a client have alike across the border: open exchanges, by name, and the sessions and datagrams on them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use napi::Env;
+use napi::bindgen_prelude::{BigInt, PromiseRaw};
+use napi_derive::napi;
+use trilane_core::{
+    DatagramLayer, DatagramSender, ExchangeId, ExchangeTable, SessionTable, StreamKind, StreamName,
+};
+use trilane_http3::Code;
+
+use crate::answers::{Command, Commands, StreamCommand, carry_out};
+use crate::body::NativeBody;
+use crate::bridge::Bridge;
+use crate::datagrams::{DATAGRAM_WORDS, OutgoingDatagrams};
+use crate::error::{ErrorCode, Result, error, internal};
+use crate::runtime;
+use crate::session::NativeReadHalf;
+use crate::values::Utf8;
+
+/// The open exchanges of a server or a client: its requests and answers are written here, and sessions and datagrams used.
+#[napi]
+pub struct NativeExchanges {
+    pub(crate) parts: Arc<Exchanges>,
+}
+
+/// What outlives the object.
+pub(crate) struct Exchanges {
+    pub(crate) commands: Arc<Commands>,
+    pub(crate) table: Arc<ExchangeTable>,
+    sessions: Arc<SessionTable>,
+}
+
+impl Exchanges {
+    /// Commands of JavaScript are carried out from now on, until this is dropped.
+    pub(crate) fn new(
+        table: Arc<ExchangeTable>,
+        sessions: Arc<SessionTable>,
+        datagrams: DatagramSender,
+        bridge: Arc<Bridge>,
+    ) -> Result<Arc<Self>> {
+        let commands = Arc::new(Commands::default());
+        runtime::handle().map_err(internal)?.spawn(carry_out(
+            commands.clone(),
+            table.clone(),
+            datagrams,
+            sessions.clone(),
+            bridge,
+        ));
+        Ok(Arc::new(Self {
+            commands,
+            table,
+            sessions,
+        }))
+    }
+
+    pub(crate) fn native(self: &Arc<Self>) -> NativeExchanges {
+        NativeExchanges { parts: self.clone() }
+    }
+}
+
+impl Drop for Exchanges {
+    fn drop(&mut self) {
+        self.commands.close();
+    }
+}
+
+#[napi]
+impl NativeExchanges {
+    /// Sends `count` datagrams, raw ones or those of exchanges: slot, generation and length of each in `words`, their bytes
+    /// one behind the other. All are copied before this returns.
+    #[napi]
+    pub fn send_datagrams(
+        &self,
+        #[napi(ts_arg_type = "'quic' | 'h3' | 'webtransport'")] layer: String,
+        count: u32,
+        words: &[u32],
+        bytes: &[u8],
+    ) -> Result<()> {
+        let words = words.get(..count as usize * DATAGRAM_WORDS).ok_or_else(|| {
+            error(
+                ErrorCode::Internal,
+                format!("{count} datagrams are more than the numbers say"),
+            )
+        })?;
+        self.parts.commands.push(Command::Datagrams(OutgoingDatagrams {
+            layer: match &*layer {
+                "quic" => DatagramLayer::Quic,
+                "webtransport" => DatagramLayer::WebTransport,
+                _ => DatagramLayer::Http,
+            },
+            words: words.to_vec(),
+            bytes: Bytes::copy_from_slice(bytes),
+        }));
+        Ok(())
+    }
+
+    /// Accepts a WebTransport session, named by its exchange; `fields` are "name\0value\0…", or empty.
+    #[napi]
+    pub fn accept_session(&self, slot: u32, generation: u32, #[napi(ts_arg_type = "string")] fields: Utf8) {
+        let id = ExchangeId { slot, generation };
+        self.parts.commands.push(Command::Accept(id, fields.0));
+    }
+
+    /// Ends a session with a code and a reason of at most 1,024 bytes.
+    #[napi]
+    pub fn close_session(
+        &self,
+        slot: u32,
+        generation: u32,
+        code: u32,
+        #[napi(ts_arg_type = "string")] reason: Utf8,
+    ) {
+        let id = ExchangeId { slot, generation };
+        self.parts.commands.push(Command::Close(id, code, reason.0));
+    }
+
+    /// Asks the client to wind a session up.
+    #[napi]
+    pub fn drain_session(&self, slot: u32, generation: u32) {
+        self.parts
+            .commands
+            .push(Command::Drain(ExchangeId { slot, generation }));
+    }
+
+    /// Opens a stream in a session. Resolves with its slot and generation once the client allows one more; with `null` if
+    /// the session is over.
+    #[napi(ts_return_type = "Promise<[number, number] | null>")]
+    pub fn open_stream<'env>(
+        &self,
+        env: &'env Env,
+        slot: u32,
+        generation: u32,
+        bidirectional: bool,
+    ) -> Result<PromiseRaw<'env, Option<(u32, u32)>>> {
+        let kind = if bidirectional {
+            StreamKind::Bidirectional
+        } else {
+            StreamKind::Unidirectional
+        };
+        let sessions = self.parts.sessions.clone();
+        let opened = sessions.open_stream(ExchangeId { slot, generation }, kind);
+        env.spawn_future(async move {
+            let opened = opened.await;
+            Ok(opened.ok().map(|name| (name.slot, name.generation)))
+        })
+        .map_err(internal)
+    }
+
+    /// The half of a stream that is read; `null` if it has none, or is gone.
+    #[napi]
+    pub fn read_half(&self, slot: u32, generation: u32) -> Option<NativeReadHalf> {
+        let half = self.parts.sessions.read_half(StreamName { slot, generation });
+        half.map(NativeReadHalf::new)
+    }
+
+    /// Writes a chunk to a stream of a session; copied before this returns. With `notify`, the stream hook hears "drained"
+    /// once all that was written is sent.
+    #[napi]
+    pub fn write_stream(&self, slot: u32, generation: u32, chunk: &[u8], notify: bool) {
+        let chunk = Bytes::copy_from_slice(chunk);
+        self.stream(slot, generation, StreamCommand::Write { chunk, notify });
+    }
+
+    /// Ends the written half of a stream; the hook hears "finished" once all of it is acknowledged.
+    #[napi]
+    pub fn finish_stream(&self, slot: u32, generation: u32) {
+        self.stream(slot, generation, StreamCommand::Finish);
+    }
+
+    /// RESET_STREAM with the application's code.
+    #[napi]
+    pub fn reset_stream(&self, slot: u32, generation: u32, code: u32) {
+        self.stream(slot, generation, StreamCommand::Reset(code));
+    }
+
+    /// Both halves are done with.
+    #[napi]
+    pub fn forget_stream(&self, slot: u32, generation: u32) {
+        self.stream(slot, generation, StreamCommand::Forget);
+    }
+
+    fn stream(&self, slot: u32, generation: u32, command: StreamCommand) {
+        let name = StreamName { slot, generation };
+        self.parts.commands.push(Command::Stream(name, command));
+    }
+
+    /// The stream of an open exchange, and the largest HTTP datagram it can send now (0: none); `null` once it is over.
+    #[napi(ts_return_type = "[bigint, number] | null")]
+    pub fn exchange_stream(&self, slot: u32, generation: u32) -> Option<(BigInt, u32)> {
+        let id = ExchangeId { slot, generation };
+        let (stream, most) = self.parts.table.datagram_info(id)?;
+        Some((stream.into(), most.unwrap_or(0) as u32))
+    }
+
+    /// Writes a piece of a streaming answer's body; copied before this returns. With `notify`, the exchange hook
+    /// hears "drained" once all that was written is sent.
+    #[napi]
+    pub fn write(&self, slot: u32, generation: u32, chunk: &[u8], notify: bool) {
+        let (id, chunk) = (ExchangeId { slot, generation }, Bytes::copy_from_slice(chunk));
+        self.parts.commands.push(Command::Write { id, chunk, notify });
+    }
+
+    /// Ends a streaming answer's body.
+    #[napi]
+    pub fn finish(&self, slot: u32, generation: u32) {
+        self.parts
+            .commands
+            .push(Command::Finish(ExchangeId { slot, generation }));
+    }
+
+    /// Gives an exchange up with an HTTP/3 error code.
+    #[napi]
+    pub fn reset(&self, slot: u32, generation: u32, code: u32) {
+        let code = Code::from(u64::from(code));
+        self.parts
+            .commands
+            .push(Command::Reset(ExchangeId { slot, generation }, code));
+    }
+
+    /// The body of a streaming request: once, while its exchange is open. Left alone, it is declined with the answer.
+    #[napi]
+    pub fn body(&self, slot: u32, generation: u32) -> Option<NativeBody> {
+        self.parts
+            .table
+            .take_body(ExchangeId { slot, generation })
+            .map(NativeBody::new)
+    }
+}

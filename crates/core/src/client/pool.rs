@@ -1,0 +1,214 @@
+//! The connections of a client, by origin, and the requests that wait for one.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Mutex};
+
+use crate::sync::lock;
+
+use super::addresses::Target;
+use super::connection::ClientConnection;
+use super::order::Order;
+use super::request_error::RequestError;
+use super::state::ClientState;
+
+/// Which connections a client has and makes.
+pub(crate) struct Pool {
+    max_per_origin: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Takes no more requests.
+    closed: bool,
+    origins: HashMap<(String, u16), PerOrigin>,
+}
+
+#[derive(Default)]
+struct PerOrigin {
+    connections: Vec<Arc<ClientConnection>>,
+    /// Handshakes under way.
+    dialing: usize,
+    /// Requests that wait for the first connection.
+    waiting: VecDeque<Box<Order>>,
+}
+
+/// What is to be done for a request.
+enum Placed {
+    /// It was given to a connection, or waits for one that is being made.
+    Yes,
+    /// A connection has to be made; the request waits for it.
+    Dial(Target),
+    /// The client was closed.
+    Refused(Box<Order>),
+}
+
+impl Pool {
+    /// `max_per_origin`: connections at once to one origin, handshakes included; at least 1.
+    pub(super) fn new(max_per_origin: usize) -> Self {
+        Self {
+            max_per_origin: max_per_origin.max(1),
+            state: Mutex::default(),
+        }
+    }
+
+    fn place(&self, order: Box<Order>) -> Placed {
+        let mut state = lock(&self.state);
+        if state.closed {
+            return Placed::Refused(order);
+        }
+        let target = order.target.clone();
+        let entry = state.origins.entry(key(&target)).or_default();
+        let Some(order) = entry.give(order, self.max_per_origin) else {
+            return Placed::Yes;
+        };
+        entry.waiting.push_back(order);
+        // One handshake at a time: what waits for it may all find room there.
+        if entry.dialing > 0 {
+            return Placed::Yes;
+        }
+        entry.dialing += 1;
+        Placed::Dial(target)
+    }
+
+    /// A connection takes no more requests.
+    pub(super) fn forget(&self, connection: &Arc<ClientConnection>) {
+        lock(&self.state).origins.retain(|_, entry| {
+            entry.connections.retain(|one| !Arc::ptr_eq(one, connection));
+            !entry.is_empty()
+        });
+    }
+
+    /// A handshake is over: those who wait go to the new connection.
+    fn opened(&self, target: &Target, connection: &Arc<ClientConnection>) {
+        let waiting = {
+            let mut state = lock(&self.state);
+            if state.closed {
+                // Those who waited have been told.
+                drop(state);
+                return connection.seal();
+            }
+            let entry = state.origins.entry(key(target)).or_default();
+            entry.dialing = entry.dialing.saturating_sub(1);
+            entry.connections.push(connection.clone());
+            std::mem::take(&mut entry.waiting)
+        };
+        for order in waiting {
+            // It was made a moment ago and nobody has retired it.
+            let _ = connection.give(order);
+        }
+    }
+
+    /// No connection could be made: those who wait are returned, unless there is another way for them.
+    fn failed(&self, target: &Target) -> VecDeque<Box<Order>> {
+        let mut state = lock(&self.state);
+        let Some(entry) = state.origins.get_mut(&key(target)) else {
+            return VecDeque::new();
+        };
+        entry.dialing = entry.dialing.saturating_sub(1);
+        let waiting = std::mem::take(&mut entry.waiting);
+        // A connection that is busy is better than none.
+        let left = waiting
+            .into_iter()
+            .filter_map(|order| entry.give(order, 0))
+            .collect();
+        if entry.is_empty() {
+            state.origins.remove(&key(target));
+        }
+        left
+    }
+
+    /// Takes no more requests. Returns the connections, and the requests that wait for one.
+    pub(super) fn close(&self) -> (Vec<Arc<ClientConnection>>, VecDeque<Box<Order>>) {
+        let mut state = lock(&self.state);
+        state.closed = true;
+        let mut connections = Vec::new();
+        let mut waiting = VecDeque::new();
+        for (_, entry) in state.origins.drain() {
+            connections.extend(entry.connections);
+            waiting.extend(entry.waiting);
+        }
+        (connections, waiting)
+    }
+
+    fn is_closed(&self) -> bool {
+        lock(&self.state).closed
+    }
+}
+
+/// What connections are kept under.
+fn key(target: &Target) -> (String, u16) {
+    (target.host(), target.port())
+}
+
+impl PerOrigin {
+    fn is_empty(&self) -> bool {
+        self.connections.is_empty() && self.dialing == 0 && self.waiting.is_empty()
+    }
+
+    /// Gives a request to the connection that has the least to do, unless all have their hands full and there may be one more.
+    fn give(&mut self, order: Box<Order>, max: usize) -> Option<Box<Order>> {
+        let may_grow = self.connections.len() + self.dialing < max;
+        let least = self
+            .connections
+            .iter()
+            .filter_map(|connection| {
+                let waiting = connection.waiting()?;
+                let load = waiting + connection.state.exchanges.load(SeqCst);
+                Some((waiting, load, connection))
+            })
+            .min_by_key(|(waiting, load, _)| (*waiting, *load));
+        match least {
+            Some((waiting, _, connection)) if waiting == 0 || !may_grow => connection.give(order).err(),
+            _ => Some(order),
+        }
+    }
+}
+
+impl ClientState {
+    /// Finds a connection for a request, or makes one.
+    pub(super) fn submit(self: &Arc<Self>, order: Box<Order>) {
+        if order.dedicated {
+            return self.dial_alone(order);
+        }
+        match self.pool.place(order) {
+            Placed::Yes => {}
+            Placed::Refused(order) => self.fail(order.id, RequestError::Closed),
+            Placed::Dial(target) => {
+                let client = self.clone();
+                tokio::spawn(async move {
+                    match client.connect(&target).await {
+                        Ok((connection, opening)) => {
+                            client.pool.opened(&target, &connection);
+                            client.run(connection, opening).await;
+                        }
+                        Err(error) => {
+                            for order in client.pool.failed(&target) {
+                                client.fail(order.id, RequestError::Dial(error.clone()));
+                            }
+                        }
+                    }
+                });
+            }
+        }
+    }
+
+    /// A connection for this request alone, which ends with it.
+    fn dial_alone(self: &Arc<Self>, order: Box<Order>) {
+        if self.pool.is_closed() {
+            return self.fail(order.id, RequestError::Closed);
+        }
+        let client = self.clone();
+        tokio::spawn(async move {
+            match client.connect(&order.target).await {
+                Ok((connection, opening)) => {
+                    let _ = connection.give(order);
+                    connection.seal();
+                    client.run(connection, opening).await;
+                }
+                Err(error) => client.fail(order.id, RequestError::Dial(error)),
+            }
+        });
+    }
+}

@@ -1,0 +1,69 @@
+import type { NativeExchanges } from '../binding.cjs';
+import { chunkBytes } from './body.js';
+import type { TrailersSource } from './outgoing-trailers.js';
+
+/** Bytes handed over before the producer waits until they are sent. */
+const HIGH_WATER_MARK = 64 * 1024;
+
+/** An exchange that sends a body: an answer, or a request of a client. */
+export interface Sender {
+  readonly slot: number;
+  readonly generation: number;
+  /** Why nothing more can be sent, or null. */
+  readonly gone: Error | null;
+  /** What follows the last byte. */
+  readonly outgoingTrailers: TrailersSource | null;
+  /** The HTTP/3 code of a body whose producer fails. */
+  readonly failureCode: number;
+  /** Calls `listener` once if nothing more can be sent; at once if that is so already. */
+  onGone(listener: (reason: Error) => void): void;
+  /** Resolves when all that was written is sent, or nothing more can be. */
+  untilDrained(): Promise<void>;
+}
+
+/**
+ * Sends `stream` as the body of a message whose head is on its way. The producer is pulled no faster than QUIC takes the
+ * bytes; if the peer goes away it is cancelled. Trailers follow the last byte. Returns what the producer of the body or of
+ * the trailers threw, or null: the peer then sees a reset stream, never a message that looks whole.
+ */
+export async function sendStream(
+  native: NativeExchanges,
+  exchange: Sender,
+  stream: ReadableStream<Uint8Array>,
+): Promise<Error | null> {
+  const { slot, generation } = exchange;
+  const reader = stream.getReader();
+  exchange.onGone((reason) => {
+    // A producer whose cancel() fails has nobody left to tell.
+    reader.cancel(reason).catch(() => undefined);
+  });
+  let unsent = 0;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (exchange.gone !== null) return null;
+      if (done) break;
+      const chunk = chunkBytes(value);
+      unsent += chunk.byteLength;
+      const full = unsent >= HIGH_WATER_MARK;
+      native.write(slot, generation, chunk, full);
+      if (full) {
+        await exchange.untilDrained();
+        unsent = 0;
+      }
+    }
+    const { outgoingTrailers } = exchange;
+    if (outgoingTrailers === null) {
+      native.finish(slot, generation);
+      return null;
+    }
+    const trailers = await outgoingTrailers();
+    if (exchange.gone === null) native.finishWithTrailers(slot, generation, trailers);
+    return null;
+  } catch (error) {
+    if (exchange.gone !== null) return null;
+    native.reset(slot, generation, exchange.failureCode);
+    reader.cancel(error).catch(() => undefined);
+    return error instanceof Error ? error : new Error(String(error), { cause: error });
+  }
+}

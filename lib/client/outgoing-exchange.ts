@@ -1,0 +1,98 @@
+import type { Sender } from '../body-sender.js';
+import { H3Error } from '../errors.js';
+import type { PackedFields } from '../fields.js';
+import { packHeaders, unpackHeaders } from '../headers.js';
+import type { IncomingBody } from '../incoming-body.js';
+import type { TrailersSource } from '../outgoing-trailers.js';
+import { ignore } from './failure.js';
+import type { RequestOrder, ResponseParts } from './transport.js';
+
+/** H3_REQUEST_CANCELLED (RFC 9114 §8.1). */
+export const H3_REQUEST_CANCELLED = 0x10c;
+
+/** One request of a client from its order to the end of its response and its body. */
+export class OutgoingExchange implements Sender {
+  readonly slot: number;
+  readonly generation: number;
+  readonly order: RequestOrder;
+  readonly failureCode = H3_REQUEST_CANCELLED;
+  readonly outgoingTrailers: TrailersSource | null;
+  readonly startedAt: number = performance.now();
+  /** Settles with the response, or with why there is none. */
+  readonly response: Promise<ResponseParts>;
+  /** Parts of it that are still open; with the last it is over. */
+  open = 1;
+  /** Called when all of it is over. */
+  onOver: (() => void) | null = null;
+  #resolve!: (parts: ResponseParts) => void;
+  #reject!: (reason: unknown) => void;
+  #body: IncomingBody | null = null;
+  #gone: Error | null = null;
+  #onGone: ((reason: Error) => void) | null = null;
+  #onDrained: (() => void) | null = null;
+
+  constructor(order: RequestOrder, slot: number, generation: number) {
+    this.order = order;
+    this.slot = slot;
+    this.generation = generation;
+    const { trailers } = order;
+    this.outgoingTrailers =
+      trailers === undefined ? null : async (): Promise<PackedFields> => packHeaders(await trailers());
+    this.response = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    // Who sent the request looks at it, and may have stopped to.
+    this.response.catch(ignore);
+  }
+
+  /** Why no more of the body is sent, or null. */
+  get gone(): Error | null {
+    return this.#gone;
+  }
+
+  /** An interim answer came. */
+  informed(status: number, fields: PackedFields): void {
+    this.order.onInformational?.(status, unpackHeaders(fields));
+  }
+
+  /** The response is here; `body`: what reads the rest of it. */
+  answered(parts: ResponseParts, body: IncomingBody | null): void {
+    this.#body = body;
+    this.#resolve(parts);
+  }
+
+  /** There is no response, or no whole one, and nothing more is sent. */
+  fail(reason: unknown): void {
+    this.#reject(reason);
+    this.#body?.decline(reason);
+    this.stop(reason instanceof Error ? reason : new H3Error('ERR_H3_CLIENT_CLOSED', String(reason)));
+  }
+
+  /** No more of the body is sent; the response is still awaited. */
+  stop(reason: Error): void {
+    if (this.#gone !== null) return;
+    this.#gone = reason;
+    this.#onGone?.(reason);
+    this.drained();
+  }
+
+  onGone(listener: (reason: Error) => void): void {
+    if (this.#gone !== null) listener(this.#gone);
+    else this.#onGone = listener;
+  }
+
+  /** All that was written is sent. */
+  drained(): void {
+    const resolve = this.#onDrained;
+    this.#onDrained = null;
+    resolve?.();
+  }
+
+  untilDrained(): Promise<void> {
+    if (this.#gone !== null) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onDrained = resolve;
+    });
+  }
+}
