@@ -1,3 +1,10 @@
+export type { CertificateHash } from './lib/client/certificate-hashes.js';
+export { H3Client, type H3Exchange, type H3TunnelInit, h3fetch } from './lib/client/client.js';
+export type { H3ClientOptions, Resolve } from './lib/client/options.js';
+export type { H3RequestInit, H3RequestInput } from './lib/client/outgoing-request.js';
+export type { RequestDatagrams } from './lib/client/request-datagrams.js';
+export type { H3Response } from './lib/client/response.js';
+export type { H3ClientStats, ResponseConnection } from './lib/client/transport.js';
 export type { H3Connection, H3DatagramContext, QUICDatagramContext, RemoteAddress } from './lib/datagrams.js';
 export {
   ERROR_CODES,

@@ -10,7 +10,7 @@ use napi::bindgen_prelude::AsyncGenerator;
 use napi_derive::napi;
 use trilane_core::{BodyError, BodyReader};
 
-use crate::bridge::packed;
+use crate::messages::packed;
 // Under the name that the generated types show. The engine's own memory is counted and collected by the engine; pieces in
 // memory of ours kept 80 to 125 MiB alive after an upload.
 use crate::values::Copied as Uint8Array;

@@ -8,32 +8,19 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use trilane_core::client::RequestError;
-use trilane_core::router::{ParamSpan, RouteId};
 use trilane_core::{
-    ConnectionEvent, ConnectionName, Exchange, ExchangeEvent, ExchangeId, FileError, Handler, MessageBody,
-    Request, Response, SessionEvent, StreamEvent, StreamName,
+    ConnectionEvent, ConnectionName, Exchange, ExchangeEvent, ExchangeId, FileError, Handler, Request,
+    Response, SessionEvent, StreamEvent, StreamName,
 };
-use trilane_http3::{FieldSection, RequestHead, ResponseHead};
+use trilane_http3::ResponseHead;
 
 use crate::datagrams::DatagramInbox;
 use crate::error::ErrorCode;
-use crate::responses;
+use crate::messages::MessageBatch;
+use crate::{requests, responses};
 
 /// Wakes the JavaScript thread; called from any thread, at most once until [`Bridge::take`].
 pub(crate) type Wake = dyn Fn() + Send + Sync;
-
-/// Words of one batch; the buffer shared with JavaScript has this length.
-pub(crate) const BATCH_WORDS: usize = 16 * 1024;
-
-/// Words of one request besides its parameters.
-pub(crate) const REQUEST_WORDS: usize = 8;
-
-/// Beside the number of parameters: trailers follow; the length of their text is then one more word, behind the
-/// parameters.
-const TRAILERS: u32 = 1 << 30;
-
-/// The most words a request takes: more parameters than this do not fit a path of the default header limit.
-const MAX_REQUEST_WORDS: usize = BATCH_WORDS / 2;
 
 /// Waiting requests at which JavaScript is woken before the turn ends.
 const WAKE_AT: usize = 64;
@@ -45,33 +32,6 @@ const LONG_TURN: Duration = Duration::from_micros(500);
 /// What may wait for JavaScript: beyond either, no stream is accepted until some was taken.
 const MAX_WAITING_REQUESTS: usize = 1024;
 const MAX_WAITING_BYTES: usize = 8 * 1024 * 1024;
-
-/// Methods by number; any other travels as text.
-pub(crate) const METHODS: [&[u8]; 8] = [
-    b"GET", b"POST", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"CONNECT",
-];
-
-/// Stands for "no route: the fallback".
-const FALLBACK: u32 = u32::MAX;
-
-/// Stands for a body that comes in pieces.
-const STREAMING: u32 = u32::MAX;
-
-/// Beside the number of parameters: the request came in early data, its handshake is not complete.
-const EARLY_DATA: u32 = 1 << 31;
-
-/// Requests of a turn, packed. For each: slot, generation, route, method, length of the URL, length of the fields,
-/// number of the body in `bodies` (from 1; 0: none, all ones: in pieces), number of parameters (with [`EARLY_DATA`] and
-/// [`TRAILERS`]), then a start and an end in the URL for each parameter, and perhaps the length of the trailers. `text` has for
-/// each: URL, fields ("name\0value\0…"), the method if it has no number (its length is then the method word above 0xff), and
-/// trailers, written like fields. All text is Latin-1: a byte is a character.
-#[derive(Default)]
-pub(crate) struct MessageBatch {
-    pub(crate) count: u32,
-    pub(crate) words: Vec<u32>,
-    pub(crate) text: Vec<u8>,
-    pub(crate) bodies: Vec<Bytes>,
-}
 
 /// One thing that happened to an exchange.
 pub(crate) enum Happened {
@@ -286,37 +246,10 @@ impl Handler for Bridge {
     }
 
     fn request(&self, request: Request<'_>, exchange: Exchange) {
-        let words = REQUEST_WORDS + 2 * request.params.len() + usize::from(request.trailers.is_some());
-        if words > MAX_REQUEST_WORDS {
-            // Dropping the exchange resets the stream.
-            return;
-        }
         let mut state = self.lock();
-        if state
-            .waiting
-            .requests
-            .back()
-            .is_none_or(|batch| batch.words.len() + words > BATCH_WORDS)
-        {
-            state.waiting.requests.push_back(MessageBatch::default());
-        }
-        let Some(batch) = state.waiting.requests.back_mut() else {
+        let Some(bytes) = requests::add(&mut state.waiting.requests, request, exchange) else {
             return;
         };
-        let before = batch.text.len();
-        let body = batch.add_body(request.body);
-        batch.add(
-            request.head,
-            request.route,
-            request.params,
-            exchange.into_id(),
-            body.number,
-            request.early_data,
-        );
-        if let Some(trailers) = request.trailers {
-            batch.add_trailers(trailers, request.params.len());
-        }
-        let bytes = batch.text.len() - before + body.bytes;
         state.requests += 1;
         state.bytes += bytes;
         self.added(state);
@@ -388,136 +321,6 @@ impl Handler for Bridge {
 
     fn exchange_event(&self, id: ExchangeId, event: ExchangeEvent) {
         self.happened(Happened::Event(id, event));
-    }
-}
-
-pub(crate) struct AddedBody {
-    pub(crate) number: u32,
-    pub(crate) bytes: usize,
-}
-
-impl MessageBatch {
-    /// Adds fields to the text, as "name\0value\0…"; returns their length.
-    pub(crate) fn add_pairs<'a>(&mut self, fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> usize {
-        let before = self.text.len();
-        pack(&mut self.text, fields);
-        self.text.len() - before
-    }
-
-    /// Several cookie fields become one (RFC9114-4.2.1-cookie-joined).
-    fn add_fields(&mut self, head: &RequestHead) {
-        let (start, mut has_cookie) = (self.text.len(), false);
-        for (name, value) in head.fields() {
-            let is_cookie = name == b"cookie";
-            if is_cookie && std::mem::replace(&mut has_cookie, true) {
-                continue;
-            }
-            if self.text.len() > start {
-                self.text.push(0);
-            }
-            self.text.extend_from_slice(name);
-            self.text.push(0);
-            self.text.extend_from_slice(value);
-            if is_cookie {
-                for (_, crumb) in head.fields().filter(|(name, _)| *name == b"cookie").skip(1) {
-                    self.text.extend_from_slice(b"; ");
-                    self.text.extend_from_slice(crumb);
-                }
-            }
-        }
-    }
-
-    /// Behind the request that was added last, which has so many parameters.
-    fn add_trailers(&mut self, trailers: &FieldSection, params: usize) {
-        let text = packed(trailers);
-        self.text.extend_from_slice(&text);
-        let count_at = self.words.len() - 2 * params - 1;
-        self.words[count_at] |= TRAILERS;
-        self.words.push(text.len() as u32);
-    }
-
-    pub(crate) fn add_body(&mut self, body: MessageBody) -> AddedBody {
-        match body {
-            MessageBody::Streaming => AddedBody {
-                number: STREAMING,
-                bytes: 0,
-            },
-            MessageBody::Whole(bytes) if bytes.is_empty() => AddedBody { number: 0, bytes: 0 },
-            MessageBody::Whole(bytes) => {
-                let length = bytes.len();
-                self.bodies.push(bytes);
-                AddedBody {
-                    number: self.bodies.len() as u32,
-                    bytes: length,
-                }
-            }
-        }
-    }
-
-    fn add(
-        &mut self,
-        head: &RequestHead,
-        route: Option<RouteId>,
-        params: &[ParamSpan],
-        id: ExchangeId,
-        body: u32,
-        early_data: bool,
-    ) {
-        let text_start = self.text.len();
-        self.text.extend_from_slice(if head.scheme() == b"http" {
-            b"http://"
-        } else {
-            b"https://"
-        });
-        self.text.extend_from_slice(head.authority());
-        let path_start = (self.text.len() - text_start) as u32;
-        // "*" (RFC 9110 §7.1) and a CONNECT without a path mean the authority itself.
-        let path = head.path();
-        self.text
-            .extend_from_slice(if path.first() == Some(&b'/') { path } else { b"/" });
-        let url_end = self.text.len();
-        self.add_fields(head);
-        let fields_end = self.text.len();
-        let method = match METHODS.iter().position(|method| *method == head.method()) {
-            Some(index) => index as u32,
-            None => {
-                self.text.extend_from_slice(head.method());
-                0x100 + head.method().len() as u32
-            }
-        };
-        self.count += 1;
-        self.words.extend_from_slice(&[
-            id.slot,
-            id.generation,
-            route.map_or(FALLBACK, |route| route.0),
-            method,
-            (url_end - text_start) as u32,
-            (fields_end - url_end) as u32,
-            body,
-            params.len() as u32 | if early_data { EARLY_DATA } else { 0 },
-        ]);
-        for span in params {
-            self.words
-                .extend_from_slice(&[path_start + span.start, path_start + span.end]);
-        }
-    }
-}
-
-/// Fields as "name\0value\0…".
-pub(crate) fn packed(fields: &FieldSection) -> Vec<u8> {
-    let mut text = Vec::new();
-    pack(&mut text, fields.iter());
-    text
-}
-
-fn pack<'a>(text: &mut Vec<u8>, fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) {
-    for (index, (name, value)) in fields.enumerate() {
-        if index > 0 {
-            text.push(0);
-        }
-        text.extend_from_slice(name);
-        text.push(0);
-        text.extend_from_slice(value);
     }
 }
 

@@ -1,11 +1,11 @@
-//! Responses on their way to JavaScript, packed like requests.
+//! Responses on their way to JavaScript.
 
 use std::collections::VecDeque;
 
 use trilane_core::{ExchangeId, Response};
 use trilane_http3::ResponseHead;
 
-use crate::bridge::{BATCH_WORDS, MessageBatch, packed};
+use crate::messages::{MessageBatch, packed, room};
 
 /// Words of one response: slot, generation, status, length of the fields, number of the body (0: none, all ones: it comes in
 /// pieces), length of the trailers, slot and generation of the connection, flags.
@@ -23,7 +23,7 @@ pub(crate) fn add_interim(
     id: ExchangeId,
     head: &ResponseHead,
 ) -> usize {
-    let batch = room(batches);
+    let batch = room(batches, RESPONSE_WORDS);
     let fields = batch.add_pairs(head.fields());
     batch.count += 1;
     batch.words.extend_from_slice(&[
@@ -42,7 +42,7 @@ pub(crate) fn add_interim(
 
 /// Adds a response. Returns the bytes that wait.
 pub(crate) fn add(batches: &mut VecDeque<MessageBatch>, id: ExchangeId, response: Response<'_>) -> usize {
-    let batch = room(batches);
+    let batch = room(batches, RESPONSE_WORDS);
     let fields = batch.add_pairs(response.head.fields());
     let trailers = response.trailers.map(packed).unwrap_or_default();
     batch.text.extend_from_slice(&trailers);
@@ -61,16 +61,4 @@ pub(crate) fn add(batches: &mut VecDeque<MessageBatch>, id: ExchangeId, response
         if response.is_reused { REUSED } else { 0 } | if response.early_data { EARLY_DATA } else { 0 },
     ]);
     fields + trailers.len() + body.bytes
-}
-
-/// The batch that has room for one more.
-fn room(batches: &mut VecDeque<MessageBatch>) -> &mut MessageBatch {
-    let is_full = batches
-        .back()
-        .is_none_or(|batch| batch.words.len() + RESPONSE_WORDS > BATCH_WORDS);
-    if is_full {
-        batches.push_back(MessageBatch::default());
-    }
-    let last = batches.len() - 1;
-    &mut batches[last]
 }

@@ -12,11 +12,12 @@ use trilane_core::{
     StreamKind,
 };
 
-use crate::bridge::{BATCH_WORDS, Bridge, Happened, MessageBatch, Sent};
+use crate::bridge::{Bridge, Happened, Sent};
 use crate::client::NativeRequestFailure;
 use crate::connection::NativeConnection;
 use crate::datagrams::{DATAGRAM_WORDS, DatagramBatch};
 use crate::error::{ErrorCode, Result, internal};
+use crate::messages::{BATCH_WORDS, MessageBatch};
 use crate::session::NativeStreamFailure;
 use crate::values::{Copied, Latin1};
 

@@ -186,7 +186,7 @@ impl BodyReader {
 
     /// Stops reading: STOP_SENDING, of a request with H3_NO_ERROR, after which a client goes on to read the answer
     /// (RFC9114-4.1-early-response); of a response with H3_REQUEST_CANCELLED, and what is still to be sent of the request is
-    /// not (RFC9114-4.1.1-cancelled).
+    /// not (RFC9114-4.1.1-client-code).
     pub fn cancel(&mut self) {
         if std::mem::replace(&mut self.ended, true) {
             return;

@@ -5,6 +5,7 @@ mod file;
 mod interim;
 mod refusal;
 mod request;
+mod slots;
 mod trailers;
 
 pub use interim::check_interim;
@@ -19,7 +20,6 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use rustls_pki_types::CertificateDer;
-use slab::Slab;
 use trilane_http3::{Code, Priority};
 
 use crate::answer_head;
@@ -38,7 +38,8 @@ use crate::stats::Counters;
 use crate::sync::lock;
 use crate::wire::wire_code;
 
-use request::{Pending, Reserved};
+use request::Pending;
+use slots::{Answer, Entry, OwnSession, Slot, Slots};
 
 /// All open exchanges of a server, or of a client.
 pub struct ExchangeTable {
@@ -46,59 +47,6 @@ pub struct ExchangeTable {
     counters: Arc<Counters>,
     encoder: Encoder,
     handler: Arc<dyn Handler>,
-}
-
-#[derive(Default)]
-struct Slots {
-    slab: Slab<Entry>,
-    next_generation: u32,
-}
-
-/// Requests of clients that wait are few, and short-lived.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "an open exchange is the rule, and is not to cost an allocation"
-)]
-enum Entry {
-    Open(Slot),
-    /// A request of ours that is not on its way yet.
-    Reserved(Reserved),
-}
-
-struct Slot {
-    generation: u32,
-    method: Method,
-    /// The id of its stream.
-    stream: u64,
-    /// What the request's field said.
-    priority: Priority,
-    connection: Arc<ConnectionState>,
-    answer: Answer,
-    /// A streaming body that nobody has asked for yet; left so, it is declined with the end of the exchange.
-    body: Option<BodyReader>,
-    /// Its content, both ways, is capsules (RFC 9297 §3.1).
-    capsules: bool,
-    /// The WebTransport session that the exchange is.
-    session: Option<OwnSession>,
-    /// The response to a request of ours, until all of it is here; the exchange is open as long.
-    response: Option<Pending>,
-}
-
-/// Ends with its exchange, however that ends.
-struct OwnSession(Arc<Session>);
-
-impl Drop for OwnSession {
-    fn drop(&mut self) {
-        self.0.exchange_over();
-    }
-}
-
-/// What is sent: an answer, or a request of ours.
-enum Answer {
-    Awaited(AnswerStream),
-    Streaming(Arc<Outbound>),
-    /// A request of ours, all of it, or all that the server wants of it.
-    Sent,
 }
 
 /// An exchange that is taken from the table to be answered.
@@ -502,51 +450,6 @@ impl std::fmt::Debug for ExchangeTable {
         f.debug_struct("ExchangeTable")
             .field("open", &lock(&self.slots).slab.len())
             .finish_non_exhaustive()
-    }
-}
-
-impl Slots {
-    fn insert(&mut self, make: impl FnOnce(u32) -> Entry) -> ExchangeId {
-        let generation = self.next_generation;
-        self.next_generation = generation.wrapping_add(1);
-        let slot = self.slab.insert(make(generation)) as u32;
-        ExchangeId { slot, generation }
-    }
-
-    fn entry(&mut self, id: ExchangeId) -> Result<&mut Entry, ExchangeError> {
-        match self.slab.get_mut(id.slot as usize) {
-            Some(entry) if entry.generation() == id.generation => Ok(entry),
-            _ => Err(ExchangeError::Gone),
-        }
-    }
-
-    fn get(&mut self, id: ExchangeId) -> Result<&mut Slot, ExchangeError> {
-        match self.entry(id)? {
-            Entry::Open(slot) => Ok(slot),
-            Entry::Reserved(_) => Err(ExchangeError::Gone),
-        }
-    }
-
-    fn take_entry(&mut self, id: ExchangeId) -> Result<Entry, ExchangeError> {
-        self.entry(id)?;
-        Ok(self.slab.remove(id.slot as usize))
-    }
-
-    fn take(&mut self, id: ExchangeId) -> Result<Slot, ExchangeError> {
-        self.get(id)?;
-        match self.slab.remove(id.slot as usize) {
-            Entry::Open(slot) => Ok(slot),
-            Entry::Reserved(_) => Err(ExchangeError::Gone),
-        }
-    }
-}
-
-impl Entry {
-    fn generation(&self) -> u32 {
-        match self {
-            Self::Open(slot) => slot.generation,
-            Self::Reserved(reserved) => reserved.generation,
-        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! The task that owns one connection of a client: it opens requests, has their responses read, and watches the server.
 
-use std::collections::VecDeque;
+mod incoming;
+
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,7 +16,6 @@ use quinn::{ConnectionError, RecvStream, SendStream};
 use tokio::time::{Instant, Sleep, sleep_until};
 use trilane_http3::{Code, Error, Priority, Settings, WebTransportSettings};
 
-use crate::arrived_stream::Arrived;
 use crate::connection::Outcome;
 use crate::connection_state::{ConnectionState, StreamWork};
 use crate::datagrams::{Datagrams, Read};
@@ -32,6 +32,7 @@ use crate::wire::wire_code;
 
 use super::error::DialError;
 use super::order::{Order, OutgoingBody, Tunnel};
+use super::pooled_connection::PooledConnection;
 use super::request_error::RequestError;
 use super::response;
 use super::state::ClientState;
@@ -45,70 +46,10 @@ const SWEEP: Duration = Duration::from_millis(20);
 /// Bytes of a whole body that are handed to QUIC at once; a longer one can still be given up while it is written.
 const AT_ONCE: usize = 16 * 1024;
 
-/// A connection as the pool knows it.
-pub(crate) struct ClientConnection {
-    pub(crate) state: Arc<ConnectionState>,
-    orders: Mutex<Orders>,
-}
-
-struct Orders {
-    /// Requests that wait for a stream.
-    waiting: VecDeque<Box<Order>>,
-    takes_more: bool,
-}
-
-impl ClientConnection {
-    pub(super) fn new(state: Arc<ConnectionState>) -> Arc<Self> {
-        Arc::new(Self {
-            state,
-            orders: Mutex::new(Orders {
-                waiting: VecDeque::new(),
-                takes_more: true,
-            }),
-        })
-    }
-
-    /// Takes a request, or gives it back if the connection takes no more.
-    pub(super) fn give(&self, order: Box<Order>) -> Result<(), Box<Order>> {
-        let mut orders = lock(&self.orders);
-        if !orders.takes_more {
-            return Err(order);
-        }
-        orders.waiting.push_back(order);
-        drop(orders);
-        self.state.idle();
-        Ok(())
-    }
-
-    /// Requests that wait for a stream; `None`: it takes no more.
-    pub(super) fn waiting(&self) -> Option<usize> {
-        let orders = lock(&self.orders);
-        orders.takes_more.then(|| orders.waiting.len())
-    }
-
-    /// Takes no more requests than it has: it ends with the last of them.
-    pub(super) fn seal(&self) {
-        lock(&self.orders).takes_more = false;
-    }
-
-    /// Takes no more requests; returns those that wait.
-    pub(super) fn retire(&self) -> VecDeque<Box<Order>> {
-        let mut orders = lock(&self.orders);
-        orders.takes_more = false;
-        std::mem::take(&mut orders.waiting)
-    }
-
-    /// Whether it takes no more requests and none waits.
-    fn is_finished(&self) -> bool {
-        let orders = lock(&self.orders);
-        !orders.takes_more && orders.waiting.is_empty()
-    }
-}
-
 /// Runs `connection` until it is closed by either side. With `early`, its handshake is still under way.
 pub(super) async fn run(
     client: Arc<ClientState>,
-    connection: Arc<ClientConnection>,
+    connection: Arc<PooledConnection>,
     early: Option<Confirmation>,
 ) {
     let quic = connection.state.quic.clone();
@@ -155,7 +96,7 @@ fn our_control(client: &ClientState, state: &Arc<ConnectionState>) -> ControlWor
 
 struct Task {
     client: Arc<ClientState>,
-    connection: Arc<ClientConnection>,
+    connection: Arc<PooledConnection>,
     state: Arc<ConnectionState>,
     streams: FuturesUnordered<StreamWork>,
     /// The streams that the server opened, as far as it takes to know what they are; of critical ones, to their end.
@@ -178,7 +119,7 @@ struct Task {
 }
 
 impl Task {
-    fn new(client: Arc<ClientState>, connection: Arc<ClientConnection>, early: Option<Confirmation>) -> Self {
+    fn new(client: Arc<ClientState>, connection: Arc<PooledConnection>, early: Option<Confirmation>) -> Self {
         let state = connection.state.clone();
         let control = our_control(&client, &state);
         Self {
@@ -270,7 +211,7 @@ impl Task {
 
     /// Whether a request waits that may go out now.
     fn has_next(&self) -> bool {
-        let orders = &mut lock(&self.connection.orders).waiting;
+        let orders = &mut self.connection.orders();
         // Given up while it waited.
         while orders
             .front()
@@ -297,7 +238,7 @@ impl Task {
     }
 
     fn begin_next(&mut self, send: SendStream, recv: RecvStream) {
-        let next = lock(&self.connection.orders).waiting.pop_front();
+        let next = self.connection.orders().pop_front();
         match next {
             Some(order) => match self.objection(&order) {
                 None => self.begin(order, send, recv),
@@ -407,60 +348,6 @@ impl Task {
         }
     }
 
-    fn accept_unidirectional<'q>(
-        &mut self,
-        cx: &mut Context<'_>,
-        quic: &'q quinn::Connection,
-        mut accept: Pin<&mut quinn::AcceptUni<'q>>,
-    ) -> bool {
-        for _ in 0..STREAMS_PER_TURN {
-            if self.over {
-                return false;
-            }
-            match accept.as_mut().poll(cx) {
-                Poll::Pending => return false,
-                Poll::Ready(Ok(stream)) => {
-                    accept.set(quic.accept_uni());
-                    let state = self.state.clone();
-                    self.peers.push(Box::pin(peer_streams::read(stream, state)));
-                }
-                Poll::Ready(Err(error)) => {
-                    self.closed(&error);
-                    return false;
-                }
-            }
-        }
-        true
-    }
-
-    /// A server opens bidirectional streams in WebTransport sessions and nowhere else (RFC9114-6.1-server-stream).
-    fn accept_bidirectional<'q>(
-        &mut self,
-        cx: &mut Context<'_>,
-        quic: &'q quinn::Connection,
-        mut accept: Pin<&mut quinn::AcceptBi<'q>>,
-    ) -> bool {
-        for _ in 0..STREAMS_PER_TURN {
-            if self.over {
-                return false;
-            }
-            match accept.as_mut().poll(cx) {
-                Poll::Pending => return false,
-                Poll::Ready(Ok((send, recv))) => {
-                    accept.set(quic.accept_bi());
-                    let state = self.state.clone();
-                    self.peers
-                        .push(Box::pin(peer_streams::read_bidirectional(send, recv, state)));
-                }
-                Poll::Ready(Err(error)) => {
-                    self.closed(&error);
-                    return false;
-                }
-            }
-        }
-        true
-    }
-
     fn poll_outcomes(&mut self, cx: &mut Context<'_>) -> bool {
         if let Poll::Ready(error) = self.control.as_mut().poll(cx) {
             self.fail(&error);
@@ -490,29 +377,6 @@ impl Task {
             }
         }
         true
-    }
-
-    /// A stream that names its session: it may come before the answer that accepts it (draft-ietf-webtrans-http3-16 §4.6).
-    fn stream_arrived(&mut self, session: u64, arrived: Arrived) {
-        // Not locked any longer when the session takes it: it may be its end.
-        let known = lock(&self.state.sessions).get(&session).cloned();
-        if let Some(session) = known {
-            return session.arrived(arrived);
-        }
-        if session >= self.next_stream {
-            arrived.refuse(trilane_http3::code::WT_SESSION_GONE);
-            return self.fail(&Error::connection(
-                Code::H3_ID_ERROR,
-                "a stream of a session that was never asked for",
-            ));
-        }
-        if self.early_streams.keep(session, arrived) {
-            let early = self.early_streams.clone();
-            self.streams.push(Box::pin(async move {
-                early.expire().await;
-                Outcome::Done
-            }));
-        }
     }
 
     fn poll_datagrams<'q>(

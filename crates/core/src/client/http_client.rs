@@ -30,11 +30,12 @@ use crate::wire::wire_code;
 
 use super::addresses::Target;
 use super::attempt::Dialed;
-use super::connection::{self, ClientConnection, Confirmation};
+use super::connection::{self, Confirmation};
 use super::dial::{DialOptions, Dialer};
 use super::error::DialError;
 use super::order::{Order, OrderError, OutgoingBody, RequestOrder};
 use super::pool::Pool;
+use super::pooled_connection::PooledConnection;
 use super::request_error::RequestError;
 use super::state::ClientState;
 
@@ -253,7 +254,7 @@ impl ClientState {
     pub(super) async fn connect(
         self: &Arc<Self>,
         target: &Target,
-    ) -> Result<(Arc<ClientConnection>, Opening), Arc<DialError>> {
+    ) -> Result<(Arc<PooledConnection>, Opening), Arc<DialError>> {
         let mut dialed = self.dialer.dial(target).await.map_err(|error| {
             self.counters.handshakes_failed.fetch_add(1, Relaxed);
             Arc::new(error)
@@ -265,7 +266,7 @@ impl ClientState {
             early: early.map(|early| early.accepted().boxed()),
             registration,
         };
-        Ok((ClientConnection::new(state), opening))
+        Ok((PooledConnection::new(state), opening))
     }
 
     fn register(&self, dialed: &Dialed) -> (Arc<ConnectionState>, crate::connections::Registration) {
@@ -300,7 +301,7 @@ impl ClientState {
     }
 
     /// Runs a connection to its end.
-    pub(super) async fn run(self: &Arc<Self>, connection: Arc<ClientConnection>, opening: Opening) {
+    pub(super) async fn run(self: &Arc<Self>, connection: Arc<PooledConnection>, opening: Opening) {
         let Opening { early, registration } = opening;
         let (state, quic) = (connection.state.clone(), connection.state.quic.clone());
         let tell = |event| {

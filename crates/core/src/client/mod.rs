@@ -20,6 +20,7 @@ mod limits;
 mod order;
 mod path;
 mod pool;
+mod pooled_connection;
 mod request_error;
 mod response;
 mod sessions;

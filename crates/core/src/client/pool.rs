@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use crate::sync::lock;
 
 use super::addresses::Target;
-use super::connection::ClientConnection;
 use super::order::Order;
+use super::pooled_connection::PooledConnection;
 use super::request_error::RequestError;
 use super::state::ClientState;
 
@@ -27,7 +27,7 @@ struct State {
 
 #[derive(Default)]
 struct PerOrigin {
-    connections: Vec<Arc<ClientConnection>>,
+    connections: Vec<Arc<PooledConnection>>,
     /// Handshakes under way.
     dialing: usize,
     /// Requests that wait for the first connection.
@@ -73,7 +73,7 @@ impl Pool {
     }
 
     /// A connection takes no more requests.
-    pub(super) fn forget(&self, connection: &Arc<ClientConnection>) {
+    pub(super) fn forget(&self, connection: &Arc<PooledConnection>) {
         lock(&self.state).origins.retain(|_, entry| {
             entry.connections.retain(|one| !Arc::ptr_eq(one, connection));
             !entry.is_empty()
@@ -81,7 +81,7 @@ impl Pool {
     }
 
     /// A handshake is over: those who wait go to the new connection.
-    fn opened(&self, target: &Target, connection: &Arc<ClientConnection>) {
+    fn opened(&self, target: &Target, connection: &Arc<PooledConnection>) {
         let waiting = {
             let mut state = lock(&self.state);
             if state.closed {
@@ -120,7 +120,7 @@ impl Pool {
     }
 
     /// Takes no more requests. Returns the connections, and the requests that wait for one.
-    pub(super) fn close(&self) -> (Vec<Arc<ClientConnection>>, VecDeque<Box<Order>>) {
+    pub(super) fn close(&self) -> (Vec<Arc<PooledConnection>>, VecDeque<Box<Order>>) {
         let mut state = lock(&self.state);
         state.closed = true;
         let mut connections = Vec::new();

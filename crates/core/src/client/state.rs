@@ -14,10 +14,10 @@ use crate::limits::Limits;
 use crate::session_table::SessionTable;
 use crate::stats::Counters;
 
-use super::connection::ClientConnection;
 use super::dial::Dialer;
 use super::order::Order;
 use super::pool::Pool;
+use super::pooled_connection::PooledConnection;
 use super::request_error::RequestError;
 
 pub(crate) struct ClientState {
@@ -54,7 +54,7 @@ impl ClientState {
     /// The connection takes no more requests; returns those that wait for a stream of it.
     pub(super) fn retire(
         &self,
-        connection: &Arc<ClientConnection>,
+        connection: &Arc<PooledConnection>,
     ) -> impl Iterator<Item = Box<Order>> + use<> {
         self.pool.forget(connection);
         connection.retire().into_iter()
