@@ -83,7 +83,7 @@ export class H3Client {
     const { protocol } = init;
     const checked =
       protocol === undefined ? null : checkText(protocol, 'protocol', 'a token such as "connect-udp"');
-    const incoming = new IncomingDatagrams();
+    const incoming = new IncomingDatagrams(this.#liveness);
     const { response, parts } = await fetchOver(this.#host, readRequest(input, init, checked), incoming.add);
     return { response, datagrams: incoming.with(parts) };
   }

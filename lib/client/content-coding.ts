@@ -56,7 +56,8 @@ export function readCodings(contentEncoding: string | null): readonly string[] |
 
 /**
  * The content behind `codings`. It is pulled: at most some chunks are decoded ahead, however much a few bytes become. Errors
- * with an {@link H3Error} for content that is not what its coding says, or ends in the middle of it.
+ * with an {@link H3Error} for content that is not what its coding says, or ends in the middle of it, as far as the decoders
+ * of the runtime notice: those of Deno take an unfinished br or zstd for a whole one, that of Bun an unfinished zstd.
  */
 export function decode(
   source: ReadableStream<Uint8Array>,
@@ -101,6 +102,7 @@ class Decoding {
         return;
       }
       if (this.#ended) {
+        await this.#drain();
         controller.close();
         return;
       }
@@ -124,6 +126,11 @@ class Decoding {
       this.#decoder?.destroy();
       throw error;
     }
+  }
+
+  /** Some decoders know their end before the content is over. What comes behind it is dropped, as every client does it. */
+  async #drain(): Promise<void> {
+    while (!this.#fed) this.#fed = (await this.#reader.read()).done;
   }
 
   #write(bytes: Uint8Array): void {

@@ -1,5 +1,7 @@
 import { checkDatagram } from '../datagrams.js';
 import { IncomingQueue } from '../incoming-queue.js';
+import type { Liveness } from './liveness.js';
+import { deliver } from './response-body.js';
 import type { ResponseParts } from './transport.js';
 
 /** Datagrams that wait to be read, before the oldest are dropped: as many as a WebTransport session keeps. */
@@ -20,6 +22,11 @@ export interface RequestDatagrams {
 /** The incoming side, which exists before the response does. */
 export class IncomingDatagrams {
   readonly #queue = new IncomingQueue<Uint8Array>(INCOMING_HIGH_WATER_MARK);
+  readonly #liveness: Liveness;
+
+  constructor(liveness: Liveness) {
+    this.#liveness = liveness;
+  }
 
   /** A datagram came. */
   readonly add = (payload: Uint8Array): void => {
@@ -37,7 +44,7 @@ export class IncomingDatagrams {
       (error: unknown) => this.#queue.fail(error),
     );
     return {
-      readable: this.#queue.readable,
+      readable: deliver(this.#queue.readable, null, this.#liveness),
       writable: new WritableStream<Uint8Array>({
         write(chunk) {
           send(chunk);
