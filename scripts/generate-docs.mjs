@@ -18,6 +18,7 @@ const TABLES = [
   { file: 'README.md', name: 'options', make: optionsTable },
   { file: 'README.md', name: 'server members', make: serverTable },
   { file: 'SECURITY.md', name: 'limits', make: limitsTable },
+  { file: 'docs/client.md', name: 'client options', make: clientOptionsTable },
   {
     file: 'docs/files.md',
     name: 'file options',
@@ -91,6 +92,13 @@ function optionsTable() {
     membersOf('lib/tls-options.ts', name),
   );
   return tableOf([...members, ...membersOf('lib/identity.ts', 'IdentityOptions'), ...sessions]);
+}
+
+function clientOptionsTable() {
+  return tableOf([
+    ...membersOf('lib/client/options.ts', 'H3ClientOptions'),
+    ...membersOf('lib/identity.ts', 'IdentityOptions'),
+  ]);
 }
 
 function optionRows(file, owner) {

@@ -52,8 +52,10 @@ export class CommandLine {
     this.#process.stdout.destroy();
   }
 
+  /** Deno reports a child that it has signalled itself as ended by that signal, whatever became of it. */
   signal(name: NodeJS.Signals): void {
-    this.#process.kill(name);
+    const { pid, exitCode } = this.#process;
+    if (pid !== undefined && exitCode === null) process.kill(pid, name);
   }
 
   /** Waits for its end. A process that does not end is killed. */

@@ -1,5 +1,5 @@
 import { type H3ErrorCode, isH3Error } from '../errors.js';
-import { PipeClosed } from './terminal.js';
+import { EXIT_INTERRUPTED, PipeClosed } from './terminal.js';
 
 /** A command cannot go on: what to print, and what to exit with. */
 export class CommandError extends Error {
@@ -32,7 +32,7 @@ export const EXIT = {
   decode: 61,
   pin: 90,
   http3: 95,
-  interrupted: 130,
+  interrupted: EXIT_INTERRUPTED,
 } as const;
 
 const BY_CODE: Partial<Record<H3ErrorCode, number>> = {

@@ -1,5 +1,8 @@
 import process from 'node:process';
 
+/** As shells have it for a process that SIGINT ended. */
+export const EXIT_INTERRUPTED = 130;
+
 /** Where a command prints. */
 export interface Sink {
   /** Whether a person looks at it. */
@@ -25,7 +28,7 @@ export class PipeClosed extends Error {}
 export function openTerminal(): { readonly terminal: Terminal; close(): void } {
   const controller = new AbortController();
   const interrupt = (): void => {
-    process.off('SIGINT', interrupt);
+    if (controller.signal.aborted) process.exit(EXIT_INTERRUPTED);
     controller.abort();
   };
   process.on('SIGINT', interrupt);
