@@ -15,7 +15,7 @@ const HELP = `trilane serve [DIR] [options]: serve a folder over HTTP/3
 
   DIR                the folder (default: the current one)
   -p, --port PORT    UDP port, 0 for any free one (4433)
-      --host HOST    address or name to listen on (localhost); :: for all addresses
+      --host HOST    address or name to listen on (127.0.0.1); :: for all addresses
       --cert FILE    certificate chain, PEM; without one a development certificate is made
       --key FILE     its private key
   -q, --quiet        print no line for each request
@@ -25,6 +25,8 @@ Ctrl-C finishes what is under way and ends; a second one ends at once.
 `;
 
 const DEFAULT_PORT = '4433';
+/** Not by name: clients that take `localhost` for ::1 alone, as Bun's, would find nobody there. */
+const DEFAULT_HOST = '127.0.0.1';
 
 /** `trilane serve`. */
 export const serve: Command = {
@@ -35,7 +37,7 @@ export const serve: Command = {
       allowPositionals: true,
       options: {
         port: { type: 'string', short: 'p', default: DEFAULT_PORT },
-        host: { type: 'string', default: 'localhost' },
+        host: { type: 'string', default: DEFAULT_HOST },
         cert: { type: 'string' },
         key: { type: 'string' },
         quiet: { type: 'boolean', short: 'q', default: false },
