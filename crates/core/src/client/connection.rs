@@ -1,5 +1,6 @@
 //! The task that owns one connection of a client: it opens requests, has their responses read, and watches the server.
 
+mod idle;
 mod incoming;
 
 use std::future::{Future, poll_fn};
@@ -30,6 +31,7 @@ use crate::priority::Place;
 use crate::sync::lock;
 use crate::wire::wire_code;
 
+use self::idle::Idle;
 use super::error::DialError;
 use super::order::{Order, OutgoingBody, Tunnel};
 use super::pooled_connection::PooledConnection;
@@ -71,6 +73,7 @@ pub(super) async fn run(
         more |= task.poll_outcomes(cx);
         more |= task.poll_datagrams(cx, &quic, read_datagram.as_mut());
         task.poll_sweep(cx);
+        task.poll_idle(cx);
         task.close_if_done();
         client.table.handler().after_poll();
         if task.over {
@@ -115,6 +118,7 @@ struct Task {
     /// The handshake is under way: only what may be processed twice is sent.
     early: Option<Confirmation>,
     goaway: Option<u64>,
+    idle: Idle,
     over: bool,
 }
 
@@ -136,6 +140,7 @@ impl Task {
             next_stream: 0,
             early,
             goaway: None,
+            idle: Idle::new(),
             over: false,
             client,
             connection,

@@ -81,7 +81,9 @@ impl Client {
     pub fn new(config: ClientConfig, handler: Arc<dyn Handler>, runtime: Handle) -> Result<Self, TlsError> {
         let counters = Arc::new(Counters::new());
         let table = Arc::new(ExchangeTable::new(counters.clone(), handler));
+        let without_requests = config.dial.limits.without_requests();
         let state = ClientState {
+            without_requests,
             dialer: Dialer::new(config.dial)?,
             connections: Connections::new(counters.clone(), &config.limits),
             limits: config.limits,

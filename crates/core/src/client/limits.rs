@@ -8,14 +8,17 @@ use quinn::{IdleTimeout, TransportConfig, VarInt};
 use crate::congestion::Congestion;
 use crate::endpoint::{CRITICAL_STREAMS, QUIC_DATAGRAM_BUFFER, STREAM_CREDIT};
 
+/// Time between signs of life: servers of the field close a silent connection after 10 s at the earliest.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+
 /// The limits of each connection of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientLimits {
-    /// Silence after which a connection is closed (RFC 9000 §10.1); zero: none of ours. The server's counts too. Default
-    /// 30 s.
+    /// Silence of the server after which a connection is lost (RFC 9000 §10.1), and time without a request after which one is
+    /// closed; zero: none of ours. The server's counts too. Default 30 s.
     pub idle_timeout: Duration,
-    /// Time between signs of life while nothing else is sent, so that neither side finds the connection idle. Default
-    /// `None`: none are sent.
+    /// Keeps connections without requests open, by a sign of life whenever nothing else was sent for so long. Default `None`:
+    /// they are closed after `idle_timeout`.
     pub keep_alive: Option<Duration>,
     /// Bytes that a server may send ahead on one stream; at least 1 KiB. Default 1 MiB.
     pub stream_receive_window: u32,
@@ -65,8 +68,21 @@ impl ClientLimits {
             .datagram_receive_buffer_size(self.datagram_receive_buffer)
             .datagram_send_buffer_size(QUIC_DATAGRAM_BUFFER)
             .congestion_controller_factory(Arc::new(Congestion::default()))
-            .keep_alive_interval(self.keep_alive)
+            .keep_alive_interval(Some(self.keep_alive.unwrap_or_else(|| self.sign_of_life())))
             .max_idle_timeout(idle_timeout.and_then(|timeout| IdleTimeout::try_from(timeout).ok()));
         transport
+    }
+
+    /// While a request waits for a slow answer, neither side is to find the connection idle.
+    fn sign_of_life(&self) -> Duration {
+        match self.idle_timeout {
+            Duration::ZERO => SIGN_OF_LIFE,
+            timeout => SIGN_OF_LIFE.min(timeout / 3),
+        }
+    }
+
+    /// How long a connection may be without a request; `None`: as long as the server lets it.
+    pub(super) fn without_requests(&self) -> Option<Duration> {
+        Some(self.idle_timeout).filter(|timeout| self.keep_alive.is_none() && !timeout.is_zero())
     }
 }

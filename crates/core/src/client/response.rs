@@ -21,6 +21,7 @@ use crate::sync::lock;
 use crate::wire::wire_code;
 
 use super::connection;
+use super::error::DialError;
 use super::order::{Order, Tunnel};
 use super::request_error::{ConnectionLoss, RequestError};
 use super::state::ClientState;
@@ -255,7 +256,13 @@ impl Awaited {
             }
             Missing::Reset(code) => self.client.fail(id, RequestError::Reset(code)),
             Missing::ConnectionLost => {
-                let loss = ConnectionLoss::of(self.connection.quic.close_reason().as_ref());
+                let reason = self.connection.quic.close_reason();
+                // A server judges a client's certificate when the client takes its handshake for complete.
+                if let Some(refused) = reason.as_ref().and_then(DialError::of_close) {
+                    self.client.fail(id, RequestError::Dial(Arc::new(refused)));
+                    return Outcome::Done;
+                }
+                let loss = ConnectionLoss::of(reason.as_ref());
                 let was_used_before = self.stream > 0;
                 let error = RequestError::ConnectionLost(loss);
                 // RFC9114-5.4-lost-without-goaway: it may have been processed. RFC 9110 §9.2.2: an idempotent one may be sent

@@ -31,6 +31,8 @@ pub(crate) struct ClientState {
     pub(super) pool: Pool,
     /// Time for the head of a response; `None`: as long as it takes.
     pub(super) response_timeout: Option<Duration>,
+    /// How long a connection may be without a request; `None`: as long as the server lets it.
+    pub(super) without_requests: Option<Duration>,
     /// Whether the handler hears of connections.
     pub(super) tell_connections: bool,
 }

@@ -284,3 +284,37 @@ async fn a_client_that_is_closed_finishes_what_is_under_way_and_takes_nothing_mo
     soon("the close", closing).await.unwrap();
     assert_eq!(caller.client.stats().connections_active, 0);
 }
+
+#[tokio::test]
+async fn a_connection_without_requests_is_closed_and_one_with_a_slow_answer_is_not() {
+    let mut setup = Setup::default();
+    setup.limits.idle_timeout = Duration::from_millis(400);
+    let ids: std::sync::Arc<std::sync::Mutex<Vec<_>>> = std::sync::Arc::default();
+    let kept = ids.clone();
+    let server = start(
+        setup,
+        Script::new(move |_, exchange| kept.lock().unwrap().push(exchange.into_id())),
+    );
+    let caller = caller_of(&server.certificate, server.address.port(), |config| {
+        config.dial.limits.idle_timeout = Duration::from_millis(400);
+    });
+    let id = caller.client.request(caller.order("GET", "/slow")).unwrap();
+    let at_server = next_id(&ids).await;
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    server
+        .server
+        .exchanges()
+        .respond(at_server, 200, std::iter::empty(), "at last".into())
+        .unwrap();
+    assert_eq!(caller.body(id).await, (200, b"at last".to_vec()));
+    found("no connection", || {
+        (caller.client.stats().connections_active == 0).then_some(())
+    })
+    .await;
+    // Closed by us, not lost.
+    let events = caller.ear.connections.lock().unwrap();
+    assert!(events.iter().any(|(_, event)| matches!(
+        event,
+        trilane_core::ConnectionEvent::Closed(cause) if !cause.remote
+    )));
+}
