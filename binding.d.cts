@@ -97,6 +97,11 @@ export declare class NativeServer {
   get certificateHash(): Uint8Array
   /** Puts certificates in the place of others, for handshakes that begin from now on; if one is wrong, nothing changes. */
   updateTls(update: NativeTlsUpdate): void
+  /**
+   * Has these routes take the place of the others, for requests that begin from now on; if one is wrong, nothing changes.
+   * Returns the number of this routing, which the request hook tells, and those that are over.
+   */
+  reload(routes: Array<NativeRoute>, hasFallback: boolean, streamingFallback: boolean): NativeReloaded
   /** The counters now. */
   get stats(): NativeStats
   /**
@@ -270,6 +275,14 @@ export interface NativeLimits {
   datagramMaxAgeMs?: number
 }
 
+/** What came of a reload. */
+export interface NativeReloaded {
+  /** Of the new routing. */
+  number: number
+  /** Former routings, of which no request will come any more. */
+  over: Array<number>
+}
+
 /** One route; its number in the list is its id. */
 export interface NativeRoute {
   /** Upper-case methods, or `["*"]`. */
@@ -290,8 +303,13 @@ export interface NativeRoute {
  * uncaught exception.
  */
 export interface NativeServerHooks {
-  /** Takes the requests of a turn: how many, their text, their bodies; the numbers are in `inbox`. */
-  request: (count: number, text: string, bodies: Uint8Array[]) => void
+  /**
+   * Takes the requests of a turn: how many, their text, their bodies, and the routing whose routes they name; the numbers
+   * are in `inbox`.
+   */
+  request: (count: number, text: string, bodies: Uint8Array[], routing: number) => void
+  /** Hears of routings that are over: a reload replaced them, and no request of theirs will come any more. */
+  routingsOver: (routings: number[]) => void
   /**
    * Hears of one exchange: the client reset it, stopped reading or is gone, `code` being its HTTP/3 error code
    * if it sent one; or all that was written was sent; or an answer from a file was sent.

@@ -11,8 +11,16 @@ export {
 } from './lib/errors.js';
 export { type FileResponseInit, fileResponse } from './lib/file-response.js';
 export type { IdentityOptions } from './lib/identity.js';
-export type { ConnectionCloseCause, ErrorHandler, H3Limits, H3ServeOptions, Logger } from './lib/options.js';
+export type {
+  ConnectionCloseCause,
+  ErrorHandler,
+  H3Handlers,
+  H3Limits,
+  H3ServeOptions,
+  Logger,
+} from './lib/options.js';
 export { type Trailers, withTrailers } from './lib/outgoing-trailers.js';
+export type { H3ReloadOptions } from './lib/reload.js';
 export type { H3Request } from './lib/request.js';
 export { Response } from './lib/response.js';
 export {

@@ -49,12 +49,16 @@ const PLAIN_500: Outgoing = {
 
 type Handler = (request: H3Request, server: H3Server) => unknown;
 
-/** Who answers what. */
-export interface Handlers {
+/** Who answers what: all of it can be replaced. */
+export interface RequestHandlers {
   /** By route id. */
   readonly routes: readonly Route[];
   readonly fallback: Handler | null;
   readonly error: ((error: unknown, server: H3Server) => unknown) | null;
+}
+
+/** What a dispatcher is made with. */
+export interface Handlers extends RequestHandlers {
   readonly request: 'own' | 'lazy';
   readonly logger: Logger;
   readonly connections: ConnectionHooks;
@@ -69,6 +73,10 @@ export class Dispatcher {
   readonly #sessions: Sessions;
   readonly #inbox = new Uint32Array(INBOX_WORDS);
   readonly #handlers: Handlers;
+  /** By the number of their routing, those of which requests may still come; the native part says when one is over. */
+  readonly #byRouting = new Map<number, RequestHandlers>();
+  /** Those for requests that begin now. */
+  #current: RequestHandlers;
   readonly #makeRequest: (exchange: Exchange) => H3Request;
   /** Exchanges that outlive their turn, by generation: they may hear of their client. */
   readonly #open = new Map<number, Exchange>();
@@ -80,6 +88,9 @@ export class Dispatcher {
 
   constructor(handlers: Handlers) {
     this.#handlers = handlers;
+    const { routes, fallback, error } = handlers;
+    this.#current = { routes, fallback, error };
+    this.#byRouting.set(0, this.#current);
     this.#makeRequest = handlers.request === 'lazy' ? lazyRequest : ownRequest;
     this.connections = new Connections(handlers.connections, handlers.logger, this.#inbox);
     this.#sessions = new Sessions({
@@ -89,21 +100,24 @@ export class Dispatcher {
       refuse: (exchange, status) => this.#send(exchange, { status, fields: '', body: null }),
       log: (exchange, error) => this.#log(exchange, error),
     });
-    const takes = (kind: 'h3Datagram' | 'webtransport'): boolean =>
-      handlers.routes.some((route) => route[kind] !== null);
+    const takesSessions = routes.some(({ webtransport }) => webtransport !== null);
+    // Sessions have datagrams, so that a reload may add routes that take some.
+    const takesDatagrams = takesSessions || routes.some(({ h3Datagram }) => h3Datagram !== null);
     this.hooks = {
-      request: (count, text, bodies) => this.outbox.turn(() => this.#takeRequests(count, text, bodies)),
+      request: (count, text, bodies, routing) =>
+        this.outbox.turn(() => this.#takeRequests(count, text, bodies, routing)),
+      routingsOver: (numbers) => this.#forget(numbers),
       exchange: (_slot, generation, event, code) => this.#hear(generation, event, code),
       refused: (slot, generation, code, reason) => this.#refused(slot, generation, code, reason),
       fileFailed: (_slot, generation, begun, code, reason) =>
         this.#fileFailed(generation, begun, fromNative({ code, message: reason })),
       inbox: this.#inbox,
-      ...(takes('webtransport') && {
+      ...(takesSessions && {
         ...this.#sessions.hooks,
         sessionDatagrams: (count, bytes) =>
           this.outbox.turn(() => this.#sessions.takeDatagrams(count, this.#inbox, bytes)),
       }),
-      ...(takes('h3Datagram') && {
+      ...(takesDatagrams && {
         h3Datagrams: (count, bytes) => this.outbox.turn(() => this.#takeDatagrams(count, bytes)),
       }),
       ...(Connections.wanted(handlers.connections) && {
@@ -124,6 +138,18 @@ export class Dispatcher {
     this.connections.connect(native, server);
   }
 
+  /** Has others answer the requests that the native part routes under this number. */
+  reload(number: number, handlers: RequestHandlers, over: readonly number[]): void {
+    this.#byRouting.set(number, handlers);
+    this.#current = handlers;
+    this.#forget(over);
+  }
+
+  /** No request of these routings will come any more. */
+  #forget(routings: readonly number[]): void {
+    for (const number of routings) this.#byRouting.delete(number);
+  }
+
   /** How often a handler or hook failed: it threw, rejected, or gave what cannot be sent. */
   get handlerErrors(): bigint {
     return this.#handlerErrors + this.connections.errors;
@@ -134,7 +160,8 @@ export class Dispatcher {
     return { quic: this.connections.late, h3: this.#late, webtransport: this.#sessions.dropped };
   }
 
-  #takeRequests(count: number, text: string, bodies: Uint8Array[]): void {
+  #takeRequests(count: number, text: string, bodies: Uint8Array[], routing: number): void {
+    const handlers = this.#byRouting.get(routing) ?? this.#current;
     const words = this.#inbox;
     let at = 0;
     let offset = 0;
@@ -150,7 +177,7 @@ export class Dispatcher {
       const number = word(3);
       const method = number < METHOD_TEXT ? (METHODS[number] as string) : cut(number - METHOD_TEXT);
       const routeId = word(2);
-      const route = routeId === NO_ROUTE ? null : (this.#handlers.routes[routeId] ?? null);
+      const route = routeId === NO_ROUTE ? null : (handlers.routes[routeId] ?? null);
       const slot = word(0);
       const generation = word(1);
       const bodyNumber = word(6);
@@ -169,13 +196,25 @@ export class Dispatcher {
         incoming = cut(word(0));
         at += 1;
       }
-      this.#handle(
-        new Exchange(this, slot, generation, method, url, fields, body, route, spans, incoming, early),
+      const exchange = new Exchange(
+        this,
+        slot,
+        generation,
+        method,
+        url,
+        fields,
+        body,
+        route,
+        spans,
+        incoming,
+        early,
       );
+      exchange.handlers = handlers;
+      this.#handle(exchange, handlers);
     }
   }
 
-  #handle(exchange: Exchange): void {
+  #handle(exchange: Exchange, handlers: RequestHandlers): void {
     let request: H3Request;
     try {
       request = this.#makeRequest(exchange);
@@ -191,7 +230,7 @@ export class Dispatcher {
     }
     let result: unknown;
     try {
-      const handler = exchange.route === null ? this.#handlers.fallback : exchange.route.fetch;
+      const handler = exchange.route === null ? handlers.fallback : exchange.route.fetch;
       // RFC9297-2-request-supports: a way to send datagrams comes with a handler of them.
       if (exchange.route !== null && exchange.route.h3Datagram !== null) {
         this.#open.set(exchange.generation, exchange);
@@ -304,7 +343,7 @@ export class Dispatcher {
       return;
     }
     exchange.answerTrailers = null;
-    const { error: onError } = this.#handlers;
+    const { error: onError } = exchange.handlers ?? this.#current;
     if (exchange.failed || onError === null) {
       this.#log(exchange, error);
       this.#send(exchange, PLAIN_500);

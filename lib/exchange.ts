@@ -1,5 +1,6 @@
 import { noContent } from './body.js';
 import type { ExchangeDatagrams } from './datagrams.js';
+import type { RequestHandlers } from './dispatcher.js';
 import { H3Error } from './errors.js';
 import type { PackedFields } from './fields.js';
 import { unpackHeaders } from './headers.js';
@@ -44,6 +45,8 @@ export class Exchange implements IncomingParts {
   tunnel: ReadableStream<Uint8Array> | null;
   /** The WebTransport session that it is, if it is one. */
   session: Session | null = null;
+  /** Who answers it, whatever is reloaded meanwhile; null: whoever does now. */
+  handlers: RequestHandlers | null = null;
   /** The final answer is on its way: it is too late for interim ones. */
   answered = false;
   /** The trailers of the answer under way. */

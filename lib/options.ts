@@ -263,8 +263,10 @@ const LIMIT_RANGES = {
 /** The numbers that go to the core. */
 export type LimitName = keyof typeof LIMIT_RANGES | 'maxBodyBytes';
 
-const HANDLER_KEYS = ['routes', 'fetch', 'error'] as const satisfies readonly (keyof H3Handlers)[];
-const OPTION_KEYS = Object.keys({
+/** What `reload()` can replace. */
+export const HANDLER_KEYS = ['routes', 'fetch', 'error'] as const satisfies readonly (keyof H3Handlers)[];
+/** The names of all options of `createH3Server`. */
+export const OPTION_KEYS: readonly string[] = Object.keys({
   routes: 0,
   fetch: 0,
   error: 0,
@@ -335,13 +337,6 @@ export function validateOptions(options: unknown): ValidatedOptions {
     resumption: readSessions(given),
     clientCertificates: readClientCertificates(given),
   };
-}
-
-/** Checks what the user passed to `reload()`; `mode` is that of the server. Throws like {@link validateOptions}. */
-export function validateHandlers(handlers: unknown, mode: BodyMode): ValidatedHandlers {
-  const given = checkObject(handlers, 'the argument of reload()');
-  checkKeys(given, HANDLER_KEYS, 'the argument of reload()');
-  return readHandlers(given, mode);
 }
 
 function readHandlers(given: Readonly<Record<string, unknown>>, mode: BodyMode): ValidatedHandlers {

@@ -1,4 +1,4 @@
-import { type NativeConnection, NativeServer, type NativeStats } from '../binding.cjs';
+import { type NativeConnection, type NativeRoute, NativeServer, type NativeStats } from '../binding.cjs';
 import { Connections } from './connections.js';
 import { type H3Connection, hexOf, type RemoteAddress } from './datagrams.js';
 import { Dispatcher } from './dispatcher.js';
@@ -6,8 +6,15 @@ import { fromNative, H3Error } from './errors.js';
 import { Exchange } from './exchange.js';
 import { packHeaders } from './headers.js';
 import { interimStatus } from './lazy-response.js';
-import { type H3ServeOptions, type ValidatedOptions, validateOptions } from './options.js';
+import {
+  type H3ServeOptions,
+  type ValidatedHandlers,
+  type ValidatedOptions,
+  validateOptions,
+} from './options.js';
+import { type H3ReloadOptions, validateReload } from './reload.js';
 import { partsOf } from './request.js';
+import type { Route } from './routes.js';
 import { KeepAlive } from './runtime.js';
 import { type TlsUpdate, validateTlsUpdate } from './tls-options.js';
 
@@ -44,12 +51,14 @@ export class H3Server {
   readonly #dispatcher: Dispatcher;
   readonly #native: NativeServer;
   readonly #keepAlive = new KeepAlive();
+  #handlers: ValidatedHandlers;
   #port = 0;
   #closed = false;
 
   /** Use {@link createH3Server}. */
   constructor(options: ValidatedOptions) {
     this.#options = options;
+    this.#handlers = options;
     this.#dispatcher = new Dispatcher({
       routes: options.routes,
       fallback: options.fetch,
@@ -186,6 +195,31 @@ export class H3Server {
     return this;
   }
 
+  /**
+   * Puts handlers in the place of others, all in one step, for requests that begin from now on; those under way, their streams,
+   * datagrams and sessions end with the handlers they began with. What the argument does not name stays. Throws a TypeError if
+   * anything is wrong, and nothing is changed then: with code `ERR_H3_RELOAD` for what cannot change, because clients were told
+   * of it or connections live by it (every other option, and routes that take sessions or datagrams if there were none when the
+   * server was made); an {@link H3Error} with code `ERR_H3_SERVER_CLOSED` after {@link close}. Works while stopped too.
+   *
+   * @example
+   * server.reload({ fetch: () => new Response('maintenance', { status: 503 }), routes: [] });
+   */
+  reload<const Patterns extends readonly string[] = readonly string[]>(
+    options: H3ReloadOptions<Patterns>,
+  ): this {
+    if (this.#closed) throw closedError();
+    const { mode } = this.#options;
+    const handlers = validateReload(options, this.#handlers, mode);
+    const { routes, fetch, error } = handlers;
+    const { number, over } = native(() =>
+      this.#native.reload(nativeRoutes(routes), fetch !== null, mode === 'streaming'),
+    );
+    this.#handlers = handlers;
+    this.#dispatcher.reload(number, { routes, fallback: fetch, error }, over);
+    return this;
+  }
+
   /** Where the client of a request is, or null once the request is over or if it is none of this server. */
   requestIP(request: Request): RemoteAddress | null {
     const exchange = this.#exchangeOf(request);
@@ -250,14 +284,7 @@ function nativeOptions(options: ValidatedOptions): ConstructorParameters<typeof 
     port: options.port,
     ...(identity !== undefined && { identity }),
     sni: options.sni.map(({ host, identity }) => ({ host, identity })),
-    routes: options.routes.map(({ methods, pattern, protocol, mode, h3Datagram, webtransport }) => ({
-      methods: [...methods],
-      pattern,
-      streaming: mode === 'streaming',
-      datagrams: h3Datagram !== null,
-      session: webtransport !== null,
-      ...(protocol !== undefined && { protocol }),
-    })),
+    routes: nativeRoutes(options.routes),
     hasFallback: options.fetch !== null,
     streamingFallback: options.mode === 'streaming',
     quicDatagrams: options.quicDatagram !== null,
@@ -275,6 +302,17 @@ function nativeOptions(options: ValidatedOptions): ConstructorParameters<typeof 
       ca: clientCertificates.ca,
     }),
   };
+}
+
+function nativeRoutes(routes: readonly Route[]): NativeRoute[] {
+  return routes.map(({ methods, pattern, protocol, mode, h3Datagram, webtransport }) => ({
+    methods: [...methods],
+    pattern,
+    streaming: mode === 'streaming',
+    datagrams: h3Datagram !== null,
+    session: webtransport !== null,
+    ...(protocol !== undefined && { protocol }),
+  }));
 }
 
 function closedError(): H3Error {

@@ -65,6 +65,8 @@ const EARLY_DATA: u32 = 1 << 31;
 /// trailers, written like fields. All text is Latin-1: a byte is a character.
 #[derive(Default)]
 pub(crate) struct RequestBatch {
+    /// Whose routes the numbers are; each routing has batches of its own.
+    pub(crate) routing: u32,
     pub(crate) count: u32,
     pub(crate) words: Vec<u32>,
     pub(crate) text: Vec<u8>,
@@ -95,6 +97,8 @@ pub(crate) enum Sent {
 pub(crate) struct Waiting {
     pub(crate) requests: VecDeque<RequestBatch>,
     pub(crate) happened: Vec<Happened>,
+    /// Routings of which no request will come any more, behind those that wait here.
+    pub(crate) over_routings: Vec<u32>,
     pub(crate) quic_datagrams: DatagramInbox,
     pub(crate) h3_datagrams: DatagramInbox,
     pub(crate) session_datagrams: DatagramInbox,
@@ -211,6 +215,22 @@ impl Bridge {
         waiting
     }
 
+    /// The routings that are over and of which no request waits here. A reload takes them along, so that their number is bounded
+    /// by that of the requests that are on their way, also while JavaScript is not woken.
+    pub(crate) fn take_over_routings(&self) -> Vec<u32> {
+        let mut state = self.lock();
+        let Waiting {
+            requests,
+            over_routings,
+            ..
+        } = &mut state.waiting;
+        over_routings
+            .extract_if(.., |number| {
+                !requests.iter().any(|batch| batch.routing == *number)
+            })
+            .collect()
+    }
+
     pub(crate) fn refused(&self, id: ExchangeId, code: ErrorCode, reason: String) {
         self.happened(Happened::Refused(id, code, reason));
     }
@@ -290,9 +310,12 @@ impl Handler for Bridge {
             .waiting
             .requests
             .back()
-            .is_none_or(|batch| batch.words.len() + words > BATCH_WORDS)
+            .is_none_or(|batch| batch.routing != request.routing || batch.words.len() + words > BATCH_WORDS)
         {
-            state.waiting.requests.push_back(RequestBatch::default());
+            state.waiting.requests.push_back(RequestBatch {
+                routing: request.routing,
+                ..RequestBatch::default()
+            });
         }
         let Some(batch) = state.waiting.requests.back_mut() else {
             return;
@@ -313,6 +336,12 @@ impl Handler for Bridge {
         let bytes = batch.text.len() - before + body.bytes;
         state.requests += 1;
         state.bytes += bytes;
+        self.added(state);
+    }
+
+    fn routing_over(&self, routing: u32) {
+        let mut state = self.lock();
+        state.waiting.over_routings.push(routing);
         self.added(state);
     }
 

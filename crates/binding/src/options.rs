@@ -10,7 +10,7 @@ use napi_derive::napi;
 use trilane_core::router::{Methods, Pattern, Route, Router};
 use trilane_core::tls::{CertificateStore, KeyLogTarget, Resumption, TlsOptions, server_config};
 use trilane_core::{
-    AddressValidation, BodyMode, DatagramOptions, Limits, Modes, ServerConfig, SessionRoutes,
+    AddressValidation, BodyMode, DatagramOptions, Limits, Modes, Routing, ServerConfig, SessionRoutes,
     StatelessResetKey, UnknownDatagrams,
 };
 
@@ -110,6 +110,28 @@ pub(crate) struct Configured {
     pub(crate) certificates: Arc<CertificateStore>,
 }
 
+/// What a reload puts in the place of the routes that a server has.
+pub(crate) fn routing(
+    routes: &[NativeRoute],
+    has_fallback: bool,
+    streaming_fallback: bool,
+) -> Result<Routing> {
+    Ok(Routing {
+        router: router(routes)?,
+        modes: modes(routes, streaming_fallback),
+        has_fallback,
+        sessions: SessionRoutes(routes.iter().map(|route| route.session).collect()),
+        datagrams: routes.iter().map(|route| route.datagrams).collect(),
+    })
+}
+
+fn modes(routes: &[NativeRoute], streaming_fallback: bool) -> Modes {
+    Modes {
+        routes: routes.iter().map(|route| mode(route.streaming)).collect(),
+        fallback: mode(streaming_fallback),
+    }
+}
+
 pub(crate) fn configure(options: NativeServerOptions) -> Result<Configured> {
     let router = router(&options.routes)?;
     let address = resolve(options.hostname.as_deref(), options.port)?;
@@ -139,10 +161,7 @@ pub(crate) fn configure(options: NativeServerOptions) -> Result<Configured> {
         .map(|secret| StatelessResetKey::new(&secret))
         .transpose()
         .map_err(|e| error(ErrorCode::Internal, e))?;
-    let modes = Modes {
-        routes: options.routes.iter().map(|route| mode(route.streaming)).collect(),
-        fallback: mode(options.streaming_fallback),
-    };
+    let modes = modes(&options.routes, options.streaming_fallback);
     let config = ServerConfig {
         address,
         tls,

@@ -23,7 +23,7 @@ use crate::connection::{NativeConnection, NativeDatagramStats};
 use crate::datagrams::{DATAGRAM_WORDS, OutgoingDatagrams};
 use crate::environment;
 use crate::error::{ErrorCode, Result, error, internal};
-use crate::options::{NativeServerOptions, configure};
+use crate::options::{self, NativeRoute, NativeServerOptions, configure};
 use crate::runtime;
 use crate::session::NativeReadHalf;
 use crate::turn::{NativeServerHooks, wake_function};
@@ -36,6 +36,15 @@ pub struct NativeAddress {
     pub port: u16,
     #[napi(ts_type = "'IPv4' | 'IPv6'")]
     pub family: String,
+}
+
+/// What came of a reload.
+#[napi(object)]
+pub struct NativeReloaded {
+    /// Of the new routing.
+    pub number: u32,
+    /// Former routings, of which no request will come any more.
+    pub over: Vec<u32>,
 }
 
 /// Counters since the server was made.
@@ -182,6 +191,25 @@ impl NativeServer {
     #[napi]
     pub fn update_tls(&self, update: NativeTlsUpdate) -> Result<()> {
         certificates::update(&self.certificates, &update)
+    }
+
+    /// Has these routes take the place of the others, for requests that begin from now on; if one is wrong, nothing changes.
+    /// Returns the number of this routing, which the request hook tells, and those that are over.
+    #[napi]
+    pub fn reload(
+        &self,
+        routes: Vec<NativeRoute>,
+        has_fallback: bool,
+        streaming_fallback: bool,
+    ) -> Result<NativeReloaded> {
+        let routing = options::routing(&routes, has_fallback, streaming_fallback)?;
+        let number = self
+            .shared
+            .server
+            .reload(routing)
+            .map_err(|e| error(ErrorCode::Reload, e))?;
+        let over = self.shared.bridge.take_over_routings();
+        Ok(NativeReloaded { number, over })
     }
 
     /// The counters now.

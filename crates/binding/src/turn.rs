@@ -22,7 +22,8 @@ use crate::values::{Copied, Latin1};
 /// Weak: it does not keep the process alive.
 type WakeFunction = ThreadsafeFunction<(), (), (), Status, false, true>;
 
-type RequestHook = FunctionRef<FnArgs<(u32, Latin1, Vec<Copied>)>, ()>;
+type RequestHook = FunctionRef<FnArgs<(u32, Latin1, Vec<Copied>, u32)>, ()>;
+type RoutingsOverHook = FunctionRef<FnArgs<(Vec<u32>,)>, ()>;
 type EventHook = FunctionRef<FnArgs<(u32, u32, &'static str, Option<f64>)>, ()>;
 type RefusedHook = FunctionRef<FnArgs<(u32, u32, &'static str, String)>, ()>;
 type FileFailedHook = FunctionRef<FnArgs<(u32, u32, bool, &'static str, String)>, ()>;
@@ -38,9 +39,13 @@ type StreamHook = FunctionRef<FnArgs<(u32, u32, &'static str, Option<NativeStrea
 /// uncaught exception.
 #[napi(object, object_to_js = false)]
 pub struct NativeServerHooks {
-    /// Takes the requests of a turn: how many, their text, their bodies; the numbers are in `inbox`.
-    #[napi(ts_type = "(count: number, text: string, bodies: Uint8Array[]) => void")]
+    /// Takes the requests of a turn: how many, their text, their bodies, and the routing whose routes they name; the numbers
+    /// are in `inbox`.
+    #[napi(ts_type = "(count: number, text: string, bodies: Uint8Array[], routing: number) => void")]
     pub request: RequestHook,
+    /// Hears of routings that are over: a reload replaced them, and no request of theirs will come any more.
+    #[napi(ts_type = "(routings: number[]) => void")]
+    pub routings_over: RoutingsOverHook,
     /// Hears of one exchange: the client reset it, stopped reading or is gone, `code` being its HTTP/3 error code
     /// if it sent one; or all that was written was sent; or an answer from a file was sent.
     #[napi(
@@ -165,6 +170,10 @@ impl Turn {
         for one in happened {
             result = result.and(self.tell(env, one));
         }
+        if !waiting.over_routings.is_empty() {
+            let told = self.hooks.routings_over.borrow_back(env);
+            result = result.and(told.and_then(|hook| hook.call((waiting.over_routings,).into())));
+        }
         result
     }
 
@@ -196,7 +205,7 @@ impl Turn {
         self.hooks
             .request
             .borrow_back(env)?
-            .call((batch.count, Latin1(batch.text), bodies).into())
+            .call((batch.count, Latin1(batch.text), bodies, batch.routing).into())
     }
 
     fn tell(&self, env: &Env, happened: Happened) -> napi::Result<()> {

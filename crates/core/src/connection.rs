@@ -339,7 +339,13 @@ impl Task {
     }
 
     /// A request stream was read as far as it will be.
-    fn conclude(&mut self, mut receiver: Receiver, mut send: AnswerStream, received: Received) {
+    fn conclude(&mut self, receiver: Receiver, send: AnswerStream, received: Received) {
+        self.settle(receiver, send, received);
+        // A connection that is idle holds no routing that others have replaced.
+        self.admission.routing = None;
+    }
+
+    fn settle(&mut self, mut receiver: Receiver, mut send: AnswerStream, received: Received) {
         let stream = send.id();
         let is_early = self.unconfirmed.is_some() && receiver.recv().is_0rtt();
         // RFC 8470 §5.2
@@ -347,7 +353,7 @@ impl Task {
         let delivered = !too_early
             && match received {
                 Received::Complete | Received::Streaming => true,
-                Received::Session => self.server.datagrams.of_route(self.admission.route),
+                Received::Session => self.admission.takes_datagrams(),
                 _ => false,
             };
         if let Some(datagrams) = &mut self.datagrams
@@ -407,7 +413,7 @@ impl Task {
         let priority = Priority::parse_all(self.head.values(b"priority"));
         let id = table.open(self.state.clone(), Method::of(self.head.method()), priority, send);
         self.open.add(id);
-        let takes_datagrams = self.server.datagrams.of_route(self.admission.route);
+        let takes_datagrams = self.admission.takes_datagrams();
         let whole = match &body {
             RequestBody::Whole(_) => Some(receiver),
             RequestBody::Streaming => {
@@ -441,6 +447,11 @@ impl Task {
             Request {
                 head: &self.head,
                 route: self.admission.route,
+                routing: self
+                    .admission
+                    .routing
+                    .as_ref()
+                    .map_or(0, |routing| routing.number()),
                 params: &self.admission.params,
                 trailers: trailers.filter(|trailers| !trailers.is_empty()),
                 body,

@@ -15,6 +15,7 @@ use crate::datagram_counters::DatagramLayer;
 use crate::datagram_router::{Agreement, DatagramRouter, Delivery, UnknownDatagrams};
 use crate::exchange::ExchangeId;
 use crate::modes::SessionRoutes;
+use crate::routing::add_sessions;
 use crate::server::ServerState;
 use crate::sync::lock;
 
@@ -56,15 +57,7 @@ impl DatagramOptions {
 
     /// Sessions have datagrams.
     pub(crate) fn add_sessions(&mut self, sessions: &SessionRoutes) {
-        let count = self.routes.len().max(sessions.0.len());
-        self.routes.resize(count, false);
-        for (route, is_session) in self.routes.iter_mut().zip(&sessions.0) {
-            *route |= *is_session;
-        }
-    }
-
-    pub(crate) fn of_route(&self, route: Option<crate::router::RouteId>) -> bool {
-        route.is_some_and(|route| self.routes.get(route.0 as usize).copied().unwrap_or(false))
+        add_sessions(&mut self.routes, sessions);
     }
 }
 

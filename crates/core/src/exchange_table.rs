@@ -103,6 +103,10 @@ impl ExchangeTable {
         &*self.handler
     }
 
+    pub(crate) fn handler_arc(&self) -> Arc<dyn Handler> {
+        self.handler.clone()
+    }
+
     pub(crate) fn open(
         &self,
         connection: Arc<ConnectionState>,

@@ -22,6 +22,9 @@ pub struct Request<'a> {
     pub head: &'a RequestHead,
     /// The route that matched; `None`: the fallback.
     pub route: Option<RouteId>,
+    /// The routing that `route` is an index of: 0 is the first of the server, each [`Server::reload`](crate::Server::reload)
+    /// counts on.
+    pub routing: u32,
     /// Byte ranges of the route's parameters in `head.path()`, in the order of their names.
     pub params: &'a [ParamSpan],
     /// The trailers behind a body that is whole, if there are any. Behind one that is read as it comes, see
@@ -80,6 +83,11 @@ pub trait Handler: Send + Sync + 'static {
     /// Takes a request. `exchange` is answered now or later, from any thread; dropped unanswered, it resets the
     /// stream with H3_INTERNAL_ERROR.
     fn request(&self, request: Request<'_>, exchange: Exchange);
+
+    /// Hears that no request of this routing will come any more: another took its place, and all of its own were handed over.
+    fn routing_over(&self, routing: u32) {
+        let _ = routing;
+    }
 
     /// Called after each poll of a connection: the moment to pass on what was gathered, if a flood keeps the thread from
     /// ever pausing.

@@ -51,6 +51,7 @@ mod rate;
 mod raw_connection;
 mod response;
 pub mod router;
+mod routing;
 mod sampler;
 mod server;
 mod session;
@@ -84,6 +85,7 @@ pub use file::{
 pub use handler::{CloseCause, ConnectionEvent, ExchangeEvent, Handler, Request};
 pub use limits::Limits;
 pub use modes::{BodyMode, Modes, SessionRoutes};
+pub use routing::{ReloadError, Routing};
 pub use server::{BindError, ConnectionInfo, Server, ServerConfig, Stop};
 pub use session_counters::SessionStats;
 pub use session_event::{SessionEnd, SessionEvent, StreamKind, StreamName};

@@ -28,6 +28,7 @@ use crate::limits::Limits;
 use crate::modes::{Modes, SessionRoutes};
 use crate::qlog::QlogFolder;
 use crate::router::Router;
+use crate::routing::{CurrentRouting, LiveRouting, ReloadError, Routing};
 use crate::sampler;
 use crate::session_table::SessionTable;
 use crate::stats::{Counters, Stats};
@@ -116,12 +117,13 @@ pub enum Stop {
 
 pub(crate) struct ServerState {
     pub(crate) limits: Limits,
-    pub(crate) router: Router,
-    pub(crate) modes: Modes,
-    pub(crate) has_fallback: bool,
-    pub(crate) session_routes: SessionRoutes,
+    pub(crate) routing: CurrentRouting,
     pub(crate) sessions: Arc<SessionTable>,
+    /// As they were when the server was made: what is offered to clients does not change in its life
+    /// (RFC9114-7.2.4.2-early-data-settings). Which requests take datagrams, and are sessions, is the routing's to say.
     pub(crate) datagrams: DatagramOptions,
+    /// See `datagrams`.
+    pub(crate) offers_sessions: bool,
     pub(crate) tell_connections: bool,
     pub(crate) address_validation: AddressValidation,
     pub(crate) stateless_reset_key: Option<StatelessResetKey>,
@@ -141,11 +143,8 @@ impl ServerState {
 
     pub(crate) fn gate(&self) -> Gate<'_> {
         Gate {
-            router: &self.router,
-            modes: &self.modes,
-            has_fallback: self.has_fallback,
+            routing: &self.routing,
             limits: &self.limits,
-            sessions: &self.session_routes,
         }
     }
 }
@@ -169,18 +168,24 @@ impl Server {
     /// Makes a server whose tasks run on `runtime`; [`start`](Self::start) lets it listen.
     pub fn new(config: ServerConfig, handler: Arc<dyn Handler>, runtime: Handle) -> Self {
         let counters = Arc::new(Counters::new());
-        let table = Arc::new(ExchangeTable::new(counters.clone(), handler));
+        let table = Arc::new(ExchangeTable::new(counters.clone(), handler.clone()));
         let mut datagrams = config.datagrams;
+        let offers_sessions = config.sessions.any();
+        let routing = Routing {
+            router: config.router,
+            modes: config.modes,
+            has_fallback: config.has_fallback,
+            datagrams: datagrams.routes.clone(),
+            sessions: config.sessions.clone(),
+        };
         datagrams.add_sessions(&config.sessions);
         let connections = Connections::new(counters.clone(), &config.limits);
         let state = ServerState {
             limits: config.limits,
-            router: config.router,
-            modes: config.modes,
-            has_fallback: config.has_fallback,
-            session_routes: config.sessions,
+            routing: CurrentRouting::new(LiveRouting::new(0, routing, handler)),
             sessions: SessionTable::new(table.clone()),
             datagrams,
+            offers_sessions,
             tell_connections: config.tell_connections,
             qlog: config.qlog_dir.map(QlogFolder::new),
             takes_early_data: config.tls.max_early_data_size > 0,
@@ -230,6 +235,23 @@ impl Server {
             stopped,
         });
         Ok(local_address)
+    }
+
+    /// Has `routing` take the place of what the server was made with, for every request whose head arrives from now on; those
+    /// that came before keep theirs to their end. Returns its number, which [`Request::routing`](crate::Request::routing)
+    /// tells; [`Handler::routing_over`] says when a former one is no longer needed.
+    ///
+    /// # Errors
+    /// When a route needs what the server has not offered its clients. Nothing is changed then.
+    pub fn reload(&self, routing: Routing) -> Result<u32, ReloadError> {
+        let state = &self.state;
+        if routing.sessions.any() && !state.offers_sessions {
+            return Err(ReloadError::SessionsNotOffered);
+        }
+        if routing.datagrams.contains(&true) && !state.datagrams.http() {
+            return Err(ReloadError::DatagramsNotOffered);
+        }
+        Ok(state.routing.replace(routing, state.table.handler_arc()))
     }
 
     /// Where the server listens; `None` before the first start. Stays what it was after a stop.

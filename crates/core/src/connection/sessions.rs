@@ -132,7 +132,7 @@ impl Task {
         if let Some(session) = known {
             return session.arrived(arrived);
         }
-        if !self.server.session_routes.any() {
+        if !self.server.offers_sessions {
             arrived.refuse(trilane_http3::code::WT_BUFFERED_STREAM_REJECTED);
             return self.count_abandoned();
         }

@@ -54,6 +54,8 @@ pub(crate) struct Script {
     pub(crate) streams: Mutex<Vec<(StreamName, StreamEvent)>>,
     /// What became of files, "refused" or "broken" and why.
     pub(crate) file_errors: Mutex<Vec<(&'static str, FileError)>>,
+    /// Routings that are over.
+    pub(crate) routings_over: Mutex<Vec<u32>>,
 }
 
 impl Script {
@@ -67,6 +69,7 @@ impl Script {
             sessions: Mutex::default(),
             streams: Mutex::default(),
             file_errors: Mutex::default(),
+            routings_over: Mutex::default(),
         })
     }
 
@@ -88,6 +91,10 @@ impl Script {
 }
 
 impl Handler for Script {
+    fn routing_over(&self, routing: u32) {
+        self.routings_over.lock().unwrap().push(routing);
+    }
+
     fn request(&self, request: Request<'_>, exchange: Exchange) {
         (self.on_request)(&request, exchange);
     }
