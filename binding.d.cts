@@ -86,7 +86,7 @@ export declare class NativeServer {
    */
   constructor(options: NativeServerOptions, outbox: Uint32Array, outboxBytes: Uint8Array)
   /** Binds the port and begins to serve; requests come to the hooks. */
-  start(hooks: NativeServerHooks): NativeAddress
+  start(hooks: NativeServerHooks): NativeStarted
   /** Stops: gracefully within `graceMs`, or at once without it. Resolves when the port is free again. */
   stop(graceMs?: number | undefined | null): Promise<void>
   /** Drops every connection now, without waiting for anything; once that is done, nothing of JavaScript is held. */
@@ -102,6 +102,8 @@ export declare class NativeServer {
    * Returns the number of this routing, which the request hook tells, and those that are over.
    */
   reload(routes: Array<NativeRoute>, hasFallback: boolean, streamingFallback: boolean): NativeReloaded
+  /** How long requests took, by route, method and class of status; empty unless it is counted. */
+  get durations(): Array<NativeDurations>
   /** The counters now. */
   get stats(): NativeStats
   /**
@@ -207,6 +209,21 @@ export interface NativeDatagramStats {
   droppedOutgoing: bigint
 }
 
+/** A histogram of how long requests took. */
+export interface NativeDurations {
+  /** The pattern of the route that matched. */
+  route?: string
+  method: string
+  /** The first digit of the status. */
+  statusClass?: number
+  /** Upper bounds in seconds, rising. */
+  bounds: Array<number>
+  /** How many took at most as long as each bound. */
+  counts: Array<number>
+  count: number
+  sumSeconds: number
+}
+
 /** Why a body ended before its end. */
 export interface NativeFailure {
   code: 'ERR_H3_STREAM_RESET' | 'ERR_H3_CONNECTION_CLOSED' | 'ERR_H3_PROTOCOL'
@@ -283,6 +300,23 @@ export interface NativeReloaded {
   over: Array<number>
 }
 
+/** A request that is over. */
+export interface NativeRequestEnd {
+  /** Empty if the header section was refused unread. */
+  method: string
+  /** Empty if the header section was refused unread. */
+  url: string
+  /** The pattern of the route that matched. */
+  route?: string
+  status?: number
+  bytesReceived: number
+  bytesSent: number
+  durationMs: number
+  remoteAddress: NativeAddress
+  connectionId: Uint8Array
+  outcome: 'complete' | 'aborted' | 'reset' | 'refused'
+}
+
 /** One route; its number in the list is its id. */
 export interface NativeRoute {
   /** Upper-case methods, or `["*"]`. */
@@ -322,6 +356,8 @@ export interface NativeServerHooks {
    * another answer; after, its stream was reset.
    */
   fileFailed: (slot: number, generation: number, begun: boolean, code: string, reason: string) => void
+  /** Hears of requests that are over, after everything else about them. */
+  requestEnded?: (ended: NativeRequestEnd[]) => void
   /**
    * Takes raw QUIC datagrams: how many, and their bytes one behind the other; the numbers in `inbox` are slot and
    * generation of the connection, and the length.
@@ -375,6 +411,12 @@ export interface NativeServerOptions {
   quicAlpn: Array<string>
   /** Whether JavaScript hears of connections. */
   tellConnections: boolean
+  /** Whether JavaScript hears how requests ended. */
+  tellEnds: boolean
+  /** Whether how long requests take is counted. */
+  countDurations: boolean
+  /** Whether the buffers of the socket are told if the kernel gave less than was asked for. */
+  tellSmallBuffers: boolean
   /** A file for the secrets of connections (NSS key log format). */
   keyLog?: string
   /** A folder for one qlog file of each connection. */
@@ -385,6 +427,20 @@ export interface NativeServerOptions {
   clientCertificates?: 'request' | 'require'
   /** Who vouches for the certificates of clients, PEM or DER. */
   ca?: Uint8Array
+}
+
+/** Buffers of a socket, in bytes. */
+export interface NativeSocketBuffers {
+  asked: number
+  receive: number
+  send: number
+}
+
+/** Where a server listens. */
+export interface NativeStarted {
+  address: NativeAddress
+  /** The buffers of the socket, if the kernel gave less than was asked for: once for each process. */
+  smallBuffers?: NativeSocketBuffers
 }
 
 /** Counters since the server was made. */

@@ -1,4 +1,6 @@
+export { type AltSvcOptions, altSvc } from './lib/alt-svc.js';
 export type { H3Connection, H3DatagramContext, QUICDatagramContext, RemoteAddress } from './lib/datagrams.js';
+export type { ConnectionCloseMessage, ConnectionOpenMessage, RequestEndMessage, RequestErrorMessage, RequestStartMessage, } from './lib/diagnostics.js';
 export { ERROR_CODES, type ErrorRow, H3Error, type H3ErrorCode, type H3ErrorLayer, isH3Error, type UsageError, type UsageErrorCode, } from './lib/errors.js';
 export { type FileResponseInit, fileResponse } from './lib/file-response.js';
 export type { IdentityOptions } from './lib/identity.js';
@@ -6,6 +8,7 @@ export type { ConnectionCloseCause, ErrorHandler, H3Handlers, H3Limits, H3ServeO
 export { type Trailers, withTrailers } from './lib/outgoing-trailers.js';
 export type { H3ReloadOptions } from './lib/reload.js';
 export type { H3Request } from './lib/request.js';
+export type { H3RequestEnd } from './lib/request-end.js';
 export { Response } from './lib/response.js';
 export { type Handler, type RouteDefinition, type RouteDefinitions, type RouteParams, route, } from './lib/routes.js';
 export { type ServeStaticOptions, type StaticHandler, serveStatic } from './lib/serve-static.js';

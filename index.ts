@@ -1,4 +1,12 @@
+export { type AltSvcOptions, altSvc } from './lib/alt-svc.js';
 export type { H3Connection, H3DatagramContext, QUICDatagramContext, RemoteAddress } from './lib/datagrams.js';
+export type {
+  ConnectionCloseMessage,
+  ConnectionOpenMessage,
+  RequestEndMessage,
+  RequestErrorMessage,
+  RequestStartMessage,
+} from './lib/diagnostics.js';
 export {
   ERROR_CODES,
   type ErrorRow,
@@ -22,6 +30,7 @@ export type {
 export { type Trailers, withTrailers } from './lib/outgoing-trailers.js';
 export type { H3ReloadOptions } from './lib/reload.js';
 export type { H3Request } from './lib/request.js';
+export type { H3RequestEnd } from './lib/request-end.js';
 export { Response } from './lib/response.js';
 export {
   type Handler,

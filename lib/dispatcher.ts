@@ -1,7 +1,7 @@
 import type { NativeServer, NativeServerHooks } from '../binding.cjs';
-import { noContent } from './body.js';
 import { Connections } from './connections.js';
 import { DatagramOutbox, ExchangeDatagrams, eachDatagram, type Layer } from './datagrams.js';
+import { requestBegins, requestEnds, requestFailed, watchesRequests } from './diagnostics.js';
 import { fromNative, H3Error, isH3Error, usageError } from './errors.js';
 import { Exchange } from './exchange.js';
 import type { PackedFields } from './fields.js';
@@ -13,11 +13,13 @@ import { Outbox } from './outbox.js';
 import { asStream, trailersOf } from './outgoing-trailers.js';
 import { ownRequest } from './own-request.js';
 import type { H3Request } from './request.js';
+import { type RequestEndHook, RequestEnds } from './request-end.js';
 import { type Outgoing, readResponse } from './response.js';
 import type { Route } from './routes.js';
 import type { H3Server } from './server.js';
 import { Sessions } from './sessions.js';
 import { sendStream } from './streaming-answer.js';
+import { drained, untilClientEnds } from './tunnel.js';
 
 /** Numbers of one request, before its parameters; the order is that of `crates/binding/src/bridge.rs`. */
 const REQUEST_WORDS = 8;
@@ -62,6 +64,7 @@ export interface Handlers extends RequestHandlers {
   readonly request: 'own' | 'lazy';
   readonly logger: Logger;
   readonly connections: ConnectionHooks;
+  readonly onRequestEnd: RequestEndHook | null;
 }
 
 /** Takes requests from the native part, runs their handlers, and gives their answers back. */
@@ -71,6 +74,7 @@ export class Dispatcher {
   readonly connections: Connections;
   readonly #datagrams = new DatagramOutbox('h3');
   readonly #sessions: Sessions;
+  readonly #ends: RequestEnds | null;
   readonly #inbox = new Uint32Array(INBOX_WORDS);
   readonly #handlers: Handlers;
   /** By the number of their routing, those of which requests may still come; the native part says when one is over. */
@@ -93,6 +97,8 @@ export class Dispatcher {
     this.#byRouting.set(0, this.#current);
     this.#makeRequest = handlers.request === 'lazy' ? lazyRequest : ownRequest;
     this.connections = new Connections(handlers.connections, handlers.logger, this.#inbox);
+    this.#ends =
+      handlers.onRequestEnd === null ? null : new RequestEnds(handlers.onRequestEnd, handlers.logger);
     this.#sessions = new Sessions({
       find: (generation) => this.#open.get(generation),
       keep: (exchange) => this.#open.set(exchange.generation, exchange),
@@ -112,6 +118,9 @@ export class Dispatcher {
       fileFailed: (_slot, generation, begun, code, reason) =>
         this.#fileFailed(generation, begun, fromNative({ code, message: reason })),
       inbox: this.#inbox,
+      ...(this.#ends !== null && {
+        requestEnded: (ended) => this.#ends?.take(ended, this.#server as H3Server),
+      }),
       ...(takesSessions && {
         ...this.#sessions.hooks,
         sessionDatagrams: (count, bytes) =>
@@ -152,7 +161,7 @@ export class Dispatcher {
 
   /** How often a handler or hook failed: it threw, rejected, or gave what cannot be sent. */
   get handlerErrors(): bigint {
-    return this.#handlerErrors + this.connections.errors;
+    return this.#handlerErrors + this.connections.errors + (this.#ends?.errors ?? 0n);
   }
 
   /** Datagrams that came over the border and reached nobody, by layer. */
@@ -224,6 +233,7 @@ export class Dispatcher {
       this.outbox.add(exchange, PLAIN_400);
       return;
     }
+    if (watchesRequests()) requestBegins(exchange, request, this.#server as H3Server);
     if (exchange.route !== null && exchange.route.webtransport !== null) {
       this.#sessions.begin(exchange, request, exchange.route);
       return;
@@ -285,6 +295,7 @@ export class Dispatcher {
 
   #send(exchange: Exchange, given: Outgoing): void {
     exchange.answered = true;
+    exchange.status = given.status;
     const hasTrailers =
       exchange.answerTrailers !== null &&
       exchange.gone === null &&
@@ -330,6 +341,7 @@ export class Dispatcher {
 
   async #sendStream(exchange: Exchange, body: ReadableStream<Uint8Array>): Promise<void> {
     const error = await sendStream(this.#native as NativeServer, exchange, body);
+    if (error !== null) requestFailed(exchange, error, this.#server as H3Server);
     this.#close(exchange);
     if (error !== null) this.#log(exchange, error);
   }
@@ -337,6 +349,7 @@ export class Dispatcher {
   /** A handler failed: the error handler may answer, else a plain 500 does. Nothing of the error reaches the client. */
   #fail(exchange: Exchange, error: unknown): void {
     exchange.declineBody();
+    requestFailed(exchange, error, this.#server as H3Server);
     if (exchange.gone !== null) {
       // The client is gone and its handler was told by the signal: what it throws then is no news.
       this.#close(exchange);
@@ -400,9 +413,18 @@ export class Dispatcher {
   #fileFailed(generation: number, begun: boolean, error: Error): void {
     const exchange = this.#open.get(generation);
     if (exchange === undefined) return;
+    if (begun) {
+      requestFailed(exchange, error, this.#server as H3Server);
+      this.#close(exchange);
+      this.#log(exchange, error);
+      return;
+    }
+    // It is not over for those who watch it.
+    const { watched } = exchange;
+    exchange.watched = null;
     this.#close(exchange);
-    if (begun) this.#log(exchange, error);
-    else this.#fail(exchange, error);
+    exchange.watched = watched;
+    this.#fail(exchange, error);
   }
 
   /** The native part found a field that may not be sent, or a length that is not that of the body. */
@@ -423,6 +445,7 @@ export class Dispatcher {
   }
 
   #close(exchange: Exchange): void {
+    if (exchange.watched !== null) requestEnds(exchange, this.#server as H3Server);
     exchange.end();
     if (this.#open.get(exchange.generation) === exchange) this.#open.delete(exchange.generation);
   }
@@ -446,23 +469,6 @@ function isRemote(error: unknown): error is H3Error {
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
-}
-
-/** 200 at once, without content, open until the client ends its side. */
-function untilClientEnds(body: ReadableStream<Uint8Array> | null): Response {
-  return new Response(drained(body ?? noContent()));
-}
-
-/** A stream that yields nothing, and ends as `source` does. */
-function drained(source: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
-  const reader = source.getReader();
-  return new ReadableStream<Uint8Array>({
-    async start(controller) {
-      while (!(await reader.read()).done);
-      controller.close();
-    },
-    cancel: (reason) => reader.cancel(reason),
-  });
 }
 
 /** RFC 9114 §4.4: a tunnel has nothing but DATA frames. */

@@ -6,7 +6,7 @@ import type { PackedFields } from './fields.js';
 import { unpackHeaders } from './headers.js';
 import type { IncomingBody } from './incoming-body.js';
 import type { TrailersSource } from './outgoing-trailers.js';
-import type { IncomingParts } from './request.js';
+import type { H3Request, IncomingParts } from './request.js';
 import type { Route } from './routes.js';
 import type { Session } from './session.js';
 
@@ -49,6 +49,10 @@ export class Exchange implements IncomingParts {
   handlers: RequestHandlers | null = null;
   /** The final answer is on its way: it is too late for interim ones. */
   answered = false;
+  /** The status that was answered. */
+  status: number | null = null;
+  /** Its request, while somebody watches how it ends. */
+  watched: H3Request | null = null;
   /** The trailers of the answer under way. */
   answerTrailers: TrailersSource | null = null;
 

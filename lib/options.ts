@@ -18,6 +18,7 @@ import {
   checkText,
 } from './option-check.js';
 import type { H3Request } from './request.js';
+import type { H3RequestEnd, RequestEndHook } from './request-end.js';
 import {
   type BodyMode,
   checkMode,
@@ -173,6 +174,15 @@ export interface H3ServeOptions<Patterns extends readonly string[] = readonly st
   onConnection?(connection: H3Connection, server: H3Server): void;
   /** Hears how each connection ended. */
   onConnectionClose?(connection: H3Connection, cause: ConnectionCloseCause, server: H3Server): void;
+  /**
+   * Hears of each request when it is over: for access logs. What it throws goes to the logger. Malformed requests, and those
+   * given up before their header section was complete, are only counted. Default: none, and nothing is remembered of requests.
+   */
+  onRequestEnd?(entry: H3RequestEnd, server: H3Server): void | Promise<void>;
+  /** Whether how long requests take is counted, for `server.metrics()`, by route, method and class of status. Default false. */
+  metrics?: boolean | undefined;
+  /** Whether the logger is told, once for each process, that the kernel's UDP buffers are small, and what to do. Default true. */
+  udpBufferWarning?: boolean | undefined;
 }
 
 /** How a connection ended. */
@@ -221,6 +231,9 @@ export interface ValidatedOptions extends ValidatedHandlers, ConnectionHooks {
   readonly qlogDir: string | undefined;
   readonly resumption: Resumption;
   readonly clientCertificates: ClientCertificates | undefined;
+  readonly onRequestEnd: RequestEndHook | null;
+  readonly metrics: boolean;
+  readonly udpBufferWarning: boolean;
 }
 
 type Range = readonly [least: number, most: number];
@@ -297,6 +310,9 @@ export const OPTION_KEYS: readonly string[] = Object.keys({
   quicDatagramFallback: 0,
   onConnection: 0,
   onConnectionClose: 0,
+  onRequestEnd: 0,
+  metrics: 0,
+  udpBufferWarning: 0,
 } satisfies Record<keyof H3ServeOptions, 0>);
 
 /**
@@ -336,6 +352,12 @@ export function validateOptions(options: unknown): ValidatedOptions {
     qlogDir: optional(given['qlogDir'], (value) => checkFolder(value, 'qlogDir')),
     resumption: readSessions(given),
     clientCertificates: readClientCertificates(given),
+    onRequestEnd:
+      optional(given['onRequestEnd'], (value) => checkFunction<RequestEndHook>(value, 'onRequestEnd')) ??
+      null,
+    metrics: optional(given['metrics'], (value) => checkBoolean(value, 'metrics')) ?? false,
+    udpBufferWarning:
+      optional(given['udpBufferWarning'], (value) => checkBoolean(value, 'udpBufferWarning')) ?? true,
   };
 }
 

@@ -6,6 +6,7 @@ import { fromNative, H3Error } from './errors.js';
 import { Exchange } from './exchange.js';
 import { packHeaders } from './headers.js';
 import { interimStatus } from './lazy-response.js';
+import { metricsText } from './metrics.js';
 import {
   type H3ServeOptions,
   type ValidatedHandlers,
@@ -17,6 +18,7 @@ import { partsOf } from './request.js';
 import type { Route } from './routes.js';
 import { KeepAlive } from './runtime.js';
 import { type TlsUpdate, validateTlsUpdate } from './tls-options.js';
+import { warnOfSmallBuffers } from './udp-buffers.js';
 
 /** Counters of a server since it was made, through all its starts and stops. */
 export interface H3ServerStats extends Readonly<NativeStats> {
@@ -66,6 +68,7 @@ export class H3Server {
       request: options.request,
       logger: options.logger,
       connections: options,
+      onRequestEnd: options.onRequestEnd,
     });
     const { words, bytes } = this.#dispatcher.outbox;
     this.#native = native(() => new NativeServer(nativeOptions(options), words, bytes));
@@ -110,8 +113,9 @@ export class H3Server {
    */
   start(): this {
     if (this.#closed) throw closedError();
-    const { port } = native(() => this.#native.start(this.#dispatcher.hooks));
-    this.#port = port;
+    const { address, smallBuffers } = native(() => this.#native.start(this.#dispatcher.hooks));
+    this.#port = address.port;
+    if (smallBuffers) warnOfSmallBuffers(this.#options.logger, smallBuffers);
     this.#keepAlive.hold();
     return this;
   }
@@ -159,6 +163,24 @@ export class H3Server {
     takeBack(stats.h3Datagrams, h3);
     takeBack(stats.webtransportDatagrams, webtransport);
     return { ...stats, handlerErrors: this.#dispatcher.handlerErrors };
+  }
+
+  /**
+   * What {@link getStats} counts, as text for Prometheus (exposition format 0.0.4, `text/plain; version=0.0.4`); with option
+   * `metrics`, also how long requests took.
+   *
+   * @example
+   * const routes = [
+   *   {
+   *     method: 'GET',
+   *     pattern: '/metrics',
+   *     fetch: (_, server) =>
+   *       new Response(server.metrics(), { headers: { 'content-type': 'text/plain; version=0.0.4' } }),
+   *   },
+   * ];
+   */
+  metrics(): string {
+    return metricsText(this.getStats(), this.#native.durations);
   }
 
   /** Every open connection, with its path and its datagrams. */
@@ -291,6 +313,9 @@ function nativeOptions(options: ValidatedOptions): ConstructorParameters<typeof 
     quicDatagramFallback: options.quicDatagramFallback,
     quicAlpn: [...options.quicAlpn],
     tellConnections: Connections.wanted(options),
+    tellEnds: options.onRequestEnd !== null,
+    countDurations: options.metrics,
+    tellSmallBuffers: options.udpBufferWarning,
     limits: options.limits,
     alwaysValidateAddresses: options.addressValidation === 'always',
     ...(statelessResetKey !== undefined && { statelessResetKey }),

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use trilane_core::router::{ParamSpan, RouteId};
 use trilane_core::{
     ConnectionEvent, ConnectionName, Exchange, ExchangeEvent, ExchangeId, FileError, Handler, Request,
-    RequestBody, SessionEvent, StreamEvent, StreamName,
+    RequestBody, RequestEnd, SessionEvent, StreamEvent, StreamName,
 };
 use trilane_http3::{FieldSection, RequestHead};
 
@@ -97,6 +97,8 @@ pub(crate) enum Sent {
 pub(crate) struct Waiting {
     pub(crate) requests: VecDeque<RequestBatch>,
     pub(crate) happened: Vec<Happened>,
+    /// Requests that are over: they count like those that are still to come.
+    pub(crate) ended: Vec<RequestEnd>,
     /// Routings of which no request will come any more, behind those that wait here.
     pub(crate) over_routings: Vec<u32>,
     pub(crate) quic_datagrams: DatagramInbox,
@@ -244,7 +246,7 @@ impl Bridge {
     fn added(&self, state: MutexGuard<'_, State>) {
         let waiting = &state.waiting;
         let http = waiting.h3_datagrams.len() + waiting.session_datagrams.len();
-        let full = state.requests + waiting.quic_datagrams.len() + http >= WAKE_AT;
+        let full = state.requests + waiting.ended.len() + waiting.quic_datagrams.len() + http >= WAKE_AT;
         drop(state);
         self.dirty.store(true, SeqCst);
         if full {
@@ -290,7 +292,8 @@ impl Bridge {
 impl Handler for Bridge {
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.lock();
-        if state.requests < MAX_WAITING_REQUESTS && state.bytes < MAX_WAITING_BYTES {
+        let waiting = state.requests + state.waiting.ended.len();
+        if waiting < MAX_WAITING_REQUESTS && state.bytes < MAX_WAITING_BYTES {
             return Poll::Ready(());
         }
         if !state.held.iter().any(|waker| waker.will_wake(cx.waker())) {
@@ -336,6 +339,13 @@ impl Handler for Bridge {
         let bytes = batch.text.len() - before + body.bytes;
         state.requests += 1;
         state.bytes += bytes;
+        self.added(state);
+    }
+
+    fn request_ended(&self, end: RequestEnd) {
+        let mut state = self.lock();
+        state.bytes += end.url.len();
+        state.waiting.ended.push(end);
         self.added(state);
     }
 

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +24,7 @@ use crate::datagrams::{DATAGRAM_WORDS, OutgoingDatagrams};
 use crate::environment;
 use crate::error::{ErrorCode, Result, error, internal};
 use crate::options::{self, NativeRoute, NativeServerOptions, configure};
+use crate::request_end::NativeDurations;
 use crate::runtime;
 use crate::session::NativeReadHalf;
 use crate::turn::{NativeServerHooks, wake_function};
@@ -46,6 +47,25 @@ pub struct NativeReloaded {
     /// Former routings, of which no request will come any more.
     pub over: Vec<u32>,
 }
+
+/// Where a server listens.
+#[napi(object)]
+pub struct NativeStarted {
+    pub address: NativeAddress,
+    /// The buffers of the socket, if the kernel gave less than was asked for: once for each process.
+    pub small_buffers: Option<NativeSocketBuffers>,
+}
+
+/// Buffers of a socket, in bytes.
+#[napi(object)]
+pub struct NativeSocketBuffers {
+    pub asked: u32,
+    pub receive: u32,
+    pub send: u32,
+}
+
+/// What one process is told once is not told again, by whichever thread its servers are.
+static BUFFERS_TOLD: AtomicBool = AtomicBool::new(false);
 
 /// Counters since the server was made.
 #[napi(object)]
@@ -84,6 +104,7 @@ pub struct NativeServer {
     /// Small bodies of answers; as long as `lib/outbox.ts` makes it.
     outbox_bytes: Uint8Array,
     certificates: Arc<CertificateStore>,
+    tell_small_buffers: bool,
 }
 
 /// What outlives the object: tasks hold it while they need it.
@@ -136,17 +157,31 @@ impl NativeServer {
             outbox,
             outbox_bytes,
             certificates: configured.certificates,
+            tell_small_buffers: configured.tell_small_buffers,
         })
     }
 
     /// Binds the port and begins to serve; requests come to the hooks.
     #[napi]
-    pub fn start(&self, env: Env, hooks: NativeServerHooks) -> Result<NativeAddress> {
+    pub fn start(&self, env: Env, hooks: NativeServerHooks) -> Result<NativeStarted> {
         environment::add(&env, &self.shared)?;
         let wake = wake_function(&env, self.shared.bridge.clone(), hooks)?;
         let address = self.shared.server.start().map_err(bind_error)?;
         self.shared.bridge.set_wake(Some(Arc::new(wake)));
-        Ok(native_address(address))
+        Ok(NativeStarted {
+            address: native_address(address),
+            small_buffers: self.small_buffers(),
+        })
+    }
+
+    fn small_buffers(&self) -> Option<NativeSocketBuffers> {
+        let buffers = self.shared.server.socket_buffers()?;
+        let told = self.tell_small_buffers && buffers.are_small() && !BUFFERS_TOLD.swap(true, Relaxed);
+        told.then_some(NativeSocketBuffers {
+            asked: buffers.asked as u32,
+            receive: buffers.receive as u32,
+            send: buffers.send as u32,
+        })
     }
 
     /// Stops: gracefully within `graceMs`, or at once without it. Resolves when the port is free again.
@@ -210,6 +245,13 @@ impl NativeServer {
             .map_err(|e| error(ErrorCode::Reload, e))?;
         let over = self.shared.bridge.take_over_routings();
         Ok(NativeReloaded { number, over })
+    }
+
+    /// How long requests took, by route, method and class of status; empty unless it is counted.
+    #[napi(getter)]
+    pub fn durations(&self) -> Vec<NativeDurations> {
+        let all = self.shared.server.durations();
+        all.into_iter().map(NativeDurations::from).collect()
     }
 
     /// The counters now.

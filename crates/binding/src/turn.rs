@@ -16,6 +16,7 @@ use crate::bridge::{BATCH_WORDS, Bridge, Happened, RequestBatch, Sent};
 use crate::connection::NativeConnection;
 use crate::datagrams::{DATAGRAM_WORDS, DatagramBatch};
 use crate::error::{ErrorCode, Result, internal};
+use crate::request_end::NativeRequestEnd;
 use crate::session::NativeStreamFailure;
 use crate::values::{Copied, Latin1};
 
@@ -23,6 +24,7 @@ use crate::values::{Copied, Latin1};
 type WakeFunction = ThreadsafeFunction<(), (), (), Status, false, true>;
 
 type RequestHook = FunctionRef<FnArgs<(u32, Latin1, Vec<Copied>, u32)>, ()>;
+type RequestEndedHook = FunctionRef<FnArgs<(Vec<NativeRequestEnd>,)>, ()>;
 type RoutingsOverHook = FunctionRef<FnArgs<(Vec<u32>,)>, ()>;
 type EventHook = FunctionRef<FnArgs<(u32, u32, &'static str, Option<f64>)>, ()>;
 type RefusedHook = FunctionRef<FnArgs<(u32, u32, &'static str, String)>, ()>;
@@ -63,6 +65,9 @@ pub struct NativeServerHooks {
         ts_type = "(slot: number, generation: number, begun: boolean, code: string, reason: string) => void"
     )]
     pub file_failed: FileFailedHook,
+    /// Hears of requests that are over, after everything else about them.
+    #[napi(ts_type = "(ended: NativeRequestEnd[]) => void")]
+    pub request_ended: Option<RequestEndedHook>,
     /// Takes raw QUIC datagrams: how many, and their bytes one behind the other; the numbers in `inbox` are slot and
     /// generation of the connection, and the length.
     #[napi(ts_type = "(count: number, bytes: Uint8Array) => void")]
@@ -169,6 +174,13 @@ impl Turn {
         }
         for one in happened {
             result = result.and(self.tell(env, one));
+        }
+        if let Some(hook) = &self.hooks.request_ended
+            && !waiting.ended.is_empty()
+        {
+            let ended: Vec<_> = waiting.ended.into_iter().map(NativeRequestEnd::from).collect();
+            let told = hook.borrow_back(env);
+            result = result.and(told.and_then(|hook| hook.call((ended,).into())));
         }
         if !waiting.over_routings.is_empty() {
             let told = self.hooks.routings_over.borrow_back(env);

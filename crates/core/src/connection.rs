@@ -35,6 +35,7 @@ use crate::inbound::{Admission, Received, Receiver, Refusal};
 use crate::load_guard::LoadGuard;
 use crate::open_exchanges::OpenExchanges;
 use crate::peer_streams;
+use crate::request_record::RequestRecord;
 use crate::response::Method;
 use crate::server::ServerState;
 use crate::shutdown::Drain;
@@ -299,7 +300,10 @@ impl Task {
         }
         self.next_stream = self.next_stream.max(id + 4);
         self.count_accepted();
-        let send = AnswerStream::new(send);
+        let mut send = AnswerStream::new(send);
+        if self.server.table.observer().is_some() {
+            send.accepted = Some(std::time::Instant::now());
+        }
         let mut receiver = Receiver::new(recv, &self.server.limits);
         let gate = self.server.gate();
         let polled = receiver.poll(cx, &gate, &mut self.head, &mut self.admission, None);
@@ -409,9 +413,20 @@ impl Task {
         self.guard.request();
         self.server.counters.requests.fetch_add(1, Relaxed);
         let stream = send.id();
+        self.trace_request(stream);
         let table = &self.server.table;
         let priority = Priority::parse_all(self.head.values(b"priority"));
-        let id = table.open(self.state.clone(), Method::of(self.head.method()), priority, send);
+        let mut record = self.record(&send, Some(&self.head));
+        if let (Some(record), RequestBody::Whole(body)) = (&mut record, &body) {
+            record.bytes_received = body.len() as u64;
+        }
+        let id = table.open(
+            self.state.clone(),
+            Method::of(self.head.method()),
+            priority,
+            send,
+            record,
+        );
         self.open.add(id);
         let takes_datagrams = self.admission.takes_datagrams();
         let whole = match &body {
@@ -471,8 +486,44 @@ impl Task {
         } else {
             Method::Other
         };
-        self.server.table.refuse(&self.state, method, send, refusal);
+        tracing::debug!(
+            stream = send.id(),
+            status = refusal.status,
+            "request refused without a handler"
+        );
+        let head = receiver.has_head().then_some(&self.head);
+        let record = self.record(&send, head);
+        self.server
+            .table
+            .refuse(&self.state, method, send, refusal, record);
         let _ = receiver.recv().stop(wire_code(Code::H3_NO_ERROR));
+    }
+
+    fn trace_request(&self, stream: u64) {
+        tracing::debug!(
+            stream,
+            method = %self.head.method().escape_ascii(),
+            path = %self.head.path().escape_ascii(),
+            route = self.admission.route.map(|route| route.0),
+            "request"
+        );
+    }
+
+    /// What is remembered of a request for those who want to know how it ends; `None` if nobody does.
+    fn record(&self, send: &AnswerStream, head: Option<&RequestHead>) -> Option<Box<RequestRecord>> {
+        let observer = self.server.table.observer()?;
+        let pattern = self.admission.routing.as_ref().and_then(|routing| {
+            let route = self.admission.route.filter(|_| head.is_some())?;
+            routing.router().pattern(route).cloned()
+        });
+        let started = send.accepted.unwrap_or_else(std::time::Instant::now);
+        Some(RequestRecord::new(
+            observer.clone(),
+            self.state.clone(),
+            started,
+            head,
+            pattern,
+        ))
     }
 
     fn closed(&mut self, error: &ConnectionError) {

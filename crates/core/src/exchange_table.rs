@@ -30,6 +30,7 @@ use crate::exchange::{ExchangeError, ExchangeId, Notify};
 use crate::handler::{ExchangeEvent, Handler};
 use crate::outbound::{self, Outbound, WriteError};
 use crate::priority::Place;
+use crate::request_record::{Observer, RequestOutcome, RequestRecord};
 use crate::response::{BodyRule, Encoder, Method, body_rule, may_declare};
 use crate::session::Session;
 use crate::stats::Counters;
@@ -42,6 +43,7 @@ pub struct ExchangeTable {
     counters: Arc<Counters>,
     encoder: Encoder,
     handler: Arc<dyn Handler>,
+    observer: Option<Arc<Observer>>,
 }
 
 #[derive(Default)]
@@ -65,6 +67,8 @@ struct Slot {
     capsules: bool,
     /// The WebTransport session that the exchange is.
     session: Option<OwnSession>,
+    /// Told with its end, for those who want to know.
+    record: Option<Box<RequestRecord>>,
 }
 
 /// Ends with its exchange, however that ends.
@@ -87,20 +91,31 @@ struct Awaited {
     priority: Priority,
     connection: Arc<ConnectionState>,
     send: AnswerStream,
+    record: Option<Box<RequestRecord>>,
 }
 
 impl ExchangeTable {
-    pub(crate) fn new(counters: Arc<Counters>, handler: Arc<dyn Handler>) -> Self {
+    pub(crate) fn new(
+        counters: Arc<Counters>,
+        handler: Arc<dyn Handler>,
+        observer: Option<Arc<Observer>>,
+    ) -> Self {
         Self {
             slots: Mutex::default(),
             counters,
             encoder: Encoder::new(),
             handler,
+            observer,
         }
     }
 
     pub(crate) fn handler(&self) -> &dyn Handler {
         &*self.handler
+    }
+
+    /// Who wants to know how requests end.
+    pub(crate) fn observer(&self) -> Option<&Arc<Observer>> {
+        self.observer.as_ref()
     }
 
     pub(crate) fn handler_arc(&self) -> Arc<dyn Handler> {
@@ -113,6 +128,7 @@ impl ExchangeTable {
         method: Method,
         priority: Priority,
         send: AnswerStream,
+        record: Option<Box<RequestRecord>>,
     ) -> ExchangeId {
         self.counters.requests_active.fetch_add(1, Relaxed);
         connection.exchanges.fetch_add(1, SeqCst);
@@ -131,6 +147,7 @@ impl ExchangeTable {
             body: None,
             capsules: false,
             session: None,
+            record,
         }) as u32;
         ExchangeId { slot, generation }
     }
@@ -173,6 +190,12 @@ impl ExchangeTable {
         self.counters.body_bytes_received.fetch_add(bytes as u64, Relaxed);
     }
 
+    /// Bytes of a streamed body.
+    pub(crate) fn count_piece(&self, id: ExchangeId, bytes: usize) {
+        self.count_received(bytes);
+        self.note(id, |record| record.bytes_received += bytes as u64);
+    }
+
     /// Where the client of an open exchange is; `None` when the exchange is over.
     pub fn remote_address(&self, id: ExchangeId) -> Option<SocketAddr> {
         let mut slots = lock(&self.slots);
@@ -212,12 +235,20 @@ impl ExchangeTable {
             priority,
             connection,
             send,
+            mut record,
         } = self.take_awaited(id)?;
         let priorities = [priority, said_priority(fields.clone())];
         let length = body.len() as u64;
         let chunks = self.encoder.whole(method, status, fields, body);
         self.counters.body_bytes_sent.fetch_add(length, Relaxed);
-        self.write_whole(&connection, send, priorities, chunks);
+        connection
+            .span
+            .in_scope(|| tracing::debug!(stream = send.id(), status, bytes = length, "answered"));
+        if let Some(record) = &mut record {
+            record.status = Some(status);
+            record.bytes_sent = length;
+        }
+        self.write_whole(&connection, send, priorities, chunks, record);
         self.over(&connection);
         Ok(())
     }
@@ -244,15 +275,31 @@ impl ExchangeTable {
         let rule = body_rule(slot.method, status);
         if !matches!(rule, BodyRule::Allowed | BodyRule::Tunnel) {
             drop(slots);
-            let Awaited { connection, send, .. } = self.take_awaited(id)?;
-            self.write_whole(&connection, send, [Priority::default(); 2], [head, Bytes::new()]);
+            let Awaited {
+                connection,
+                send,
+                mut record,
+                ..
+            } = self.take_awaited(id)?;
+            if let Some(record) = &mut record {
+                record.status = Some(status);
+            }
+            let priorities = [Priority::default(); 2];
+            self.write_whole(&connection, send, priorities, [head, Bytes::new()], record);
             self.over(&connection);
             return Ok(false);
         }
         // RFC9110-8.6-connect-length: of a tunnel the field is left out.
         let declared = declared.filter(|_| rule == BodyRule::Allowed);
+        if let Some(record) = &mut slot.record {
+            record.status = Some(status);
+        }
         let queue = Arc::new(Outbound::new(head, declared));
         let connection = slot.connection.clone();
+        let stream = slot.stream;
+        connection
+            .span
+            .in_scope(|| tracing::debug!(stream, status, "answer begun"));
         if let Answer::Awaited(send) = std::mem::replace(&mut slot.answer, Answer::Streaming(queue.clone())) {
             let (interim, stream) = send.into_parts();
             queue.put_first(interim);
@@ -272,8 +319,24 @@ impl ExchangeTable {
                 WriteError::Full => ExchangeError::Full,
                 WriteError::Ended => ExchangeError::Gone,
             })?;
-        self.counters.body_bytes_sent.fetch_add(length, Relaxed);
+        self.count_sent(id, length);
         Ok(())
+    }
+
+    /// Bytes of the body of an answer that is sent in pieces.
+    fn count_sent(&self, id: ExchangeId, bytes: u64) {
+        self.counters.body_bytes_sent.fetch_add(bytes, Relaxed);
+        self.note(id, |record| record.bytes_sent += bytes);
+    }
+
+    /// Adds to the record of an open exchange, if somebody wants one.
+    fn note(&self, id: ExchangeId, what: impl FnOnce(&mut RequestRecord)) {
+        if self.observer.is_some()
+            && let Ok(slot) = lock(&self.slots).get(id)
+            && let Some(record) = &mut slot.record
+        {
+            what(record);
+        }
     }
 
     /// Ends a started answer's body: a clean FIN once everything was sent.
@@ -284,8 +347,13 @@ impl ExchangeTable {
 
     /// Gives the exchange up: RESET_STREAM with `code` (RFC 9114 §8.1). Whatever was written before may be lost.
     pub fn reset(&self, id: ExchangeId, code: Code) -> Result<(), ExchangeError> {
-        let slot = lock(&self.slots).take(id)?;
+        let mut slot = lock(&self.slots).take(id)?;
         self.counters.requests_aborted.fetch_add(1, Relaxed);
+        slot.ended_as(RequestOutcome::Reset);
+        let stream = slot.stream;
+        slot.connection
+            .span
+            .in_scope(|| tracing::debug!(stream, code = code.value(), "request given up by this side"));
         match slot.answer {
             Answer::Awaited(mut send) => send.reset(code),
             Answer::Streaming(queue) => queue.reset(code),
@@ -300,8 +368,11 @@ impl ExchangeTable {
             return;
         };
         match outcome {
-            outbound::Outcome::Done => {}
-            outbound::Outcome::Reset { .. } => _ = self.counters.requests_aborted.fetch_add(1, Relaxed),
+            outbound::Outcome::Done => slot.ended_as(RequestOutcome::Complete),
+            outbound::Outcome::Reset { .. } => {
+                slot.ended_as(RequestOutcome::Reset);
+                self.counters.requests_aborted.fetch_add(1, Relaxed);
+            }
             outbound::Outcome::Aborted { code } => self.aborted(id, &mut slot, code),
         }
         self.over(&slot.connection);
@@ -338,8 +409,13 @@ impl ExchangeTable {
             .take()
             .is_some_and(|session| session.0.exchange_over())
         {
+            slot.ended_as(RequestOutcome::Complete);
             return;
         }
+        let stream = slot.stream;
+        slot.connection
+            .span
+            .in_scope(|| tracing::debug!(stream, code, "request given up by the client"));
         slot.connection.count_cancelled();
         self.counters.requests_aborted.fetch_add(1, Relaxed);
         self.handler.exchange_event(id, ExchangeEvent::Aborted { code });
@@ -370,6 +446,7 @@ impl ExchangeTable {
         send: AnswerStream,
         priorities: [Priority; 2],
         [head, body]: [Bytes; 2],
+        record: Option<Box<RequestRecord>>,
     ) {
         let (interim, mut send) = send.into_parts();
         let stream = u64::from(send.id());
@@ -392,6 +469,7 @@ impl ExchangeTable {
             Poll::Ready(Ok(())) => {
                 // RFC9114-4.1-response-ended
                 let _ = send.finish();
+                complete(record);
                 connection.finished(send);
                 connection.priorities.forget(stream);
             }
@@ -403,7 +481,7 @@ impl ExchangeTable {
             Poll::Pending => {
                 let rest: Vec<Bytes> = chunks.iter().filter(|chunk| !chunk.is_empty()).cloned().collect();
                 let place = Place::new(connection.clone(), &send, request, answer);
-                connection.adopt(outbound::send_rest(send, rest, place).map(|()| Outcome::Done));
+                connection.adopt(outbound::send_rest(send, rest, place, record).map(|()| Outcome::Done));
             }
         }
     }
@@ -418,6 +496,7 @@ impl ExchangeTable {
             priority,
             connection,
             answer,
+            record,
             ..
         } = slots.take(id)?;
         match answer {
@@ -426,6 +505,7 @@ impl ExchangeTable {
                 priority,
                 connection,
                 send,
+                record,
             }),
             Answer::Streaming(_) => Err(ExchangeError::AlreadyStarted),
         }
@@ -451,6 +531,23 @@ impl std::fmt::Debug for ExchangeTable {
         f.debug_struct("ExchangeTable")
             .field("open", &lock(&self.slots).slab.len())
             .finish_non_exhaustive()
+    }
+}
+
+impl Slot {
+    fn ended_as(&mut self, outcome: RequestOutcome) {
+        if let Some(record) = &mut self.record {
+            record.outcome = outcome;
+        }
+    }
+}
+
+/// A whole answer was given to QUIC, by a handler or by the server itself.
+pub(crate) fn complete(record: Option<Box<RequestRecord>>) {
+    if let Some(mut record) = record
+        && record.outcome != RequestOutcome::Refused
+    {
+        record.outcome = RequestOutcome::Complete;
     }
 }
 

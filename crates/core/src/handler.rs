@@ -10,6 +10,7 @@ use crate::body::RequestBody;
 use crate::connections::ConnectionName;
 use crate::exchange::{Exchange, ExchangeId};
 use crate::file::FileError;
+use crate::request_record::RequestEnd;
 use crate::router::{ParamSpan, RouteId};
 use crate::server::ConnectionInfo;
 use crate::session_event::{SessionEvent, StreamName};
@@ -126,6 +127,13 @@ pub trait Handler: Send + Sync + 'static {
     /// Hears what becomes of an exchange that was not answered at once.
     fn exchange_event(&self, id: ExchangeId, event: ExchangeEvent) {
         let _ = (id, event);
+    }
+
+    /// Hears that a request is over, after everything else about it. Called only if [`Observe::ends`](crate::Observe::ends) is
+    /// set, also for requests that the server answered by itself; not for those that were malformed or given up before their
+    /// header section was complete, which are counted in [`Stats`](crate::Stats).
+    fn request_ended(&self, end: RequestEnd) {
+        let _ = end;
     }
 
     /// Hears that the file of an answer cannot be sent. Nothing was sent: another answer is awaited.

@@ -19,6 +19,7 @@ use crate::connections::{ConnectionName, Connections};
 use crate::datagram_counters::{DatagramLayer, DatagramStats};
 use crate::datagram_sender::DatagramSender;
 use crate::datagrams::DatagramOptions;
+use crate::durations::{DurationSeries, Durations};
 use crate::endpoint;
 use crate::endpoint_keys::StatelessResetKey;
 use crate::exchange_table::ExchangeTable;
@@ -27,10 +28,12 @@ use crate::inbound::Gate;
 use crate::limits::Limits;
 use crate::modes::{Modes, SessionRoutes};
 use crate::qlog::QlogFolder;
+use crate::request_record::{Observe, Observer};
 use crate::router::Router;
 use crate::routing::{CurrentRouting, LiveRouting, ReloadError, Routing};
 use crate::sampler;
 use crate::session_table::SessionTable;
+use crate::socket_buffers::SocketBuffers;
 use crate::stats::{Counters, Stats};
 use crate::sync::lock;
 use crate::wire::wire_code;
@@ -59,6 +62,8 @@ pub struct ServerConfig {
     pub datagrams: DatagramOptions,
     /// Whether the handler hears of connections.
     pub tell_connections: bool,
+    /// Who wants to know how requests end.
+    pub observe: Observe,
     /// Who must prove its address before its handshake.
     pub address_validation: AddressValidation,
     /// Lets a later process with the same key reset the connections of this one. `None`: random keys with each start.
@@ -160,6 +165,7 @@ pub struct Server {
 
 struct Running {
     local_address: SocketAddr,
+    buffers: SocketBuffers,
     stop: watch::Sender<Option<Stop>>,
     stopped: watch::Receiver<bool>,
 }
@@ -168,7 +174,11 @@ impl Server {
     /// Makes a server whose tasks run on `runtime`; [`start`](Self::start) lets it listen.
     pub fn new(config: ServerConfig, handler: Arc<dyn Handler>, runtime: Handle) -> Self {
         let counters = Arc::new(Counters::new());
-        let table = Arc::new(ExchangeTable::new(counters.clone(), handler.clone()));
+        let table = Arc::new(ExchangeTable::new(
+            counters.clone(),
+            handler.clone(),
+            Observer::new(config.observe, handler.clone()),
+        ));
         let mut datagrams = config.datagrams;
         let offers_sessions = config.sessions.any();
         let routing = Routing {
@@ -212,7 +222,7 @@ impl Server {
             return Err(BindError::Running);
         }
         let _inside = self.runtime.enter();
-        let (endpoint, config) = endpoint::bind(self.address, self.tls.clone(), &self.state)?;
+        let (endpoint, config, buffers) = endpoint::bind(self.address, self.tls.clone(), &self.state)?;
         let local_address = endpoint
             .local_addr()
             .map_err(|error| BindError::new(self.address, error))?;
@@ -231,6 +241,7 @@ impl Server {
         ));
         *running = Some(Running {
             local_address,
+            buffers,
             stop,
             stopped,
         });
@@ -257,6 +268,11 @@ impl Server {
     /// Where the server listens; `None` before the first start. Stays what it was after a stop.
     pub fn local_address(&self) -> Option<SocketAddr> {
         lock(&self.running).as_ref().map(|running| running.local_address)
+    }
+
+    /// What the kernel gave the socket; `None` before the first start.
+    pub fn socket_buffers(&self) -> Option<SocketBuffers> {
+        lock(&self.running).as_ref().map(|running| running.buffers)
     }
 
     /// Whether the server is started and not yet fully stopped.
@@ -315,6 +331,16 @@ impl Server {
     pub fn connections(&self) -> Vec<ConnectionInfo> {
         let all = self.state.connections.all();
         all.iter().map(|state| ConnectionInfo::of(state)).collect()
+    }
+
+    /// How long requests took, by route, method and class of status; empty unless [`Observe::durations`] is set. Counts from when
+    /// the server was made.
+    pub fn durations(&self) -> Vec<DurationSeries> {
+        let observer = self.state.table.observer();
+        observer
+            .and_then(|observer| observer.durations())
+            .map(Durations::snapshot)
+            .unwrap_or_default()
     }
 
     /// The counters now.
