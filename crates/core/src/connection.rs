@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use quinn::{ConnectionError, RecvStream, SendStream};
+use quinn::{RecvStream, SendStream};
 use tokio::time::{Instant, Sleep, sleep_until};
 use trilane_http3::{Code, Error, FieldSection, Priority, RequestHead};
 
@@ -194,7 +194,7 @@ impl Task {
                     accept.set(quic.accept_bi());
                     self.take_stream(cx, send, recv);
                 }
-                Poll::Ready(Err(error)) => return self.closed(&error),
+                Poll::Ready(Err(_)) => return self.closed(),
             }
         }
         turn.more = true;
@@ -220,7 +220,7 @@ impl Task {
                     self.peers
                         .push(Box::pin(peer_streams::read(stream, self.state.clone())));
                 }
-                Poll::Ready(Err(error)) => return self.closed(&error),
+                Poll::Ready(Err(_)) => return self.closed(),
             }
         }
         self.poll_outcomes(cx, turn, |task| &mut task.peers);
@@ -243,7 +243,7 @@ impl Task {
         match datagrams.poll(cx, quic, read, self.next_stream) {
             Read::Waiting => {}
             Read::More => turn.more = true,
-            Read::Closed(error) => self.closed(&error),
+            Read::Closed => self.closed(),
             Read::Fatal(error) => self.fail(&error),
         }
     }
@@ -526,8 +526,7 @@ impl Task {
         ))
     }
 
-    fn closed(&mut self, error: &ConnectionError) {
-        tracing::debug!(%error, "connection closed");
+    fn closed(&mut self) {
         self.over = true;
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use quinn::{ConnectionError, ReadDatagram};
+use quinn::ReadDatagram;
 use tokio::time::{Sleep, sleep_until};
 use trilane_http3::{Code, Error};
 
@@ -76,7 +76,7 @@ pub(crate) enum Read {
     /// Perhaps more: come back after the others.
     More,
     /// The connection is over.
-    Closed(ConnectionError),
+    Closed,
     /// The connection must end.
     Fatal(Error),
 }
@@ -116,7 +116,7 @@ impl Datagrams {
                         return Read::Fatal(error);
                     }
                 }
-                Poll::Ready(Err(error)) => return Read::Closed(error),
+                Poll::Ready(Err(_)) => return Read::Closed,
                 Poll::Pending => {
                     self.poll_hold(cx);
                     return Read::Waiting;

@@ -293,10 +293,15 @@ async fn run(
     });
     if is_http3 {
         let running = connection::run(state, server.clone(), place, unconfirmed);
-        running.instrument(span).await;
+        running.instrument(span.clone()).await;
     } else {
-        raw_connection::run(state, server.clone()).instrument(span).await;
+        let running = raw_connection::run(state, server.clone());
+        running.instrument(span.clone()).await;
     }
+    span.in_scope(|| match quic.close_reason() {
+        Some(reason) => tracing::debug!(%reason, "connection closed"),
+        None => tracing::debug!("connection closed"),
+    });
     tell(ConnectionEvent::Closed(close_cause(quic.close_reason())));
     drop(registration);
 }
