@@ -13,12 +13,18 @@ async function node({ port, cert, key, fetch }) {
       response.destroy?.();
     });
   });
+  const sessions = new Set();
+  server.on('session', (session) => {
+    sessions.add(session);
+    session.once('close', () => sessions.delete(session));
+  });
   await new Promise((resolve, reject) => server.once('error', reject).listen(port, resolve));
   return {
     port: server.address().port,
     stop: () => {
       server.close();
-      server.closeAllConnections?.();
+      // Browsers keep theirs open for long.
+      for (const session of sessions) session.close();
     },
   };
 }
