@@ -25,6 +25,8 @@ mod request_end;
 mod runtime;
 mod server;
 mod session;
+mod socket_buffers;
+mod stats;
 mod turn;
 mod values;
 

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use crate::answers::{ANSWER_WORDS, AnswerBatch, Command, Commands, StreamCommand
 use crate::body::NativeBody;
 use crate::bridge::Bridge;
 use crate::certificates::{self, NativeTlsUpdate};
-use crate::connection::{NativeConnection, NativeDatagramStats};
+use crate::connection::NativeConnection;
 use crate::datagrams::{DATAGRAM_WORDS, OutgoingDatagrams};
 use crate::environment;
 use crate::error::{ErrorCode, Result, error, internal};
@@ -27,6 +27,8 @@ use crate::options::{self, NativeRoute, NativeServerOptions, configure};
 use crate::request_end::NativeDurations;
 use crate::runtime;
 use crate::session::NativeReadHalf;
+use crate::socket_buffers::{self, NativeSocketBuffers};
+use crate::stats::NativeStats;
 use crate::turn::{NativeServerHooks, wake_function};
 use crate::values::Utf8;
 
@@ -54,45 +56,6 @@ pub struct NativeStarted {
     pub address: NativeAddress,
     /// The buffers of the socket, if the kernel gave less than was asked for: once for each process.
     pub small_buffers: Option<NativeSocketBuffers>,
-}
-
-/// Buffers of a socket, in bytes.
-#[napi(object)]
-pub struct NativeSocketBuffers {
-    pub asked: u32,
-    pub receive: u32,
-    pub send: u32,
-}
-
-/// What one process is told once is not told again, by whichever thread its servers are.
-static BUFFERS_TOLD: AtomicBool = AtomicBool::new(false);
-
-/// Counters since the server was made.
-#[napi(object)]
-pub struct NativeStats {
-    pub connections_total: BigInt,
-    pub connections_active: u32,
-    pub connections_refused: BigInt,
-    pub handshakes_failed: BigInt,
-    pub requests: BigInt,
-    pub requests_active: u32,
-    pub requests_aborted: BigInt,
-    pub requests_malformed: BigInt,
-    pub protocol_errors: BigInt,
-    pub excessive_load: BigInt,
-    pub retries_sent: BigInt,
-    pub body_bytes_received: BigInt,
-    pub body_bytes_sent: BigInt,
-    pub quic_datagrams: NativeDatagramStats,
-    pub h3_datagrams: NativeDatagramStats,
-    pub webtransport_datagrams: NativeDatagramStats,
-    /// Sessions that were accepted.
-    pub webtransport_sessions_total: BigInt,
-    /// Sessions that are open.
-    pub webtransport_sessions_active: u32,
-    /// Streams opened in sessions, by either side.
-    pub webtransport_streams: BigInt,
-    pub uptime_ms: f64,
 }
 
 /// An HTTP/3 server of one JavaScript thread.
@@ -170,17 +133,10 @@ impl NativeServer {
         self.shared.bridge.set_wake(Some(Arc::new(wake)));
         Ok(NativeStarted {
             address: native_address(address),
-            small_buffers: self.small_buffers(),
-        })
-    }
-
-    fn small_buffers(&self) -> Option<NativeSocketBuffers> {
-        let buffers = self.shared.server.socket_buffers()?;
-        let told = self.tell_small_buffers && buffers.are_small() && !BUFFERS_TOLD.swap(true, Relaxed);
-        told.then_some(NativeSocketBuffers {
-            asked: buffers.asked as u32,
-            receive: buffers.receive as u32,
-            send: buffers.send as u32,
+            small_buffers: self
+                .tell_small_buffers
+                .then(|| socket_buffers::told(self.shared.server.socket_buffers()))
+                .flatten(),
         })
     }
 
@@ -262,28 +218,7 @@ impl NativeServer {
         take_back(&mut stats.quic_datagrams, dropped.quic.load(Relaxed));
         take_back(&mut stats.h3_datagrams, dropped.h3.load(Relaxed));
         take_back(&mut stats.webtransport_datagrams, dropped.session.load(Relaxed));
-        NativeStats {
-            connections_total: stats.connections_total.into(),
-            connections_active: stats.connections_active as u32,
-            connections_refused: stats.connections_refused.into(),
-            handshakes_failed: stats.handshakes_failed.into(),
-            requests: stats.requests.into(),
-            requests_active: stats.requests_active as u32,
-            requests_aborted: stats.requests_aborted.into(),
-            requests_malformed: stats.requests_malformed.into(),
-            protocol_errors: stats.protocol_errors.into(),
-            excessive_load: stats.excessive_load.into(),
-            retries_sent: stats.retries_sent.into(),
-            body_bytes_received: stats.body_bytes_received.into(),
-            body_bytes_sent: stats.body_bytes_sent.into(),
-            quic_datagrams: stats.quic_datagrams.into(),
-            h3_datagrams: stats.h3_datagrams.into(),
-            webtransport_datagrams: stats.webtransport_datagrams.into(),
-            webtransport_sessions_total: stats.sessions.total.into(),
-            webtransport_sessions_active: stats.sessions.active as u32,
-            webtransport_streams: stats.sessions.streams.into(),
-            uptime_ms: stats.uptime.as_secs_f64() * 1000.0,
-        }
+        stats.into()
     }
 
     /// Sends `count` answers: their numbers in the outbox, their text joined in `text`, small binary bodies in the first

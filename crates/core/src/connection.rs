@@ -2,9 +2,11 @@
 //! delivered, watches open exchanges, and takes the connection down in order. It opens bidirectional streams only
 //! within WebTransport sessions (RFC9114-6.1-server-stream-opened).
 
+mod delivery;
 mod drain;
 mod handshake;
 mod load;
+mod record;
 mod sessions;
 mod settings;
 
@@ -18,24 +20,21 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use quinn::{RecvStream, SendStream};
 use tokio::time::{Instant, Sleep, sleep_until};
-use trilane_http3::{Code, Error, FieldSection, Priority, RequestHead};
+use trilane_http3::{Code, Error, RequestHead};
 
 use crate::answer_stream::AnswerStream;
 use crate::arrived_stream::Arrived;
-use crate::body::{BodyReader, RequestBody};
+use crate::body::RequestBody;
 use crate::budget::BodyBudget;
 use crate::connection_state::{ConnectionState, StreamWork};
 use crate::connections::Place;
 use crate::datagrams::{Datagrams, Read};
 use crate::early_data::{Unconfirmed, may_run_early};
 use crate::early_streams::EarlyStreams;
-use crate::exchange::{Exchange, ExchangeId};
-use crate::handler::Request;
 use crate::inbound::{Admission, Received, Receiver, Refusal};
 use crate::load_guard::LoadGuard;
 use crate::open_exchanges::OpenExchanges;
 use crate::peer_streams;
-use crate::request_record::RequestRecord;
 use crate::response::Method;
 use crate::server::ServerState;
 use crate::shutdown::Drain;
@@ -408,74 +407,6 @@ impl Task {
         }
     }
 
-    /// Hands a request to the handler; `receiver` reads what is still to come of a streaming body.
-    fn deliver(&mut self, send: AnswerStream, body: RequestBody, early_data: bool, receiver: Receiver) {
-        self.guard.request();
-        self.server.counters.requests.fetch_add(1, Relaxed);
-        let stream = send.id();
-        self.trace_request(stream);
-        let table = &self.server.table;
-        let priority = Priority::parse_all(self.head.values(b"priority"));
-        let mut record = self.record(&send, Some(&self.head));
-        if let (Some(record), RequestBody::Whole(body)) = (&mut record, &body) {
-            record.bytes_received = body.len() as u64;
-        }
-        let id = table.open(
-            self.state.clone(),
-            Method::of(self.head.method()),
-            priority,
-            send,
-            record,
-        );
-        self.open.add(id);
-        let takes_datagrams = self.admission.takes_datagrams();
-        let whole = match &body {
-            RequestBody::Whole(_) => Some(receiver),
-            RequestBody::Streaming => {
-                let mut reader = BodyReader::new(receiver, table.clone(), self.state.clone(), id);
-                if takes_datagrams && self.head.protocol().is_some() {
-                    reader = reader.with_capsules();
-                }
-                table.keep_body(id, reader);
-                None
-            }
-        };
-        let trailers = whole.as_ref().map(Receiver::trailers);
-        self.hand_over(id, body, early_data, trailers);
-        match &mut self.datagrams {
-            Some(datagrams) if takes_datagrams => {
-                datagrams.opened(stream, id);
-            }
-            Some(datagrams) => datagrams.opened_without(stream, id),
-            None => {}
-        }
-    }
-
-    fn hand_over(
-        &self,
-        id: ExchangeId,
-        body: RequestBody,
-        early_data: bool,
-        trailers: Option<&FieldSection>,
-    ) {
-        self.server.table.handler().request(
-            Request {
-                head: &self.head,
-                route: self.admission.route,
-                routing: self
-                    .admission
-                    .routing
-                    .as_ref()
-                    .map_or(0, |routing| routing.number()),
-                params: &self.admission.params,
-                trailers: trailers.filter(|trailers| !trailers.is_empty()),
-                body,
-                early_data,
-            },
-            Exchange::new(self.server.table.clone(), id),
-        );
-    }
-
     /// Answers a request that no handler sees, and politely leaves the rest of it unread (RFC9114-4.1-early-response).
     fn refuse(&mut self, mut receiver: Receiver, send: AnswerStream, refusal: &Refusal) {
         self.guard.request();
@@ -497,33 +428,6 @@ impl Task {
             .table
             .refuse(&self.state, method, send, refusal, record);
         let _ = receiver.recv().stop(wire_code(Code::H3_NO_ERROR));
-    }
-
-    fn trace_request(&self, stream: u64) {
-        tracing::debug!(
-            stream,
-            method = %self.head.method().escape_ascii(),
-            path = %self.head.path().escape_ascii(),
-            route = self.admission.route.map(|route| route.0),
-            "request"
-        );
-    }
-
-    /// What is remembered of a request for those who want to know how it ends; `None` if nobody does.
-    fn record(&self, send: &AnswerStream, head: Option<&RequestHead>) -> Option<Box<RequestRecord>> {
-        let observer = self.server.table.observer()?;
-        let pattern = self.admission.routing.as_ref().and_then(|routing| {
-            let route = self.admission.route.filter(|_| head.is_some())?;
-            routing.router().pattern(route).cloned()
-        });
-        let started = send.accepted.unwrap_or_else(std::time::Instant::now);
-        Some(RequestRecord::new(
-            observer.clone(),
-            self.state.clone(),
-            started,
-            head,
-            pattern,
-        ))
     }
 
     fn closed(&mut self) {

@@ -3,17 +3,18 @@
 mod datagrams;
 mod file;
 mod interim;
+mod record;
 mod refusal;
 mod trailers;
+mod whole;
 
 pub use interim::check_interim;
+pub(crate) use record::complete;
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -35,7 +36,6 @@ use crate::response::{BodyRule, Encoder, Method, body_rule, may_declare};
 use crate::session::Session;
 use crate::stats::Counters;
 use crate::sync::lock;
-use crate::wire::wire_code;
 
 /// All open exchanges of a server.
 pub struct ExchangeTable {
@@ -113,11 +113,6 @@ impl ExchangeTable {
         &*self.handler
     }
 
-    /// Who wants to know how requests end.
-    pub(crate) fn observer(&self) -> Option<&Arc<Observer>> {
-        self.observer.as_ref()
-    }
-
     pub(crate) fn handler_arc(&self) -> Arc<dyn Handler> {
         self.handler.clone()
     }
@@ -188,12 +183,6 @@ impl ExchangeTable {
 
     pub(crate) fn count_received(&self, bytes: usize) {
         self.counters.body_bytes_received.fetch_add(bytes as u64, Relaxed);
-    }
-
-    /// Bytes of a streamed body.
-    pub(crate) fn count_piece(&self, id: ExchangeId, bytes: usize) {
-        self.count_received(bytes);
-        self.note(id, |record| record.bytes_received += bytes as u64);
     }
 
     /// Where the client of an open exchange is; `None` when the exchange is over.
@@ -323,22 +312,6 @@ impl ExchangeTable {
         Ok(())
     }
 
-    /// Bytes of the body of an answer that is sent in pieces.
-    fn count_sent(&self, id: ExchangeId, bytes: u64) {
-        self.counters.body_bytes_sent.fetch_add(bytes, Relaxed);
-        self.note(id, |record| record.bytes_sent += bytes);
-    }
-
-    /// Adds to the record of an open exchange, if somebody wants one.
-    fn note(&self, id: ExchangeId, what: impl FnOnce(&mut RequestRecord)) {
-        if self.observer.is_some()
-            && let Ok(slot) = lock(&self.slots).get(id)
-            && let Some(record) = &mut slot.record
-        {
-            what(record);
-        }
-    }
-
     /// Ends a started answer's body: a clean FIN once everything was sent.
     pub fn finish(&self, id: ExchangeId) -> Result<(), ExchangeError> {
         self.streaming(id)?.finish(Bytes::new());
@@ -438,54 +411,6 @@ impl ExchangeTable {
         lock(&self.slots).get(id).is_ok()
     }
 
-    /// Writes a complete answer into its stream at once if flow control lets it, else hands the rest to the
-    /// connection's task. `priorities` are those of the request and of the handler.
-    pub(crate) fn write_whole(
-        &self,
-        connection: &Arc<ConnectionState>,
-        send: AnswerStream,
-        priorities: [Priority; 2],
-        [head, body]: [Bytes; 2],
-        record: Option<Box<RequestRecord>>,
-    ) {
-        let (interim, mut send) = send.into_parts();
-        let stream = u64::from(send.id());
-        let [request, answer] = priorities;
-        let rank = connection.priorities.rank(stream, request, answer);
-        if rank != 0 {
-            let _ = send.set_priority(rank);
-        }
-        let mut chunks = [interim, head, body];
-        let chunks = match (chunks[0].is_empty(), chunks[2].is_empty()) {
-            (true, true) => &mut chunks[1..2],
-            (true, false) => &mut chunks[1..],
-            (false, true) => &mut chunks[..2],
-            (false, false) => &mut chunks[..],
-        };
-        // The waker is not needed: what does not fit is polled again by the connection's own task.
-        let mut cx = Context::from_waker(Waker::noop());
-        let result = pin!(send.write_all_chunks(chunks)).poll(&mut cx);
-        match result {
-            Poll::Ready(Ok(())) => {
-                // RFC9114-4.1-response-ended
-                let _ = send.finish();
-                complete(record);
-                connection.finished(send);
-                connection.priorities.forget(stream);
-            }
-            // Stopped by the peer or connection lost: there is nobody left to tell.
-            Poll::Ready(Err(_)) => {
-                connection.count_cancelled();
-                let _ = send.reset(wire_code(Code::H3_REQUEST_CANCELLED));
-            }
-            Poll::Pending => {
-                let rest: Vec<Bytes> = chunks.iter().filter(|chunk| !chunk.is_empty()).cloned().collect();
-                let place = Place::new(connection.clone(), &send, request, answer);
-                connection.adopt(outbound::send_rest(send, rest, place, record).map(|()| Outcome::Done));
-            }
-        }
-    }
-
     fn take_awaited(&self, id: ExchangeId) -> Result<Awaited, ExchangeError> {
         let mut slots = lock(&self.slots);
         if matches!(slots.get(id)?.answer, Answer::Streaming(_)) {
@@ -531,23 +456,6 @@ impl std::fmt::Debug for ExchangeTable {
         f.debug_struct("ExchangeTable")
             .field("open", &lock(&self.slots).slab.len())
             .finish_non_exhaustive()
-    }
-}
-
-impl Slot {
-    fn ended_as(&mut self, outcome: RequestOutcome) {
-        if let Some(record) = &mut self.record {
-            record.outcome = outcome;
-        }
-    }
-}
-
-/// A whole answer was given to QUIC, by a handler or by the server itself.
-pub(crate) fn complete(record: Option<Box<RequestRecord>>) {
-    if let Some(mut record) = record
-        && record.outcome != RequestOutcome::Refused
-    {
-        record.outcome = RequestOutcome::Complete;
     }
 }
 
