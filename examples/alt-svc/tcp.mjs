@@ -24,7 +24,7 @@ async function node({ port, cert, key, fetch }) {
     stop: () => {
       server.close();
       // Browsers keep theirs open for long.
-      for (const session of sessions) session.close();
+      for (const session of sessions) session.destroy();
     },
   };
 }
@@ -53,11 +53,11 @@ function bun({ port, cert, key, fetch }) {
 }
 
 function deno({ port, cert, key, fetch }) {
-  const server = globalThis.Deno.serve(
-    { port, cert, key, hostname: '0.0.0.0', onListen: () => undefined },
-    fetch,
-  );
-  return { port: server.addr.port, stop: () => server.shutdown() };
+  const stopped = new AbortController();
+  const { signal } = stopped;
+  const options = { port, cert, key, hostname: '0.0.0.0', signal, onListen: () => undefined };
+  const server = globalThis.Deno.serve(options, fetch);
+  return { port: server.addr.port, stop: () => stopped.abort() };
 }
 
 export const TCP_SERVERS = { node, bun, deno };
