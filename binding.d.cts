@@ -164,7 +164,7 @@ export declare class NativeServer {
   /** Its open exchanges, and the sessions and datagrams on them. */
   get exchanges(): NativeExchanges
   /** Binds the port and begins to serve; requests come to the hooks. */
-  start(hooks: NativeHooks): NativeAddress
+  start(hooks: NativeHooks): NativeStarted
   /** Stops: gracefully within `graceMs`, or at once without it. Resolves when the port is free again. */
   stop(graceMs?: number | undefined | null): Promise<void>
   /** Drops every connection now, without waiting for anything; once that is done, nothing of JavaScript is held. */
@@ -175,6 +175,13 @@ export declare class NativeServer {
   get certificateHash(): Uint8Array
   /** Puts certificates in the place of others, for handshakes that begin from now on; if one is wrong, nothing changes. */
   updateTls(update: NativeTlsUpdate): void
+  /**
+   * Has these routes take the place of the others, for requests that begin from now on; if one is wrong, nothing changes.
+   * Returns the number of this routing, which the request hook tells, and those that are over.
+   */
+  reload(routes: Array<NativeRoute>, hasFallback: boolean, streamingFallback: boolean): NativeReloaded
+  /** How long requests took, by route, method and class of status; empty unless it is counted. */
+  get durations(): Array<NativeDurations>
   /** The counters now. */
   get stats(): NativeStats
   /**
@@ -285,6 +292,21 @@ export interface NativeDatagramStats {
   droppedOutgoing: bigint
 }
 
+/** A histogram of how long requests took. */
+export interface NativeDurations {
+  /** The pattern of the route that matched. */
+  route?: string
+  method: string
+  /** The first digit of the status. */
+  statusClass?: number
+  /** Upper bounds in seconds, rising. */
+  bounds: Array<number>
+  /** How many took at most as long as each bound. */
+  counts: Array<number>
+  count: number
+  sumSeconds: number
+}
+
 /** Why a body ended before its end. */
 export interface NativeFailure {
   code: 'ERR_H3_STREAM_RESET' | 'ERR_H3_CONNECTION_CLOSED' | 'ERR_H3_PROTOCOL'
@@ -317,10 +339,17 @@ export interface NativeFound {
  * uncaught exception.
  */
 export interface NativeHooks {
-  /** Takes the requests of a turn: how many, their text, their bodies; the numbers are in `inbox`. */
-  request?: (count: number, text: string, bodies: Uint8Array[]) => void
+  /**
+   * Takes the requests of a turn: how many, their text, their bodies, and the routing whose routes they name; the numbers
+   * are in `inbox`.
+   */
+  request?: (count: number, text: string, bodies: Uint8Array[], routing: number) => void
+  /** Takes the responses of a turn, of a client: how many, their text, their bodies; the numbers are in `inbox`. */
   response?: (count: number, text: string, bodies: Uint8Array[]) => void
+  /** Hears of requests of a client that get no response. */
   requestFailed?: (slot: number, generation: number, failure: NativeRequestFailure) => void
+  /** Hears of routings that are over: a reload replaced them, and no request of theirs will come any more. */
+  routingsOver?: (routings: number[]) => void
   /**
    * Hears of one exchange: the client reset it, stopped reading or is gone, `code` being its HTTP/3 error code
    * if it sent one; or all that was written was sent; or an answer from a file was sent.
@@ -333,6 +362,8 @@ export interface NativeHooks {
    * another answer; after, its stream was reset.
    */
   fileFailed?: (slot: number, generation: number, begun: boolean, code: string, reason: string) => void
+  /** Hears of requests that are over, after everything else about them. */
+  requestEnded?: (ended: NativeRequestEnd[]) => void
   /**
    * Takes raw QUIC datagrams: how many, and their bytes one behind the other; the numbers in `inbox` are slot and
    * generation of the connection, and the length.
@@ -402,6 +433,14 @@ export interface NativeLimits {
   datagramMaxAgeMs?: number
 }
 
+/** What came of a reload. */
+export interface NativeReloaded {
+  /** Of the new routing. */
+  number: number
+  /** Former routings, of which no request will come any more. */
+  over: Array<number>
+}
+
 /** One request on its way out. */
 export interface NativeRequest {
   target: NativeTarget
@@ -422,6 +461,23 @@ export interface NativeRequest {
   mayBeEarly: boolean
   /** Whether it has a connection of its own. */
   dedicated: boolean
+}
+
+/** A request that is over. */
+export interface NativeRequestEnd {
+  /** Empty if the header section was refused unread. */
+  method: string
+  /** Empty if the header section was refused unread. */
+  url: string
+  /** The pattern of the route that matched. */
+  route?: string
+  status?: number
+  bytesReceived: number
+  bytesSent: number
+  durationMs: number
+  remoteAddress: NativeAddress
+  connectionId: Uint8Array
+  outcome: 'complete' | 'aborted' | 'reset' | 'refused'
 }
 
 /** Why a request got no response, or a connection was not made. */
@@ -475,6 +531,12 @@ export interface NativeServerOptions {
   quicAlpn: Array<string>
   /** Whether JavaScript hears of connections. */
   tellConnections: boolean
+  /** Whether JavaScript hears how requests ended. */
+  tellEnds: boolean
+  /** Whether how long requests take is counted. */
+  countDurations: boolean
+  /** Whether the buffers of the socket are told if the kernel gave less than was asked for. */
+  tellSmallBuffers: boolean
   /** A file for the secrets of connections (NSS key log format). */
   keyLog?: string
   /** A folder for one qlog file of each connection. */
@@ -485,6 +547,20 @@ export interface NativeServerOptions {
   clientCertificates?: 'request' | 'require'
   /** Who vouches for the certificates of clients, PEM or DER. */
   ca?: Uint8Array
+}
+
+/** Buffers of a socket, in bytes. */
+export interface NativeSocketBuffers {
+  asked: number
+  receive: number
+  send: number
+}
+
+/** Where a server listens. */
+export interface NativeStarted {
+  address: NativeAddress
+  /** The buffers of the socket, if the kernel gave less than was asked for: once for each process. */
+  smallBuffers?: NativeSocketBuffers
 }
 
 /** Counters since the server was made. */

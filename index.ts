@@ -1,3 +1,4 @@
+export { type AltSvcOptions, altSvc } from './lib/alt-svc.js';
 export type { CertificateHash } from './lib/client/certificate-hashes.js';
 export { H3Client, type H3Exchange, type H3TunnelInit, h3fetch } from './lib/client/client.js';
 export type { H3ClientOptions, Resolve } from './lib/client/options.js';
@@ -6,6 +7,13 @@ export type { RequestDatagrams } from './lib/client/request-datagrams.js';
 export type { H3Response } from './lib/client/response.js';
 export type { H3ClientStats, ResponseConnection } from './lib/client/transport.js';
 export type { H3Connection, H3DatagramContext, QUICDatagramContext, RemoteAddress } from './lib/datagrams.js';
+export type {
+  ConnectionCloseMessage,
+  ConnectionOpenMessage,
+  RequestEndMessage,
+  RequestErrorMessage,
+  RequestStartMessage,
+} from './lib/diagnostics.js';
 export {
   ERROR_CODES,
   type ErrorRow,
@@ -18,9 +26,18 @@ export {
 } from './lib/errors.js';
 export { type FileResponseInit, fileResponse } from './lib/file-response.js';
 export type { IdentityOptions } from './lib/identity.js';
-export type { ConnectionCloseCause, ErrorHandler, H3Limits, H3ServeOptions, Logger } from './lib/options.js';
+export type {
+  ConnectionCloseCause,
+  ErrorHandler,
+  H3Handlers,
+  H3Limits,
+  H3ServeOptions,
+  Logger,
+} from './lib/options.js';
 export { type Trailers, withTrailers } from './lib/outgoing-trailers.js';
+export type { H3ReloadOptions } from './lib/reload.js';
 export type { H3Request } from './lib/request.js';
+export type { H3RequestEnd } from './lib/request-end.js';
 export { Response } from './lib/response.js';
 export {
   type Handler,

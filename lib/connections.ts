@@ -1,5 +1,6 @@
 import type { NativeConnection, NativeServer } from '../binding.cjs';
 import { DatagramOutbox, eachDatagram, hexOf, QuicConnection } from './datagrams.js';
+import { connectionClose, connectionOpen, watchesConnections } from './diagnostics.js';
 import { describe, usageError } from './errors.js';
 import type { ConnectionHooks, Logger } from './options.js';
 import type { H3Server } from './server.js';
@@ -28,7 +29,9 @@ export class Connections {
 
   /** Whether anybody wants to hear of connections. */
   static wanted({ quicDatagram, onConnection, onConnectionClose }: ConnectionHooks): boolean {
-    return quicDatagram !== null || onConnection !== null || onConnectionClose !== null;
+    return (
+      quicDatagram !== null || onConnection !== null || onConnectionClose !== null || watchesConnections()
+    );
   }
 
   connect(native: NativeServer, server: H3Server): void {
@@ -41,6 +44,7 @@ export class Connections {
     const connection = new QuicConnection(this.#native as NativeServer, this.outbox, info);
     this.#byGeneration.set(info.generation, connection);
     this.#byId.set(connection.connectionIdHex, connection);
+    if (connectionOpen.hasSubscribers) connectionOpen.publish({ server: this.#server, connection });
     this.#call('onConnection', () => this.#hooks.onConnection?.(connection, this.#server as H3Server));
   }
 
@@ -51,6 +55,9 @@ export class Connections {
     this.#byId.delete(connection.connectionIdHex);
     connection.end();
     const cause = { remote, code };
+    if (connectionClose.hasSubscribers) {
+      connectionClose.publish({ server: this.#server, connection, cause });
+    }
     this.#call('onConnectionClose', () =>
       this.#hooks.onConnectionClose?.(connection, cause, this.#server as H3Server),
     );

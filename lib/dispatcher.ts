@@ -1,8 +1,8 @@
 import type { NativeExchanges, NativeHooks, NativeServer } from '../binding.cjs';
-import { noContent } from './body.js';
 import { sendStream } from './body-sender.js';
 import { Connections } from './connections.js';
 import { DatagramOutbox, ExchangeDatagrams, eachDatagram, type Layer } from './datagrams.js';
+import { requestBegins, requestEnds, requestFailed, watchesRequests } from './diagnostics.js';
 import { fromNative, H3Error, isH3Error, usageError } from './errors.js';
 import { Exchange } from './exchange.js';
 import type { PackedFields } from './fields.js';
@@ -14,10 +14,12 @@ import { Outbox } from './outbox.js';
 import { asStream, trailersOf } from './outgoing-trailers.js';
 import { ownRequest } from './own-request.js';
 import type { H3Request } from './request.js';
+import { type RequestEndHook, RequestEnds } from './request-end.js';
 import { type Outgoing, readResponse } from './response.js';
 import type { Route } from './routes.js';
 import type { H3Server } from './server.js';
 import { Sessions } from './sessions.js';
+import { drained, untilClientEnds } from './tunnel.js';
 
 /** Numbers of one request, before its parameters; the order is that of `crates/binding/src/bridge.rs`. */
 const REQUEST_WORDS = 8;
@@ -50,15 +52,20 @@ const PLAIN_500: Outgoing = {
 type ExchangeEvent = Parameters<NativeHooks['exchange']>[2];
 type Handler = (request: H3Request, server: H3Server) => unknown;
 
-/** Who answers what. */
-export interface Handlers {
+/** Who answers what: all of it can be replaced. */
+export interface RequestHandlers {
   /** By route id. */
   readonly routes: readonly Route[];
   readonly fallback: Handler | null;
   readonly error: ((error: unknown, server: H3Server) => unknown) | null;
+}
+
+/** What a dispatcher is made with. */
+export interface Handlers extends RequestHandlers {
   readonly request: 'own' | 'lazy';
   readonly logger: Logger;
   readonly connections: ConnectionHooks;
+  readonly onRequestEnd: RequestEndHook | null;
 }
 
 /** Takes requests from the native part, runs their handlers, and gives their answers back. */
@@ -68,8 +75,13 @@ export class Dispatcher {
   readonly connections: Connections;
   readonly #datagrams = new DatagramOutbox('h3');
   readonly #sessions: Sessions;
+  readonly #ends: RequestEnds | null;
   readonly #inbox = new Uint32Array(INBOX_WORDS);
   readonly #handlers: Handlers;
+  /** By the number of their routing, those of which requests may still come; the native part says when one is over. */
+  readonly #byRouting = new Map<number, RequestHandlers>();
+  /** Those for requests that begin now. */
+  #current: RequestHandlers;
   readonly #makeRequest: (exchange: Exchange) => H3Request;
   /** Exchanges that outlive their turn, by generation: they may hear of their client. */
   readonly #open = new Map<number, Exchange>();
@@ -81,8 +93,13 @@ export class Dispatcher {
 
   constructor(handlers: Handlers) {
     this.#handlers = handlers;
+    const { routes, fallback, error } = handlers;
+    this.#current = { routes, fallback, error };
+    this.#byRouting.set(0, this.#current);
     this.#makeRequest = handlers.request === 'lazy' ? lazyRequest : ownRequest;
     this.connections = new Connections(handlers.connections, handlers.logger, this.#inbox);
+    this.#ends =
+      handlers.onRequestEnd === null ? null : new RequestEnds(handlers.onRequestEnd, handlers.logger);
     this.#sessions = new Sessions({
       find: (generation) => this.#open.get(generation),
       keep: (exchange) => this.#open.set(exchange.generation, exchange),
@@ -90,21 +107,27 @@ export class Dispatcher {
       refuse: (exchange, status) => this.#send(exchange, { status, fields: '', body: null }),
       log: (exchange, error) => this.#log(exchange, error),
     });
-    const takes = (kind: 'h3Datagram' | 'webtransport'): boolean =>
-      handlers.routes.some((route) => route[kind] !== null);
+    const takesSessions = routes.some(({ webtransport }) => webtransport !== null);
+    // Sessions have datagrams, so that a reload may add routes that take some.
+    const takesDatagrams = takesSessions || routes.some(({ h3Datagram }) => h3Datagram !== null);
     this.hooks = {
-      request: (count, text, bodies) => this.outbox.turn(() => this.#takeRequests(count, text, bodies)),
+      request: (count, text, bodies, routing) =>
+        this.outbox.turn(() => this.#takeRequests(count, text, bodies, routing)),
+      routingsOver: (numbers) => this.#forget(numbers),
       exchange: (_slot, generation, event, code) => this.#hear(generation, event, code),
       refused: (slot, generation, code, reason) => this.#refused(slot, generation, code, reason),
       fileFailed: (_slot, generation, begun, code, reason) =>
         this.#fileFailed(generation, begun, fromNative({ code, message: reason })),
       inbox: this.#inbox,
-      ...(takes('webtransport') && {
+      ...(this.#ends !== null && {
+        requestEnded: (ended) => this.#ends?.take(ended, this.#server as H3Server),
+      }),
+      ...(takesSessions && {
         ...this.#sessions.hooks,
         sessionDatagrams: (count, bytes) =>
           this.outbox.turn(() => this.#sessions.takeDatagrams(count, this.#inbox, bytes)),
       }),
-      ...(takes('h3Datagram') && {
+      ...(takesDatagrams && {
         h3Datagrams: (count, bytes) => this.outbox.turn(() => this.#takeDatagrams(count, bytes)),
       }),
       ...(Connections.wanted(handlers.connections) && {
@@ -125,9 +148,21 @@ export class Dispatcher {
     this.connections.connect(native, server);
   }
 
+  /** Has others answer the requests that the native part routes under this number. */
+  reload(number: number, handlers: RequestHandlers, over: readonly number[]): void {
+    this.#byRouting.set(number, handlers);
+    this.#current = handlers;
+    this.#forget(over);
+  }
+
+  /** No request of these routings will come any more. */
+  #forget(routings: readonly number[]): void {
+    for (const number of routings) this.#byRouting.delete(number);
+  }
+
   /** How often a handler or hook failed: it threw, rejected, or gave what cannot be sent. */
   get handlerErrors(): bigint {
-    return this.#handlerErrors + this.connections.errors;
+    return this.#handlerErrors + this.connections.errors + (this.#ends?.errors ?? 0n);
   }
 
   /** Datagrams that came over the border and reached nobody, by layer. */
@@ -135,7 +170,8 @@ export class Dispatcher {
     return { quic: this.connections.late, h3: this.#late, webtransport: this.#sessions.dropped };
   }
 
-  #takeRequests(count: number, text: string, bodies: Uint8Array[]): void {
+  #takeRequests(count: number, text: string, bodies: Uint8Array[], routing: number): void {
+    const handlers = this.#byRouting.get(routing) ?? this.#current;
     const words = this.#inbox;
     let at = 0;
     let offset = 0;
@@ -151,7 +187,7 @@ export class Dispatcher {
       const number = word(3);
       const method = number < METHOD_TEXT ? (METHODS[number] as string) : cut(number - METHOD_TEXT);
       const routeId = word(2);
-      const route = routeId === NO_ROUTE ? null : (this.#handlers.routes[routeId] ?? null);
+      const route = routeId === NO_ROUTE ? null : (handlers.routes[routeId] ?? null);
       const slot = word(0);
       const generation = word(1);
       const bodyNumber = word(6);
@@ -170,13 +206,25 @@ export class Dispatcher {
         incoming = cut(word(0));
         at += 1;
       }
-      this.#handle(
-        new Exchange(this, slot, generation, method, url, fields, body, route, spans, incoming, early),
+      const exchange = new Exchange(
+        this,
+        slot,
+        generation,
+        method,
+        url,
+        fields,
+        body,
+        route,
+        spans,
+        incoming,
+        early,
       );
+      exchange.handlers = handlers;
+      this.#handle(exchange, handlers);
     }
   }
 
-  #handle(exchange: Exchange): void {
+  #handle(exchange: Exchange, handlers: RequestHandlers): void {
     let request: H3Request;
     try {
       request = this.#makeRequest(exchange);
@@ -186,13 +234,14 @@ export class Dispatcher {
       this.outbox.add(exchange, PLAIN_400);
       return;
     }
+    if (watchesRequests()) requestBegins(exchange, request, this.#server as H3Server);
     if (exchange.route !== null && exchange.route.webtransport !== null) {
       this.#sessions.begin(exchange, request, exchange.route);
       return;
     }
     let result: unknown;
     try {
-      const handler = exchange.route === null ? this.#handlers.fallback : exchange.route.fetch;
+      const handler = exchange.route === null ? handlers.fallback : exchange.route.fetch;
       // RFC9297-2-request-supports: a way to send datagrams comes with a handler of them.
       if (exchange.route !== null && exchange.route.h3Datagram !== null) {
         this.#open.set(exchange.generation, exchange);
@@ -247,6 +296,7 @@ export class Dispatcher {
 
   #send(exchange: Exchange, given: Outgoing): void {
     exchange.answered = true;
+    exchange.status = given.status;
     const hasTrailers =
       exchange.outgoingTrailers !== null &&
       exchange.gone === null &&
@@ -292,6 +342,7 @@ export class Dispatcher {
 
   async #sendStream(exchange: Exchange, body: ReadableStream<Uint8Array>): Promise<void> {
     const error = await sendStream(this.#exchanges as NativeExchanges, exchange, body);
+    if (error !== null) requestFailed(exchange, error, this.#server as H3Server);
     this.#close(exchange);
     if (error !== null) this.#log(exchange, error);
   }
@@ -299,13 +350,14 @@ export class Dispatcher {
   /** A handler failed: the error handler may answer, else a plain 500 does. Nothing of the error reaches the client. */
   #fail(exchange: Exchange, error: unknown): void {
     exchange.declineBody();
+    requestFailed(exchange, error, this.#server as H3Server);
     if (exchange.gone !== null) {
       // The client is gone and its handler was told by the signal: what it throws then is no news.
       this.#close(exchange);
       return;
     }
     exchange.outgoingTrailers = null;
-    const { error: onError } = this.#handlers;
+    const { error: onError } = exchange.handlers ?? this.#current;
     if (exchange.failed || onError === null) {
       this.#log(exchange, error);
       this.#send(exchange, PLAIN_500);
@@ -363,9 +415,18 @@ export class Dispatcher {
   #fileFailed(generation: number, begun: boolean, error: Error): void {
     const exchange = this.#open.get(generation);
     if (exchange === undefined) return;
+    if (begun) {
+      requestFailed(exchange, error, this.#server as H3Server);
+      this.#close(exchange);
+      this.#log(exchange, error);
+      return;
+    }
+    // It is not over for those who watch it.
+    const { watched } = exchange;
+    exchange.watched = null;
     this.#close(exchange);
-    if (begun) this.#log(exchange, error);
-    else this.#fail(exchange, error);
+    exchange.watched = watched;
+    this.#fail(exchange, error);
   }
 
   /** The native part found a field that may not be sent, or a length that is not that of the body. */
@@ -386,6 +447,7 @@ export class Dispatcher {
   }
 
   #close(exchange: Exchange): void {
+    if (exchange.watched !== null) requestEnds(exchange, this.#server as H3Server);
     exchange.end();
     if (this.#open.get(exchange.generation) === exchange) this.#open.delete(exchange.generation);
   }
@@ -409,23 +471,6 @@ function isRemote(error: unknown): error is H3Error {
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
-}
-
-/** 200 at once, without content, open until the client ends its side. */
-function untilClientEnds(body: ReadableStream<Uint8Array> | null): Response {
-  return new Response(drained(body ?? noContent()));
-}
-
-/** A stream that yields nothing, and ends as `source` does. */
-function drained(source: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
-  const reader = source.getReader();
-  return new ReadableStream<Uint8Array>({
-    async start(controller) {
-      while (!(await reader.read()).done);
-      controller.close();
-    },
-    cancel: (reason) => reader.cancel(reason),
-  });
 }
 
 /** RFC 9114 §4.4: a tunnel has nothing but DATA frames. */

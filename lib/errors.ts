@@ -74,6 +74,12 @@ export const ERROR_CODES = {
     doc: 'Two routes answer the same method, pattern and protocol.',
     hint: 'Remove one of the two.',
   },
+  ERR_H3_RELOAD: {
+    kind: 'TypeError',
+    layer: 'routes',
+    doc: '`reload()` was asked to change what cannot change while clients rely on it.',
+    hint: 'Make a new server; to take sessions or datagrams later, have a route for them from the start.',
+  },
   ERR_H3_RESPONSE_TYPE: {
     kind: 'TypeError',
     layer: 'response',

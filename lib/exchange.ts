@@ -1,11 +1,12 @@
 import { noContent } from './body.js';
 import type { ExchangeDatagrams } from './datagrams.js';
+import type { RequestHandlers } from './dispatcher.js';
 import { H3Error } from './errors.js';
 import type { PackedFields } from './fields.js';
 import { unpackHeaders } from './headers.js';
 import type { IncomingBody } from './incoming-body.js';
 import type { TrailersSource } from './outgoing-trailers.js';
-import type { IncomingParts } from './request.js';
+import type { H3Request, IncomingParts } from './request.js';
 import type { Route } from './routes.js';
 import type { Session } from './session.js';
 
@@ -44,8 +45,14 @@ export class Exchange implements IncomingParts {
   tunnel: ReadableStream<Uint8Array> | null;
   /** The WebTransport session that it is, if it is one. */
   session: Session | null = null;
+  /** Who answers it, whatever is reloaded meanwhile; null: whoever does now. */
+  handlers: RequestHandlers | null = null;
   /** The final answer is on its way: it is too late for interim ones. */
   answered = false;
+  /** The status that was answered. */
+  status: number | null = null;
+  /** Its request, while somebody watches how it ends. */
+  watched: H3Request | null = null;
   /** The trailers of the answer under way. */
   outgoingTrailers: TrailersSource | null = null;
   /** H3_INTERNAL_ERROR (RFC 9114 §8.1). */

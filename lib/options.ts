@@ -18,6 +18,7 @@ import {
   checkText,
 } from './option-check.js';
 import type { H3Request } from './request.js';
+import type { H3RequestEnd, RequestEndHook } from './request-end.js';
 import {
   type BodyMode,
   checkMode,
@@ -173,6 +174,15 @@ export interface H3ServeOptions<Patterns extends readonly string[] = readonly st
   onConnection?(connection: H3Connection, server: H3Server): void;
   /** Hears how each connection ended. */
   onConnectionClose?(connection: H3Connection, cause: ConnectionCloseCause, server: H3Server): void;
+  /**
+   * Hears of each request when it is over: for access logs. What it throws goes to the logger. Malformed requests, and those
+   * given up before their header section was complete, are only counted. Default: none, and nothing is remembered of requests.
+   */
+  onRequestEnd?(entry: H3RequestEnd, server: H3Server): void | Promise<void>;
+  /** Whether how long requests take is counted, for `server.metrics()`, by route, method and class of status. Default false. */
+  metrics?: boolean | undefined;
+  /** Whether the logger is told, once for each process, that the kernel's UDP buffers are small, and what to do. Default true. */
+  udpBufferWarning?: boolean | undefined;
 }
 
 /** How a connection ended. */
@@ -221,6 +231,9 @@ export interface ValidatedOptions extends ValidatedHandlers, ConnectionHooks {
   readonly qlogDir: string | undefined;
   readonly resumption: Resumption;
   readonly clientCertificates: ClientCertificates | undefined;
+  readonly onRequestEnd: RequestEndHook | null;
+  readonly metrics: boolean;
+  readonly udpBufferWarning: boolean;
 }
 
 type Range = readonly [least: number, most: number];
@@ -263,8 +276,10 @@ const LIMIT_RANGES = {
 /** The numbers that go to the core. */
 export type LimitName = keyof typeof LIMIT_RANGES | 'maxBodyBytes';
 
-const HANDLER_KEYS = ['routes', 'fetch', 'error'] as const satisfies readonly (keyof H3Handlers)[];
-const OPTION_KEYS = Object.keys({
+/** What `reload()` can replace. */
+export const HANDLER_KEYS = ['routes', 'fetch', 'error'] as const satisfies readonly (keyof H3Handlers)[];
+/** The names of all options of `createH3Server`. */
+export const OPTION_KEYS: readonly string[] = Object.keys({
   routes: 0,
   fetch: 0,
   error: 0,
@@ -295,6 +310,9 @@ const OPTION_KEYS = Object.keys({
   quicDatagramFallback: 0,
   onConnection: 0,
   onConnectionClose: 0,
+  onRequestEnd: 0,
+  metrics: 0,
+  udpBufferWarning: 0,
 } satisfies Record<keyof H3ServeOptions, 0>);
 
 /**
@@ -334,14 +352,13 @@ export function validateOptions(options: unknown): ValidatedOptions {
     qlogDir: optional(given['qlogDir'], (value) => checkFolder(value, 'qlogDir')),
     resumption: readSessions(given),
     clientCertificates: readClientCertificates(given),
+    onRequestEnd:
+      optional(given['onRequestEnd'], (value) => checkFunction<RequestEndHook>(value, 'onRequestEnd')) ??
+      null,
+    metrics: optional(given['metrics'], (value) => checkBoolean(value, 'metrics')) ?? false,
+    udpBufferWarning:
+      optional(given['udpBufferWarning'], (value) => checkBoolean(value, 'udpBufferWarning')) ?? true,
   };
-}
-
-/** Checks what the user passed to `reload()`; `mode` is that of the server. Throws like {@link validateOptions}. */
-export function validateHandlers(handlers: unknown, mode: BodyMode): ValidatedHandlers {
-  const given = checkObject(handlers, 'the argument of reload()');
-  checkKeys(given, HANDLER_KEYS, 'the argument of reload()');
-  return readHandlers(given, mode);
 }
 
 function readHandlers(given: Readonly<Record<string, unknown>>, mode: BodyMode): ValidatedHandlers {

@@ -1,4 +1,4 @@
-import { type NativeConnection, NativeServer, type NativeStats } from '../binding.cjs';
+import { type NativeConnection, type NativeRoute, NativeServer, type NativeStats } from '../binding.cjs';
 import { Connections } from './connections.js';
 import { type H3Connection, hexOf, type RemoteAddress } from './datagrams.js';
 import { Dispatcher } from './dispatcher.js';
@@ -6,10 +6,19 @@ import { fromNative, H3Error } from './errors.js';
 import { Exchange } from './exchange.js';
 import { packHeaders } from './headers.js';
 import { interimStatus } from './lazy-response.js';
-import { type H3ServeOptions, type ValidatedOptions, validateOptions } from './options.js';
+import { metricsText } from './metrics.js';
+import {
+  type H3ServeOptions,
+  type ValidatedHandlers,
+  type ValidatedOptions,
+  validateOptions,
+} from './options.js';
+import { type H3ReloadOptions, validateReload } from './reload.js';
 import { partsOf } from './request.js';
+import type { Route } from './routes.js';
 import { KeepAlive } from './runtime.js';
 import { type TlsUpdate, validateTlsUpdate } from './tls-options.js';
+import { warnOfSmallBuffers } from './udp-buffers.js';
 
 /** Counters of a server since it was made, through all its starts and stops. */
 export interface H3ServerStats extends Readonly<NativeStats> {
@@ -44,12 +53,14 @@ export class H3Server {
   readonly #dispatcher: Dispatcher;
   readonly #native: NativeServer;
   readonly #keepAlive = new KeepAlive();
+  #handlers: ValidatedHandlers;
   #port = 0;
   #closed = false;
 
   /** Use {@link createH3Server}. */
   constructor(options: ValidatedOptions) {
     this.#options = options;
+    this.#handlers = options;
     this.#dispatcher = new Dispatcher({
       routes: options.routes,
       fallback: options.fetch,
@@ -57,6 +68,7 @@ export class H3Server {
       request: options.request,
       logger: options.logger,
       connections: options,
+      onRequestEnd: options.onRequestEnd,
     });
     const { words, bytes } = this.#dispatcher.outbox;
     this.#native = native(() => new NativeServer(nativeOptions(options), words, bytes));
@@ -101,8 +113,9 @@ export class H3Server {
    */
   start(): this {
     if (this.#closed) throw closedError();
-    const { port } = native(() => this.#native.start(this.#dispatcher.hooks));
-    this.#port = port;
+    const { address, smallBuffers } = native(() => this.#native.start(this.#dispatcher.hooks));
+    this.#port = address.port;
+    if (smallBuffers) warnOfSmallBuffers(this.#options.logger, smallBuffers);
     this.#keepAlive.hold();
     return this;
   }
@@ -152,6 +165,24 @@ export class H3Server {
     return { ...stats, handlerErrors: this.#dispatcher.handlerErrors };
   }
 
+  /**
+   * What {@link getStats} counts, as text for Prometheus (exposition format 0.0.4, `text/plain; version=0.0.4`); with option
+   * `metrics`, also how long requests took.
+   *
+   * @example
+   * const routes = [
+   *   {
+   *     method: 'GET',
+   *     pattern: '/metrics',
+   *     fetch: (_, server) =>
+   *       new Response(server.metrics(), { headers: { 'content-type': 'text/plain; version=0.0.4' } }),
+   *   },
+   * ];
+   */
+  metrics(): string {
+    return metricsText(this.getStats(), this.#native.durations);
+  }
+
   /** Every open connection, with its path and its datagrams. */
   connections(): H3ConnectionStats[] {
     return this.#native.connections.map(({ slot, generation, id, ...rest }) => ({
@@ -183,6 +214,31 @@ export class H3Server {
       ...(sni !== undefined && { sni: [...sni] }),
     };
     native(() => this.#native.updateTls(changes));
+    return this;
+  }
+
+  /**
+   * Puts handlers in the place of others, all in one step, for requests that begin from now on; those under way, their streams,
+   * datagrams and sessions end with the handlers they began with. What the argument does not name stays. Throws a TypeError if
+   * anything is wrong, and nothing is changed then: with code `ERR_H3_RELOAD` for what cannot change, because clients were told
+   * of it or connections live by it (every other option, and routes that take sessions or datagrams if there were none when the
+   * server was made); an {@link H3Error} with code `ERR_H3_SERVER_CLOSED` after {@link close}. Works while stopped too.
+   *
+   * @example
+   * server.reload({ fetch: () => new Response('maintenance', { status: 503 }), routes: [] });
+   */
+  reload<const Patterns extends readonly string[] = readonly string[]>(
+    options: H3ReloadOptions<Patterns>,
+  ): this {
+    if (this.#closed) throw closedError();
+    const { mode } = this.#options;
+    const handlers = validateReload(options, this.#handlers, mode);
+    const { routes, fetch, error } = handlers;
+    const { number, over } = native(() =>
+      this.#native.reload(nativeRoutes(routes), fetch !== null, mode === 'streaming'),
+    );
+    this.#handlers = handlers;
+    this.#dispatcher.reload(number, { routes, fallback: fetch, error }, over);
     return this;
   }
 
@@ -250,20 +306,16 @@ function nativeOptions(options: ValidatedOptions): ConstructorParameters<typeof 
     port: options.port,
     ...(identity !== undefined && { identity }),
     sni: options.sni.map(({ host, identity }) => ({ host, identity })),
-    routes: options.routes.map(({ methods, pattern, protocol, mode, h3Datagram, webtransport }) => ({
-      methods: [...methods],
-      pattern,
-      streaming: mode === 'streaming',
-      datagrams: h3Datagram !== null,
-      session: webtransport !== null,
-      ...(protocol !== undefined && { protocol }),
-    })),
+    routes: nativeRoutes(options.routes),
     hasFallback: options.fetch !== null,
     streamingFallback: options.mode === 'streaming',
     quicDatagrams: options.quicDatagram !== null,
     quicDatagramFallback: options.quicDatagramFallback,
     quicAlpn: [...options.quicAlpn],
     tellConnections: Connections.wanted(options),
+    tellEnds: options.onRequestEnd !== null,
+    countDurations: options.metrics,
+    tellSmallBuffers: options.udpBufferWarning,
     limits: options.limits,
     alwaysValidateAddresses: options.addressValidation === 'always',
     ...(statelessResetKey !== undefined && { statelessResetKey }),
@@ -275,6 +327,17 @@ function nativeOptions(options: ValidatedOptions): ConstructorParameters<typeof 
       ca: clientCertificates.ca,
     }),
   };
+}
+
+function nativeRoutes(routes: readonly Route[]): NativeRoute[] {
+  return routes.map(({ methods, pattern, protocol, mode, h3Datagram, webtransport }) => ({
+    methods: [...methods],
+    pattern,
+    streaming: mode === 'streaming',
+    datagrams: h3Datagram !== null,
+    session: webtransport !== null,
+    ...(protocol !== undefined && { protocol }),
+  }));
 }
 
 function closedError(): H3Error {

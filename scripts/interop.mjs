@@ -90,6 +90,13 @@ const CLIENTS = {
     command: () => [process.execPath, join(BROWSER, 'example-client.js')],
     checks: 5,
   },
+  'alt-svc': {
+    title: 'examples/alt-svc in Chromium, from h2 to h3',
+    missing: missingChromium,
+    prepare: installBrowserDriver,
+    command: () => [process.execPath, join(BROWSER, 'alt-svc-client.js')],
+    checks: 3,
+  },
   'aioquic-malformed': {
     title: 'aioquic, malformed conversations',
     prepare: installPython,

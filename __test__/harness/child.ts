@@ -1,4 +1,5 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { deferred, soon, until } from './deadline.js';
 import { sameRuntime } from './runtime.js';
@@ -19,10 +20,14 @@ export class Child {
   #complaints = '';
   #ended = false;
 
-  constructor(scenario: string) {
+  /** `env` is added to the environment of this process. */
+  constructor(scenario: string, env: Readonly<Record<string, string>> = {}) {
     const { command, args } = sameRuntime({ exposeGc: true });
     const script = fileURLToPath(new URL('../children/scenario.js', import.meta.url));
-    this.#process = spawn(command, [...args, script, scenario], { stdio: ['pipe', 'pipe', 'pipe'] });
+    this.#process = spawn(command, [...args, script, scenario], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
+    });
     this.#process.stdout.setEncoding('utf8').on('data', (text: string) => {
       this.#output += text;
     });

@@ -53,7 +53,12 @@ export async function withServer<const Patterns extends readonly string[]>(
   run: (stage: Stage) => Promise<void>,
 ): Promise<void> {
   const log = new Log();
-  const server = createH3Server({ hostname: '127.0.0.1', logger: log, ...options });
+  const server = createH3Server({
+    hostname: '127.0.0.1',
+    logger: log,
+    udpBufferWarning: false,
+    ...options,
+  });
   const connections: Connection[] = [];
   const connect = async (how?: ConnectOptions): Promise<Connection> => {
     const connection = await Connection.open(server.url, how);

@@ -13,7 +13,7 @@ import {
   type UsageErrorCode,
   usageError,
 } from '../../lib/errors.js';
-import { validateHandlers, validateOptions } from '../../lib/options.js';
+import { validateOptions } from '../../lib/options.js';
 import type { Spec } from './spec.js';
 
 const PEM = '-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n';
@@ -228,14 +228,6 @@ export const specs: Spec[] = [
   refused({ qlogDir: 7 }, 'ERR_H3_OPTION_TYPE', /"qlogDir" is number 7; expected the path of a folder/),
   refused({ qlogDir: 'no-such-folder' }, 'ERR_H3_OPTION_FILE', /"qlogDir": cannot use "no-such-folder"/),
   refused({ qlogDir: 'package.json' }, 'ERR_H3_OPTION_FILE', /it is no folder/),
-  {
-    name: 'reload: takes handlers and nothing else',
-    run() {
-      const fetch = () => new Response();
-      assert.equal(validateHandlers({ fetch }, 'buffered').fetch, fetch);
-      assert.throws(() => validateHandlers({ port: 1 }, 'buffered'), { code: 'ERR_H3_OPTION_UNKNOWN' });
-    },
-  },
   {
     name: 'errors: every row of the table makes an error of its class, code and layer',
     run() {

@@ -1,11 +1,13 @@
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { until } from '../../harness/deadline.js';
 
 /** What is used of a page of puppeteer-core; it is installed beside this, where the compiler does not look. */
 export interface Page {
@@ -30,7 +32,13 @@ export interface Browser {
 }
 
 interface Puppeteer {
-  launch(options: { executablePath: string; args: string[]; timeout: number }): Promise<Browser>;
+  launch(options: {
+    executablePath: string;
+    args: string[];
+    ignoreDefaultArgs?: string[];
+    userDataDir?: string;
+    timeout: number;
+  }): Promise<Browser>;
 }
 
 const LAUNCH_MS = 60_000;
@@ -47,15 +55,49 @@ export function findChromium(): string | undefined {
   return [process.env['TRILANE_CHROMIUM'] ?? '', ...CANDIDATES].find(existsSync);
 }
 
+/** How Chromium is started. */
+export interface LaunchOptions {
+  /** A folder for its profile, with one component that an updater would have put there. Default: a new one, without any. */
+  readonly profile?: string;
+}
+
+/**
+ * Lets Chromium load components from its profile and say when it has; it reaches nothing but the loopback, neither to update
+ * them nor otherwise.
+ */
+const WITH_COMPONENTS = [
+  '--component-updater=url-source=http://127.0.0.1:1/',
+  '--host-resolver-rules=MAP * 127.0.0.1',
+  '--enable-logging',
+  '--vmodule=component_installer=1',
+];
+
 /** Starts Chromium without a window. Throws if there is none. */
-export async function launchChromium(): Promise<Browser> {
+export async function launchChromium({ profile }: LaunchOptions = {}): Promise<Browser> {
   const executablePath = findChromium();
   if (executablePath === undefined) throw new Error('there is no Chromium; TRILANE_CHROMIUM can name one');
   const require = createRequire(import.meta.url);
   const puppeteer = (await import(pathToFileURL(require.resolve('puppeteer-core')).href)) as Puppeteer;
   // Chromium refuses to run as root with its sandbox, as in containers.
   const args = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
-  return puppeteer.launch({ executablePath, args, timeout: LAUNCH_MS });
+  if (profile === undefined) return puppeteer.launch({ executablePath, args, timeout: LAUNCH_MS });
+  const browser = await puppeteer.launch({
+    executablePath,
+    args: [...args, ...WITH_COMPONENTS],
+    ignoreDefaultArgs: ['--disable-component-update'],
+    userDataDir: profile,
+    timeout: LAUNCH_MS,
+  });
+  const log = join(profile, 'chrome_debug.log');
+  const isReady = (): boolean => existsSync(log) && /Component ready/.test(readFileSync(log, 'utf8'));
+  try {
+    // It does that when it has nothing better to do.
+    await until('Chromium to load the component of its profile', isReady, LAUNCH_MS);
+  } catch (error) {
+    await browser.close();
+    throw error;
+  }
+  return browser;
 }
 
 /**

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use trilane_core::client::RequestError;
 use trilane_core::{
     ConnectionEvent, ConnectionName, Exchange, ExchangeEvent, ExchangeId, FileError, Handler, Request,
-    Response, SessionEvent, StreamEvent, StreamName,
+    RequestEnd, Response, SessionEvent, StreamEvent, StreamName,
 };
 use trilane_http3::ResponseHead;
 
@@ -61,6 +61,10 @@ pub(crate) struct Waiting {
     /// Of a client; interim ones among them.
     pub(crate) responses: VecDeque<MessageBatch>,
     pub(crate) happened: Vec<Happened>,
+    /// Requests that are over: they count like those that are still to come.
+    pub(crate) ended: Vec<RequestEnd>,
+    /// Routings of which no request will come any more, behind those that wait here.
+    pub(crate) over_routings: Vec<u32>,
     pub(crate) quic_datagrams: DatagramInbox,
     pub(crate) h3_datagrams: DatagramInbox,
     pub(crate) session_datagrams: DatagramInbox,
@@ -177,6 +181,22 @@ impl Bridge {
         waiting
     }
 
+    /// The routings that are over and of which no request waits here. A reload takes them along, so that their number is bounded
+    /// by that of the requests that are on their way, also while JavaScript is not woken.
+    pub(crate) fn take_over_routings(&self) -> Vec<u32> {
+        let mut state = self.lock();
+        let Waiting {
+            requests,
+            over_routings,
+            ..
+        } = &mut state.waiting;
+        over_routings
+            .extract_if(.., |number| {
+                !requests.iter().any(|batch| batch.routing == *number)
+            })
+            .collect()
+    }
+
     pub(crate) fn refused(&self, id: ExchangeId, code: ErrorCode, reason: String) {
         self.happened(Happened::Refused(id, code, reason));
     }
@@ -190,7 +210,7 @@ impl Bridge {
     fn added(&self, state: MutexGuard<'_, State>) {
         let waiting = &state.waiting;
         let http = waiting.h3_datagrams.len() + waiting.session_datagrams.len();
-        let full = state.requests + waiting.quic_datagrams.len() + http >= WAKE_AT;
+        let full = state.requests + waiting.ended.len() + waiting.quic_datagrams.len() + http >= WAKE_AT;
         drop(state);
         self.dirty.store(true, SeqCst);
         if full {
@@ -236,7 +256,8 @@ impl Bridge {
 impl Handler for Bridge {
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.lock();
-        if state.requests < MAX_WAITING_REQUESTS && state.bytes < MAX_WAITING_BYTES {
+        let waiting = state.requests + state.waiting.ended.len();
+        if waiting < MAX_WAITING_REQUESTS && state.bytes < MAX_WAITING_BYTES {
             return Poll::Ready(());
         }
         if !state.held.iter().any(|waker| waker.will_wake(cx.waker())) {
@@ -270,6 +291,19 @@ impl Handler for Bridge {
 
     fn request_failed(&self, id: ExchangeId, error: RequestError) {
         self.happened(Happened::Failed(id, error));
+    }
+
+    fn request_ended(&self, end: RequestEnd) {
+        let mut state = self.lock();
+        state.bytes += end.url.len();
+        state.waiting.ended.push(end);
+        self.added(state);
+    }
+
+    fn routing_over(&self, routing: u32) {
+        let mut state = self.lock();
+        state.waiting.over_routings.push(routing);
+        self.added(state);
     }
 
     fn after_poll(&self) {

@@ -12,6 +12,8 @@ pub enum ErrorCode {
     RouteMethod,
     /// Two routes answer the same requests.
     RouteDuplicate,
+    /// A reload asks for what cannot change.
+    Reload,
     /// A certificate or key cannot be used.
     Certificate,
     /// A status does not fit where it is used.
@@ -49,6 +51,7 @@ impl ErrorCode {
             Self::RoutePattern => "ERR_H3_ROUTE_PATTERN",
             Self::RouteMethod => "ERR_H3_ROUTE_METHOD",
             Self::RouteDuplicate => "ERR_H3_ROUTE_DUPLICATE",
+            Self::Reload => "ERR_H3_RELOAD",
             Self::Certificate => "ERR_H3_CERTIFICATE",
             Self::Status => "ERR_H3_RESPONSE_STATUS",
             Self::AddressInUse => "ERR_H3_ADDRESS_IN_USE",

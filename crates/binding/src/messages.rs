@@ -16,19 +16,24 @@ const STREAMING: u32 = u32::MAX;
 /// out of it, one character a byte (Latin-1), `bodies` the bodies that are whole, counted from 1.
 #[derive(Default)]
 pub(crate) struct MessageBatch {
+    /// Of requests: whose routes the numbers are; each routing has batches of its own.
+    pub(crate) routing: u32,
     pub(crate) count: u32,
     pub(crate) words: Vec<u32>,
     pub(crate) text: Vec<u8>,
     pub(crate) bodies: Vec<Bytes>,
 }
 
-/// The batch that has room for so many words more.
-pub(crate) fn room(batches: &mut VecDeque<MessageBatch>, words: usize) -> &mut MessageBatch {
+/// The batch of this routing that has room for so many words more.
+pub(crate) fn room(batches: &mut VecDeque<MessageBatch>, words: usize, routing: u32) -> &mut MessageBatch {
     let is_full = batches
         .back()
-        .is_none_or(|batch| batch.words.len() + words > BATCH_WORDS);
+        .is_none_or(|batch| batch.routing != routing || batch.words.len() + words > BATCH_WORDS);
     if is_full {
-        batches.push_back(MessageBatch::default());
+        batches.push_back(MessageBatch {
+            routing,
+            ..MessageBatch::default()
+        });
     }
     let last = batches.len() - 1;
     &mut batches[last]

@@ -10,8 +10,8 @@ use napi_derive::napi;
 use trilane_core::router::{Methods, Pattern, Route, Router};
 use trilane_core::tls::{CertificateStore, KeyLogTarget, Resumption, TlsOptions, server_config};
 use trilane_core::{
-    AddressValidation, BodyMode, DatagramOptions, Limits, Modes, ServerConfig, SessionRoutes,
-    StatelessResetKey, UnknownDatagrams,
+    AddressValidation, BodyMode, DatagramOptions, Limits, Modes, Observe, Routing, ServerConfig,
+    SessionRoutes, StatelessResetKey, UnknownDatagrams,
 };
 
 use crate::certificates::{self, NativeHostIdentity, NativeIdentity};
@@ -90,6 +90,12 @@ pub struct NativeServerOptions {
     pub quic_alpn: Vec<String>,
     /// Whether JavaScript hears of connections.
     pub tell_connections: bool,
+    /// Whether JavaScript hears how requests ended.
+    pub tell_ends: bool,
+    /// Whether how long requests take is counted.
+    pub count_durations: bool,
+    /// Whether the buffers of the socket are told if the kernel gave less than was asked for.
+    pub tell_small_buffers: bool,
     /// A file for the secrets of connections (NSS key log format).
     pub key_log: Option<String>,
     /// A folder for one qlog file of each connection.
@@ -108,6 +114,29 @@ pub struct NativeServerOptions {
 pub(crate) struct Configured {
     pub(crate) config: ServerConfig,
     pub(crate) certificates: Arc<CertificateStore>,
+    pub(crate) tell_small_buffers: bool,
+}
+
+/// What a reload puts in the place of the routes that a server has.
+pub(crate) fn routing(
+    routes: &[NativeRoute],
+    has_fallback: bool,
+    streaming_fallback: bool,
+) -> Result<Routing> {
+    Ok(Routing {
+        router: router(routes)?,
+        modes: modes(routes, streaming_fallback),
+        has_fallback,
+        sessions: SessionRoutes(routes.iter().map(|route| route.session).collect()),
+        datagrams: routes.iter().map(|route| route.datagrams).collect(),
+    })
+}
+
+fn modes(routes: &[NativeRoute], streaming_fallback: bool) -> Modes {
+    Modes {
+        routes: routes.iter().map(|route| mode(route.streaming)).collect(),
+        fallback: mode(streaming_fallback),
+    }
 }
 
 pub(crate) fn configure(options: NativeServerOptions) -> Result<Configured> {
@@ -139,10 +168,7 @@ pub(crate) fn configure(options: NativeServerOptions) -> Result<Configured> {
         .map(|secret| StatelessResetKey::new(&secret))
         .transpose()
         .map_err(|e| error(ErrorCode::Internal, e))?;
-    let modes = Modes {
-        routes: options.routes.iter().map(|route| mode(route.streaming)).collect(),
-        fallback: mode(options.streaming_fallback),
-    };
+    let modes = modes(&options.routes, options.streaming_fallback);
     let config = ServerConfig {
         address,
         tls,
@@ -161,6 +187,10 @@ pub(crate) fn configure(options: NativeServerOptions) -> Result<Configured> {
         },
         sessions: SessionRoutes(options.routes.iter().map(|route| route.session).collect()),
         tell_connections: options.tell_connections,
+        observe: Observe {
+            ends: options.tell_ends,
+            durations: options.count_durations,
+        },
         address_validation: if options.always_validate_addresses {
             AddressValidation::Always
         } else {
@@ -169,7 +199,11 @@ pub(crate) fn configure(options: NativeServerOptions) -> Result<Configured> {
         stateless_reset_key,
         qlog_dir: options.qlog_dir.map(PathBuf::from),
     };
-    Ok(Configured { config, certificates })
+    Ok(Configured {
+        config,
+        certificates,
+        tell_small_buffers: options.tell_small_buffers,
+    })
 }
 
 fn mode(streaming: bool) -> BodyMode {

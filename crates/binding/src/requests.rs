@@ -43,7 +43,7 @@ pub(crate) fn add(
         // Dropping the exchange resets the stream.
         return None;
     }
-    let batch = room(batches, words);
+    let batch = room(batches, words, request.routing);
     let before = batch.text.len();
     let body = batch.add_body(request.body);
     batch.add(

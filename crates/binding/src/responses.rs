@@ -23,7 +23,7 @@ pub(crate) fn add_interim(
     id: ExchangeId,
     head: &ResponseHead,
 ) -> usize {
-    let batch = room(batches, RESPONSE_WORDS);
+    let batch = room(batches, RESPONSE_WORDS, 0);
     let fields = batch.add_pairs(head.fields());
     batch.count += 1;
     batch.words.extend_from_slice(&[
@@ -42,7 +42,7 @@ pub(crate) fn add_interim(
 
 /// Adds a response. Returns the bytes that wait.
 pub(crate) fn add(batches: &mut VecDeque<MessageBatch>, id: ExchangeId, response: Response<'_>) -> usize {
-    let batch = room(batches, RESPONSE_WORDS);
+    let batch = room(batches, RESPONSE_WORDS, 0);
     let fields = batch.add_pairs(response.head.fields());
     let trailers = response.trailers.map(packed).unwrap_or_default();
     batch.text.extend_from_slice(&trailers);

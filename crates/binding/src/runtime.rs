@@ -13,7 +13,7 @@ use napi::bindgen_prelude::{AsyncRuntime, AsyncRuntimeRejection, AsyncRuntimeTas
 use napi::{Error, Result, Status};
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use crate::bridge;
+use crate::{bridge, debug_output};
 
 /// The worker ends between two polls; no task of ours blocks longer than one turn.
 const SHUTDOWN: Duration = Duration::from_secs(1);
@@ -89,5 +89,6 @@ fn lock() -> MutexGuard<'static, Option<Runtime>> {
 
 #[napi_derive::module_init]
 fn register() {
+    debug_output::start();
     register_async_runtime(Backend);
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use napi::Env;
-use napi::bindgen_prelude::{BigInt, PromiseRaw, Uint8Array, Uint32Array};
+use napi::bindgen_prelude::{PromiseRaw, Uint8Array, Uint32Array};
 use napi_derive::napi;
 use trilane_core::tls::CertificateStore;
 use trilane_core::{BindError, ConnectionName, DatagramStats, ExchangeId, Server, Stop};
@@ -15,12 +15,15 @@ use trilane_core::{BindError, ConnectionName, DatagramStats, ExchangeId, Server,
 use crate::answers::{ANSWER_WORDS, AnswerBatch, Command};
 use crate::bridge::Bridge;
 use crate::certificates::{self, NativeTlsUpdate};
-use crate::connection::{NativeConnection, NativeDatagramStats};
+use crate::connection::NativeConnection;
 use crate::environment::{self, Abandon};
 use crate::error::{ErrorCode, Result, error, internal};
 use crate::exchanges::{Exchanges, NativeExchanges};
-use crate::options::{NativeServerOptions, configure};
+use crate::options::{self, NativeRoute, NativeServerOptions, configure};
+use crate::request_end::NativeDurations;
 use crate::runtime;
+use crate::socket_buffers::{self, NativeSocketBuffers};
+use crate::stats::NativeStats;
 use crate::turn::{NativeHooks, wake_function};
 use crate::values::Utf8;
 
@@ -33,32 +36,21 @@ pub struct NativeAddress {
     pub family: String,
 }
 
-/// Counters since the server was made.
+/// What came of a reload.
 #[napi(object)]
-pub struct NativeStats {
-    pub connections_total: BigInt,
-    pub connections_active: u32,
-    pub connections_refused: BigInt,
-    pub handshakes_failed: BigInt,
-    pub requests: BigInt,
-    pub requests_active: u32,
-    pub requests_aborted: BigInt,
-    pub requests_malformed: BigInt,
-    pub protocol_errors: BigInt,
-    pub excessive_load: BigInt,
-    pub retries_sent: BigInt,
-    pub body_bytes_received: BigInt,
-    pub body_bytes_sent: BigInt,
-    pub quic_datagrams: NativeDatagramStats,
-    pub h3_datagrams: NativeDatagramStats,
-    pub webtransport_datagrams: NativeDatagramStats,
-    /// Sessions that were accepted.
-    pub webtransport_sessions_total: BigInt,
-    /// Sessions that are open.
-    pub webtransport_sessions_active: u32,
-    /// Streams opened in sessions, by either side.
-    pub webtransport_streams: BigInt,
-    pub uptime_ms: f64,
+pub struct NativeReloaded {
+    /// Of the new routing.
+    pub number: u32,
+    /// Former routings, of which no request will come any more.
+    pub over: Vec<u32>,
+}
+
+/// Where a server listens.
+#[napi(object)]
+pub struct NativeStarted {
+    pub address: NativeAddress,
+    /// The buffers of the socket, if the kernel gave less than was asked for: once for each process.
+    pub small_buffers: Option<NativeSocketBuffers>,
 }
 
 /// An HTTP/3 server of one JavaScript thread.
@@ -70,6 +62,7 @@ pub struct NativeServer {
     /// Small bodies of answers; as long as `lib/outbox.ts` makes it.
     outbox_bytes: Uint8Array,
     certificates: Arc<CertificateStore>,
+    tell_small_buffers: bool,
 }
 
 /// What outlives the object: tasks hold it while they need it.
@@ -121,6 +114,7 @@ impl NativeServer {
             outbox,
             outbox_bytes,
             certificates: configured.certificates,
+            tell_small_buffers: configured.tell_small_buffers,
         })
     }
 
@@ -132,12 +126,18 @@ impl NativeServer {
 
     /// Binds the port and begins to serve; requests come to the hooks.
     #[napi]
-    pub fn start(&self, env: Env, hooks: NativeHooks) -> Result<NativeAddress> {
+    pub fn start(&self, env: Env, hooks: NativeHooks) -> Result<NativeStarted> {
         environment::add(&env, self.shared.clone())?;
         let wake = wake_function(&env, self.shared.bridge.clone(), hooks)?;
         let address = self.shared.server.start().map_err(bind_error)?;
         self.shared.bridge.set_wake(Some(Arc::new(wake)));
-        Ok(native_address(address))
+        Ok(NativeStarted {
+            address: native_address(address),
+            small_buffers: self
+                .tell_small_buffers
+                .then(|| socket_buffers::told(self.shared.server.socket_buffers()))
+                .flatten(),
+        })
     }
 
     /// Stops: gracefully within `graceMs`, or at once without it. Resolves when the port is free again.
@@ -184,6 +184,32 @@ impl NativeServer {
         certificates::update(&self.certificates, &update)
     }
 
+    /// Has these routes take the place of the others, for requests that begin from now on; if one is wrong, nothing changes.
+    /// Returns the number of this routing, which the request hook tells, and those that are over.
+    #[napi]
+    pub fn reload(
+        &self,
+        routes: Vec<NativeRoute>,
+        has_fallback: bool,
+        streaming_fallback: bool,
+    ) -> Result<NativeReloaded> {
+        let routing = options::routing(&routes, has_fallback, streaming_fallback)?;
+        let number = self
+            .shared
+            .server
+            .reload(routing)
+            .map_err(|e| error(ErrorCode::Reload, e))?;
+        let over = self.shared.bridge.take_over_routings();
+        Ok(NativeReloaded { number, over })
+    }
+
+    /// How long requests took, by route, method and class of status; empty unless it is counted.
+    #[napi(getter)]
+    pub fn durations(&self) -> Vec<NativeDurations> {
+        let all = self.shared.server.durations();
+        all.into_iter().map(NativeDurations::from).collect()
+    }
+
     /// The counters now.
     #[napi(getter)]
     pub fn stats(&self) -> NativeStats {
@@ -192,28 +218,7 @@ impl NativeServer {
         take_back(&mut stats.quic_datagrams, dropped.quic.load(Relaxed));
         take_back(&mut stats.h3_datagrams, dropped.h3.load(Relaxed));
         take_back(&mut stats.webtransport_datagrams, dropped.session.load(Relaxed));
-        NativeStats {
-            connections_total: stats.connections_total.into(),
-            connections_active: stats.connections_active as u32,
-            connections_refused: stats.connections_refused.into(),
-            handshakes_failed: stats.handshakes_failed.into(),
-            requests: stats.requests.into(),
-            requests_active: stats.requests_active as u32,
-            requests_aborted: stats.requests_aborted.into(),
-            requests_malformed: stats.requests_malformed.into(),
-            protocol_errors: stats.protocol_errors.into(),
-            excessive_load: stats.excessive_load.into(),
-            retries_sent: stats.retries_sent.into(),
-            body_bytes_received: stats.body_bytes_received.into(),
-            body_bytes_sent: stats.body_bytes_sent.into(),
-            quic_datagrams: stats.quic_datagrams.into(),
-            h3_datagrams: stats.h3_datagrams.into(),
-            webtransport_datagrams: stats.webtransport_datagrams.into(),
-            webtransport_sessions_total: stats.sessions.total.into(),
-            webtransport_sessions_active: stats.sessions.active as u32,
-            webtransport_streams: stats.sessions.streams.into(),
-            uptime_ms: stats.uptime.as_secs_f64() * 1000.0,
-        }
+        stats.into()
     }
 
     /// Sends `count` answers: their numbers in the outbox, their text joined in `text`, small binary bodies in the first

@@ -18,15 +18,18 @@ use crate::connection::NativeConnection;
 use crate::datagrams::{DATAGRAM_WORDS, DatagramBatch};
 use crate::error::{ErrorCode, Result, internal};
 use crate::messages::{BATCH_WORDS, MessageBatch};
+use crate::request_end::NativeRequestEnd;
 use crate::session::NativeStreamFailure;
 use crate::values::{Copied, Latin1};
 
 /// Weak: it does not keep the process alive.
 type WakeFunction = ThreadsafeFunction<(), (), (), Status, false, true>;
 
-type RequestHook = FunctionRef<FnArgs<(u32, Latin1, Vec<Copied>)>, ()>;
-type ResponseHook = FunctionRef<FnArgs<(u32, Latin1, Vec<Copied>)>, ()>;
+type RequestHook = FunctionRef<FnArgs<(u32, Latin1, Vec<Copied>, u32)>, ()>;
+type ResponseHook = FunctionRef<FnArgs<(u32, Latin1, Vec<Copied>, u32)>, ()>;
 type FailedHook = FunctionRef<FnArgs<(u32, u32, NativeRequestFailure)>, ()>;
+type RequestEndedHook = FunctionRef<FnArgs<(Vec<NativeRequestEnd>,)>, ()>;
+type RoutingsOverHook = FunctionRef<FnArgs<(Vec<u32>,)>, ()>;
 type EventHook = FunctionRef<FnArgs<(u32, u32, &'static str, Option<f64>)>, ()>;
 type RefusedHook = FunctionRef<FnArgs<(u32, u32, &'static str, String)>, ()>;
 type FileFailedHook = FunctionRef<FnArgs<(u32, u32, bool, &'static str, String)>, ()>;
@@ -42,13 +45,19 @@ type StreamHook = FunctionRef<FnArgs<(u32, u32, &'static str, Option<NativeStrea
 /// uncaught exception.
 #[napi(object, object_to_js = false)]
 pub struct NativeHooks {
-    /// Takes the requests of a turn: how many, their text, their bodies; the numbers are in `inbox`.
-    #[napi(ts_type = "(count: number, text: string, bodies: Uint8Array[]) => void")]
+    /// Takes the requests of a turn: how many, their text, their bodies, and the routing whose routes they name; the numbers
+    /// are in `inbox`.
+    #[napi(ts_type = "(count: number, text: string, bodies: Uint8Array[], routing: number) => void")]
     pub request: Option<RequestHook>,
+    /// Takes the responses of a turn, of a client: how many, their text, their bodies; the numbers are in `inbox`.
     #[napi(ts_type = "(count: number, text: string, bodies: Uint8Array[]) => void")]
     pub response: Option<ResponseHook>,
+    /// Hears of requests of a client that get no response.
     #[napi(ts_type = "(slot: number, generation: number, failure: NativeRequestFailure) => void")]
     pub request_failed: Option<FailedHook>,
+    /// Hears of routings that are over: a reload replaced them, and no request of theirs will come any more.
+    #[napi(ts_type = "(routings: number[]) => void")]
+    pub routings_over: Option<RoutingsOverHook>,
     /// Hears of one exchange: the client reset it, stopped reading or is gone, `code` being its HTTP/3 error code
     /// if it sent one; or all that was written was sent; or an answer from a file was sent.
     #[napi(
@@ -66,6 +75,9 @@ pub struct NativeHooks {
         ts_type = "(slot: number, generation: number, begun: boolean, code: string, reason: string) => void"
     )]
     pub file_failed: Option<FileFailedHook>,
+    /// Hears of requests that are over, after everything else about them.
+    #[napi(ts_type = "(ended: NativeRequestEnd[]) => void")]
+    pub request_ended: Option<RequestEndedHook>,
     /// Takes raw QUIC datagrams: how many, and their bytes one behind the other; the numbers in `inbox` are slot and
     /// generation of the connection, and the length.
     #[napi(ts_type = "(count: number, bytes: Uint8Array) => void")]
@@ -183,6 +195,19 @@ impl Turn {
         for one in happened {
             result = result.and(self.tell(env, one));
         }
+        if let Some(hook) = &self.hooks.request_ended
+            && !waiting.ended.is_empty()
+        {
+            let ended: Vec<_> = waiting.ended.into_iter().map(NativeRequestEnd::from).collect();
+            let told = hook.borrow_back(env);
+            result = result.and(told.and_then(|hook| hook.call((ended,).into())));
+        }
+        if let Some(hook) = &self.hooks.routings_over
+            && !waiting.over_routings.is_empty()
+        {
+            let told = hook.borrow_back(env);
+            result = result.and(told.and_then(|hook| hook.call((waiting.over_routings,).into())));
+        }
         result
     }
 
@@ -217,7 +242,7 @@ impl Turn {
         let Some(hook) = hook else { return Ok(()) };
         let bodies = batch.bodies.into_iter().map(Copied).collect();
         hook.borrow_back(env)?
-            .call((batch.count, Latin1(batch.text), bodies).into())
+            .call((batch.count, Latin1(batch.text), bodies, batch.routing).into())
     }
 
     fn tell(&self, env: &Env, happened: Happened) -> napi::Result<()> {

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use bytes::{Buf, Bytes, BytesMut};
 use quinn::SendStream;
@@ -18,6 +19,8 @@ const MAX_UNSENT_BYTES: usize = 64 * 1024;
 pub(crate) struct AnswerStream {
     stream: SendStream,
     unsent: BytesMut,
+    /// When the request began; known only if somebody wants to know how long it takes.
+    pub(crate) accepted: Option<Instant>,
 }
 
 /// Too many interim heads wait already; this one was not taken.
@@ -30,6 +33,7 @@ impl AnswerStream {
         Self {
             stream,
             unsent: BytesMut::new(),
+            accepted: None,
         }
     }
 

@@ -140,7 +140,7 @@ impl BodyReader {
         Poll::Ready(
             match read {
                 Ok(Some(piece)) => {
-                    self.table.count_received(piece.len());
+                    self.table.count_piece(self.id, piece.len());
                     self.take_capsules(piece).map(Some)
                 }
                 Ok(None) => {

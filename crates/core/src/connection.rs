@@ -2,9 +2,11 @@
 //! delivered, watches open exchanges, and takes the connection down in order. It opens bidirectional streams only
 //! within WebTransport sessions (RFC9114-6.1-server-stream-opened).
 
+mod delivery;
 mod drain;
 mod handshake;
 mod load;
+mod record;
 mod sessions;
 mod settings;
 
@@ -16,21 +18,19 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use quinn::{ConnectionError, RecvStream, SendStream};
+use quinn::{RecvStream, SendStream};
 use tokio::time::{Instant, Sleep, sleep_until};
-use trilane_http3::{Code, Error, FieldSection, Priority, RequestHead};
+use trilane_http3::{Code, Error, RequestHead};
 
 use crate::answer_stream::AnswerStream;
 use crate::arrived_stream::Arrived;
-use crate::body::{BodyReader, MessageBody};
+use crate::body::MessageBody;
 use crate::budget::BodyBudget;
 use crate::connection_state::{ConnectionState, StreamWork};
 use crate::connections::Place;
 use crate::datagrams::{Datagrams, Read};
 use crate::early_data::{Unconfirmed, may_run_early};
 use crate::early_streams::EarlyStreams;
-use crate::exchange::{Exchange, ExchangeId};
-use crate::handler::Request;
 use crate::inbound::{Admission, Received, Receiver, Refusal};
 use crate::load_guard::LoadGuard;
 use crate::open_exchanges::OpenExchanges;
@@ -193,7 +193,7 @@ impl Task {
                     accept.set(quic.accept_bi());
                     self.take_stream(cx, send, recv);
                 }
-                Poll::Ready(Err(error)) => return self.closed(&error),
+                Poll::Ready(Err(_)) => return self.closed(),
             }
         }
         turn.more = true;
@@ -219,7 +219,7 @@ impl Task {
                     self.peers
                         .push(Box::pin(peer_streams::read(stream, self.state.clone())));
                 }
-                Poll::Ready(Err(error)) => return self.closed(&error),
+                Poll::Ready(Err(_)) => return self.closed(),
             }
         }
         self.poll_outcomes(cx, turn, |task| &mut task.peers);
@@ -242,7 +242,7 @@ impl Task {
         match datagrams.poll(cx, quic, read, self.next_stream) {
             Read::Waiting => {}
             Read::More => turn.more = true,
-            Read::Closed(error) => self.closed(&error),
+            Read::Closed => self.closed(),
             Read::Fatal(error) => self.fail(&error),
         }
     }
@@ -299,7 +299,10 @@ impl Task {
         }
         self.next_stream = self.next_stream.max(id + 4);
         self.count_accepted();
-        let send = AnswerStream::new(send);
+        let mut send = AnswerStream::new(send);
+        if self.server.table.observer().is_some() {
+            send.accepted = Some(std::time::Instant::now());
+        }
         let mut receiver = Receiver::new(recv, &self.server.limits);
         let gate = self.server.gate();
         let polled = receiver.poll(cx, &gate, &mut self.head, &mut self.admission, None);
@@ -339,7 +342,13 @@ impl Task {
     }
 
     /// A request stream was read as far as it will be.
-    fn conclude(&mut self, mut receiver: Receiver, mut send: AnswerStream, received: Received) {
+    fn conclude(&mut self, receiver: Receiver, send: AnswerStream, received: Received) {
+        self.settle(receiver, send, received);
+        // A connection that is idle holds no routing that others have replaced.
+        self.admission.routing = None;
+    }
+
+    fn settle(&mut self, mut receiver: Receiver, mut send: AnswerStream, received: Received) {
         let stream = send.id();
         let is_early = self.unconfirmed.is_some() && receiver.content().recv().is_0rtt();
         // RFC 8470 §5.2
@@ -347,7 +356,7 @@ impl Task {
         let delivered = !too_early
             && match received {
                 Received::Complete | Received::Streaming => true,
-                Received::Session => self.server.datagrams.of_route(self.admission.route),
+                Received::Session => self.admission.takes_datagrams(),
                 _ => false,
             };
         if let Some(datagrams) = &mut self.datagrams
@@ -398,58 +407,6 @@ impl Task {
         }
     }
 
-    /// Hands a request to the handler; `receiver` reads what is still to come of a streaming body.
-    fn deliver(&mut self, send: AnswerStream, body: MessageBody, early_data: bool, receiver: Receiver) {
-        self.guard.request();
-        self.server.counters.requests.fetch_add(1, Relaxed);
-        let stream = send.id();
-        let table = &self.server.table;
-        let priority = Priority::parse_all(self.head.values(b"priority"));
-        let id = table.open(self.state.clone(), Method::of(self.head.method()), priority, send);
-        self.open.add(id);
-        let takes_datagrams = self.server.datagrams.of_route(self.admission.route);
-        let mut whole = match &body {
-            MessageBody::Whole(_) => Some(receiver),
-            MessageBody::Streaming => {
-                let mut reader = BodyReader::of_request(receiver, table.clone(), self.state.clone(), id);
-                if takes_datagrams && self.head.protocol().is_some() {
-                    reader = reader.with_capsules();
-                }
-                table.keep_body(id, reader);
-                None
-            }
-        };
-        let trailers = whole.as_mut().map(|receiver| receiver.content().trailers());
-        self.hand_over(id, body, early_data, trailers);
-        match &mut self.datagrams {
-            Some(datagrams) if takes_datagrams => {
-                datagrams.opened(stream, id);
-            }
-            Some(datagrams) => datagrams.opened_without(stream, id),
-            None => {}
-        }
-    }
-
-    fn hand_over(
-        &self,
-        id: ExchangeId,
-        body: MessageBody,
-        early_data: bool,
-        trailers: Option<&FieldSection>,
-    ) {
-        self.server.table.handler().request(
-            Request {
-                head: &self.head,
-                route: self.admission.route,
-                params: &self.admission.params,
-                trailers: trailers.filter(|trailers| !trailers.is_empty()),
-                body,
-                early_data,
-            },
-            Exchange::new(self.server.table.clone(), id),
-        );
-    }
-
     /// Answers a request that no handler sees, and politely leaves the rest of it unread (RFC9114-4.1-early-response).
     fn refuse(&mut self, mut receiver: Receiver, send: AnswerStream, refusal: &Refusal) {
         self.guard.request();
@@ -460,12 +417,20 @@ impl Task {
         } else {
             Method::Other
         };
-        self.server.table.refuse(&self.state, method, send, refusal);
+        tracing::debug!(
+            stream = send.id(),
+            status = refusal.status,
+            "request refused without a handler"
+        );
+        let head = receiver.has_head().then_some(&self.head);
+        let record = self.record(&send, head);
+        self.server
+            .table
+            .refuse(&self.state, method, send, refusal, record);
         let _ = receiver.content().recv().stop(wire_code(Code::H3_NO_ERROR));
     }
 
-    fn closed(&mut self, error: &ConnectionError) {
-        tracing::debug!(%error, "connection closed");
+    fn closed(&mut self) {
         self.over = true;
     }
 

@@ -49,6 +49,8 @@ pub struct Handshake {
 pub(crate) struct ConnectionState {
     pub(crate) quic: quinn::Connection,
     pub(crate) identity: Identity,
+    /// Says in each traced line which connection it is about.
+    pub(crate) span: tracing::Span,
     name: ConnectionName,
     /// Of a connection of a client: how it came about.
     pub(crate) handshake: Option<Handshake>,
@@ -97,6 +99,7 @@ impl ConnectionState {
     ) -> Self {
         Self {
             quic,
+            span: tracing::debug_span!("connection", id = %Hex(&identity.id)),
             identity,
             name,
             handshake: None,
@@ -262,5 +265,14 @@ impl ConnectionState {
 
     pub(crate) fn take_finished(&self) -> Vec<SendStream> {
         std::mem::take(&mut lock(&self.finished))
+    }
+}
+
+/// Bytes as lower-case hexadecimal digits.
+struct Hex<'a>(&'a [u8]);
+
+impl std::fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use quinn::{ConnectionError, ReadDatagram};
+use quinn::ReadDatagram;
 use tokio::time::{Sleep, sleep_until};
 use trilane_http3::{Code, Error};
 
@@ -16,6 +16,7 @@ use crate::datagram_router::{Agreement, DatagramRouter, Delivery, UnknownDatagra
 use crate::exchange::ExchangeId;
 use crate::exchange_table::ExchangeTable;
 use crate::modes::SessionRoutes;
+use crate::routing::add_sessions;
 use crate::sync::lock;
 
 /// Datagrams taken before the other parts of the connection get their turn.
@@ -64,15 +65,7 @@ impl DatagramOptions {
 
     /// Sessions have datagrams.
     pub(crate) fn add_sessions(&mut self, sessions: &SessionRoutes) {
-        let count = self.routes.len().max(sessions.0.len());
-        self.routes.resize(count, false);
-        for (route, is_session) in self.routes.iter_mut().zip(&sessions.0) {
-            *route |= *is_session;
-        }
-    }
-
-    pub(crate) fn of_route(&self, route: Option<crate::router::RouteId>) -> bool {
-        route.is_some_and(|route| self.routes.get(route.0 as usize).copied().unwrap_or(false))
+        add_sessions(&mut self.routes, sessions);
     }
 }
 
@@ -95,7 +88,7 @@ pub(crate) enum Read {
     /// Perhaps more: come back after the others.
     More,
     /// The connection is over.
-    Closed(ConnectionError),
+    Closed,
     /// The connection must end.
     Fatal(Error),
 }
@@ -142,7 +135,7 @@ impl Datagrams {
                         return Read::Fatal(error);
                     }
                 }
-                Poll::Ready(Err(error)) => return Read::Closed(error),
+                Poll::Ready(Err(_)) => return Read::Closed,
                 Poll::Pending => {
                     self.poll_hold(cx);
                     return Read::Waiting;

@@ -15,6 +15,7 @@ use quinn::{
 use quinn_proto::HashedConnectionIdGenerator;
 use ring::rand::{SecureRandom, SystemRandom};
 use socket2::{Domain, Protocol, Socket, Type};
+use tracing::Instrument;
 
 use trilane_http3::Role;
 
@@ -32,10 +33,7 @@ use crate::initial_gate::InitialGate;
 use crate::limits::Limits;
 use crate::raw_connection;
 use crate::server::{BindError, ConnectionInfo, ServerState};
-
-/// Socket buffers asked of the kernel, which gives what it allows: a burst from many clients must not be lost while
-/// the IO thread answers others.
-pub(crate) const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+use crate::socket_buffers::SocketBuffers;
 
 /// Datagrams that QUIC itself keeps for sending: a few packets' worth. The rest waits in our queue, which knows their age.
 pub(crate) const QUIC_DATAGRAM_BUFFER: usize = 64 * 1024;
@@ -57,14 +55,14 @@ pub(crate) const QUIC_V1: u32 = 1;
 /// (RFC 9000 §10.3.3), and after a restart many clients wait for theirs.
 const RESET_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Binds `address`; also returns what connections are accepted with. Must be called inside the tokio runtime that is to
+/// Binds `address`; also returns what connections are accepted with, and the buffers that the socket got. Must be called inside the tokio runtime that is to
 /// drive the endpoint.
 pub(crate) fn bind(
     address: SocketAddr,
     tls: rustls::ServerConfig,
     server: &ServerState,
-) -> Result<(Endpoint, quinn::ServerConfig), BindError> {
-    let socket = bind_socket(address).map_err(|error| BindError::new(address, error))?;
+) -> Result<(Endpoint, quinn::ServerConfig, SocketBuffers), BindError> {
+    let (socket, buffers) = bind_socket(address).map_err(|error| BindError::new(address, error))?;
     let config = server_config(tls, server)?;
     let key = server.stateless_reset_key.as_ref();
     let endpoint = Endpoint::new(
@@ -74,20 +72,18 @@ pub(crate) fn bind(
         Arc::new(TokioRuntime),
     )
     .map_err(|error| BindError::new(address, error))?;
-    Ok((endpoint, config))
+    Ok((endpoint, config, buffers))
 }
 
-fn bind_socket(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
+fn bind_socket(address: SocketAddr) -> io::Result<(std::net::UdpSocket, SocketBuffers)> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if address.is_ipv6() && address.ip().is_unspecified() {
         // "::" means every address, IPv4 included, as in Node, Bun and Deno.
         socket.set_only_v6(false)?;
     }
-    // The kernel's maximum may be lower; a smaller buffer is no error.
-    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
-    let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
+    let buffers = SocketBuffers::ask(&socket);
     socket.bind(&address.into())?;
-    Ok(socket.into())
+    Ok((socket.into(), buffers))
 }
 
 fn endpoint_config(key: Option<&StatelessResetKey>) -> EndpointConfig {
@@ -289,14 +285,27 @@ async fn run(
     if server.tell_connections {
         tell(ConnectionEvent::Opened(Box::new(ConnectionInfo::of(&state))));
     }
-    let quic = state.quic.clone();
+    let (quic, span) = (state.quic.clone(), state.span.clone());
+    span.in_scope(|| {
+        tracing::debug!(
+            remote = %quic.remote_address(),
+            protocol = %alpn(&quic).escape_ascii(),
+            "connection opened"
+        );
+    });
     if is_http3 {
-        connection::run(state, server.clone(), place, unconfirmed).await;
+        let running = connection::run(state, server.clone(), place, unconfirmed);
+        running.instrument(span.clone()).await;
     } else {
         let (table, raw) = (server.table.clone(), server.datagrams.raw);
         let is_draining = || server.is_draining();
-        raw_connection::run(state, table, raw, is_draining).await;
+        let running = raw_connection::run(state, table, raw, is_draining);
+        running.instrument(span.clone()).await;
     }
+    span.in_scope(|| match quic.close_reason() {
+        Some(reason) => tracing::debug!(%reason, "connection closed"),
+        None => tracing::debug!("connection closed"),
+    });
     tell(ConnectionEvent::Closed(close_cause(quic.close_reason())));
     drop(registration);
 }

@@ -3,19 +3,20 @@
 mod datagrams;
 mod file;
 mod interim;
+mod record;
 mod refusal;
 mod request;
 mod slots;
 mod trailers;
+mod whole;
 
 pub use interim::check_interim;
+pub(crate) use record::complete;
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -32,11 +33,11 @@ use crate::exchange::{ExchangeError, ExchangeId, Notify};
 use crate::handler::{ExchangeEvent, Handler};
 use crate::outbound::{self, Outbound, WriteError};
 use crate::priority::Place;
+use crate::request_record::{Observer, RequestOutcome, RequestRecord};
 use crate::response::{BodyRule, Encoder, Method, body_rule, may_declare};
 use crate::session::Session;
 use crate::stats::Counters;
 use crate::sync::lock;
-use crate::wire::wire_code;
 
 use request::Pending;
 use slots::{Answer, Entry, OwnSession, Slot, Slots};
@@ -47,6 +48,7 @@ pub struct ExchangeTable {
     counters: Arc<Counters>,
     encoder: Encoder,
     handler: Arc<dyn Handler>,
+    observer: Option<Arc<Observer>>,
 }
 
 /// An exchange that is taken from the table to be answered.
@@ -55,20 +57,30 @@ struct Awaited {
     priority: Priority,
     connection: Arc<ConnectionState>,
     send: AnswerStream,
+    record: Option<Box<RequestRecord>>,
 }
 
 impl ExchangeTable {
-    pub(crate) fn new(counters: Arc<Counters>, handler: Arc<dyn Handler>) -> Self {
+    pub(crate) fn new(
+        counters: Arc<Counters>,
+        handler: Arc<dyn Handler>,
+        observer: Option<Arc<Observer>>,
+    ) -> Self {
         Self {
             slots: Mutex::default(),
             counters,
             encoder: Encoder::new(),
             handler,
+            observer,
         }
     }
 
     pub(crate) fn handler(&self) -> &dyn Handler {
         &*self.handler
+    }
+
+    pub(crate) fn handler_arc(&self) -> Arc<dyn Handler> {
+        self.handler.clone()
     }
 
     pub(crate) fn open(
@@ -77,6 +89,7 @@ impl ExchangeTable {
         method: Method,
         priority: Priority,
         send: AnswerStream,
+        record: Option<Box<RequestRecord>>,
     ) -> ExchangeId {
         self.counters.requests_active.fetch_add(1, Relaxed);
         connection.exchanges.fetch_add(1, SeqCst);
@@ -94,6 +107,7 @@ impl ExchangeTable {
                 capsules: false,
                 session: None,
                 response: None,
+                record,
             })
         })
     }
@@ -175,12 +189,20 @@ impl ExchangeTable {
             priority,
             connection,
             send,
+            mut record,
         } = self.take_awaited(id)?;
         let priorities = [priority, said_priority(fields.clone())];
         let length = body.len() as u64;
         let chunks = self.encoder.whole(method, status, fields, body);
         self.counters.body_bytes_sent.fetch_add(length, Relaxed);
-        self.write_whole(&connection, send, priorities, chunks);
+        connection
+            .span
+            .in_scope(|| tracing::debug!(stream = send.id(), status, bytes = length, "answered"));
+        if let Some(record) = &mut record {
+            record.status = Some(status);
+            record.bytes_sent = length;
+        }
+        self.write_whole(&connection, send, priorities, chunks, record);
         self.over(&connection);
         Ok(())
     }
@@ -207,15 +229,31 @@ impl ExchangeTable {
         let rule = body_rule(slot.method, status);
         if !matches!(rule, BodyRule::Allowed | BodyRule::Tunnel) {
             drop(slots);
-            let Awaited { connection, send, .. } = self.take_awaited(id)?;
-            self.write_whole(&connection, send, [Priority::default(); 2], [head, Bytes::new()]);
+            let Awaited {
+                connection,
+                send,
+                mut record,
+                ..
+            } = self.take_awaited(id)?;
+            if let Some(record) = &mut record {
+                record.status = Some(status);
+            }
+            let priorities = [Priority::default(); 2];
+            self.write_whole(&connection, send, priorities, [head, Bytes::new()], record);
             self.over(&connection);
             return Ok(false);
         }
         // RFC9110-8.6-connect-length: of a tunnel the field is left out.
         let declared = declared.filter(|_| rule == BodyRule::Allowed);
+        if let Some(record) = &mut slot.record {
+            record.status = Some(status);
+        }
         let queue = Arc::new(Outbound::new(head, declared));
         let connection = slot.connection.clone();
+        let stream = slot.stream;
+        connection
+            .span
+            .in_scope(|| tracing::debug!(stream, status, "answer begun"));
         if let Answer::Awaited(send) = std::mem::replace(&mut slot.answer, Answer::Streaming(queue.clone())) {
             let (interim, stream) = send.into_parts();
             queue.put_first(interim);
@@ -235,7 +273,7 @@ impl ExchangeTable {
                 WriteError::Full => ExchangeError::Full,
                 WriteError::Ended => ExchangeError::Gone,
             })?;
-        self.counters.body_bytes_sent.fetch_add(length, Relaxed);
+        self.count_sent(id, length);
         Ok(())
     }
 
@@ -248,7 +286,7 @@ impl ExchangeTable {
     /// Gives the exchange up: RESET_STREAM with `code` (RFC 9114 §8.1). Whatever was written before may be lost. The response
     /// to a request of ours is not wanted any more either: STOP_SENDING with the same code (RFC9114-4.1.1-both-directions).
     pub fn reset(&self, id: ExchangeId, code: Code) -> Result<(), ExchangeError> {
-        let slot = match lock(&self.slots).take_entry(id)? {
+        let mut slot = match lock(&self.slots).take_entry(id)? {
             Entry::Open(slot) => slot,
             Entry::Reserved(reserved) => {
                 reserved.give_up(code);
@@ -256,6 +294,11 @@ impl ExchangeTable {
             }
         };
         self.counters.requests_aborted.fetch_add(1, Relaxed);
+        slot.ended_as(RequestOutcome::Reset);
+        let stream = slot.stream;
+        slot.connection
+            .span
+            .in_scope(|| tracing::debug!(stream, code = code.value(), "request given up by this side"));
         match slot.answer {
             Answer::Awaited(mut send) => send.reset(code),
             Answer::Streaming(queue) => queue.reset(code),
@@ -286,8 +329,9 @@ impl ExchangeTable {
         let Ok(mut slot) = slots.take(id) else { return };
         drop(slots);
         match outcome {
-            outbound::Outcome::Done => {}
+            outbound::Outcome::Done => slot.ended_as(RequestOutcome::Complete),
             outbound::Outcome::Reset { .. } => {
+                slot.ended_as(RequestOutcome::Reset);
                 self.counters.requests_aborted.fetch_add(1, Relaxed);
                 // Nobody reset the request: what was written was not what its `content-length` had said.
                 if let Some(pending) = slot.response.take() {
@@ -333,8 +377,13 @@ impl ExchangeTable {
             .take()
             .is_some_and(|session| session.0.exchange_over())
         {
+            slot.ended_as(RequestOutcome::Complete);
             return;
         }
+        let stream = slot.stream;
+        slot.connection
+            .span
+            .in_scope(|| tracing::debug!(stream, code, "request given up by the client"));
         slot.connection.count_cancelled();
         self.counters.requests_aborted.fetch_add(1, Relaxed);
         self.handler.exchange_event(id, ExchangeEvent::Aborted { code });
@@ -357,52 +406,6 @@ impl ExchangeTable {
         lock(&self.slots).get(id).is_ok()
     }
 
-    /// Writes a complete answer into its stream at once if flow control lets it, else hands the rest to the
-    /// connection's task. `priorities` are those of the request and of the handler.
-    pub(crate) fn write_whole(
-        &self,
-        connection: &Arc<ConnectionState>,
-        send: AnswerStream,
-        priorities: [Priority; 2],
-        [head, body]: [Bytes; 2],
-    ) {
-        let (interim, mut send) = send.into_parts();
-        let stream = u64::from(send.id());
-        let [request, answer] = priorities;
-        let rank = connection.priorities.rank(stream, request, answer);
-        if rank != 0 {
-            let _ = send.set_priority(rank);
-        }
-        let mut chunks = [interim, head, body];
-        let chunks = match (chunks[0].is_empty(), chunks[2].is_empty()) {
-            (true, true) => &mut chunks[1..2],
-            (true, false) => &mut chunks[1..],
-            (false, true) => &mut chunks[..2],
-            (false, false) => &mut chunks[..],
-        };
-        // The waker is not needed: what does not fit is polled again by the connection's own task.
-        let mut cx = Context::from_waker(Waker::noop());
-        let result = pin!(send.write_all_chunks(chunks)).poll(&mut cx);
-        match result {
-            Poll::Ready(Ok(())) => {
-                // RFC9114-4.1-response-ended
-                let _ = send.finish();
-                connection.finished(send);
-                connection.priorities.forget(stream);
-            }
-            // Stopped by the peer or connection lost: there is nobody left to tell.
-            Poll::Ready(Err(_)) => {
-                connection.count_cancelled();
-                let _ = send.reset(wire_code(Code::H3_REQUEST_CANCELLED));
-            }
-            Poll::Pending => {
-                let rest: Vec<Bytes> = chunks.iter().filter(|chunk| !chunk.is_empty()).cloned().collect();
-                let place = Place::new(connection.clone(), &send, request, answer);
-                connection.adopt(outbound::send_rest(send, rest, place).map(|()| Outcome::Done));
-            }
-        }
-    }
-
     fn take_awaited(&self, id: ExchangeId) -> Result<Awaited, ExchangeError> {
         let mut slots = lock(&self.slots);
         if !matches!(slots.get(id)?.answer, Answer::Awaited(_)) {
@@ -413,6 +416,7 @@ impl ExchangeTable {
             priority,
             connection,
             answer,
+            record,
             ..
         } = slots.take(id)?;
         match answer {
@@ -421,6 +425,7 @@ impl ExchangeTable {
                 priority,
                 connection,
                 send,
+                record,
             }),
             Answer::Streaming(_) | Answer::Sent => Err(ExchangeError::AlreadyStarted),
         }

@@ -11,6 +11,7 @@ use crate::client::RequestError;
 use crate::connections::ConnectionName;
 use crate::exchange::{Exchange, ExchangeId};
 use crate::file::FileError;
+use crate::request_record::RequestEnd;
 use crate::router::{ParamSpan, RouteId};
 use crate::server::ConnectionInfo;
 use crate::session_event::{SessionEvent, StreamName};
@@ -23,6 +24,9 @@ pub struct Request<'a> {
     pub head: &'a RequestHead,
     /// The route that matched; `None`: the fallback.
     pub route: Option<RouteId>,
+    /// The routing that `route` is an index of: 0 is the first of the server, each [`Server::reload`](crate::Server::reload)
+    /// counts on.
+    pub routing: u32,
     /// Byte ranges of the route's parameters in `head.path()`, in the order of their names.
     pub params: &'a [ParamSpan],
     /// The trailers behind a body that is whole, if there are any. Behind one that is read as it comes, see
@@ -122,6 +126,11 @@ pub trait Handler: Send + Sync + 'static {
         let _ = (id, error);
     }
 
+    /// Hears that no request of this routing will come any more: another took its place, and all of its own were handed over.
+    fn routing_over(&self, routing: u32) {
+        let _ = routing;
+    }
+
     /// Called after each poll of a connection: the moment to pass on what was gathered, if a flood keeps the thread from
     /// ever pausing.
     fn after_poll(&self) {}
@@ -159,6 +168,13 @@ pub trait Handler: Send + Sync + 'static {
     /// Hears what becomes of an exchange that was not answered at once.
     fn exchange_event(&self, id: ExchangeId, event: ExchangeEvent) {
         let _ = (id, event);
+    }
+
+    /// Hears that a request is over, after everything else about it. Called only if [`Observe::ends`](crate::Observe::ends) is
+    /// set, also for requests that the server answered by itself; not for those that were malformed or given up before their
+    /// header section was complete, which are counted in [`Stats`](crate::Stats).
+    fn request_ended(&self, end: RequestEnd) {
+        let _ = end;
     }
 
     /// Hears that the file of an answer cannot be sent. Nothing was sent: another answer is awaited.

@@ -1,5 +1,6 @@
 //! A request on its way in: from the first byte of its stream to a complete request, or to the reason why not.
 
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
@@ -10,8 +11,9 @@ use crate::budget::Share;
 use crate::content::{ContentReader, OVERHEAD_PER_TURN};
 use crate::expectation::Expectation;
 use crate::limits::Limits;
-use crate::modes::{BodyMode, Modes, SessionRoutes};
-use crate::router::{Match, ParamSpan, RouteId, Router};
+use crate::modes::BodyMode;
+use crate::router::{Match, ParamSpan, RouteId};
+use crate::routing::{CurrentRouting, LiveRouting};
 
 /// Chunks read in one go before other streams get their turn.
 const CHUNKS_PER_TURN: usize = 32;
@@ -54,19 +56,38 @@ impl Refusal {
 }
 
 /// What the router said of a request.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Admission {
     pub(crate) route: Option<RouteId>,
     pub(crate) params: Vec<ParamSpan>,
+    /// Whose route it is; `None` before the head is here. What a request began with it keeps, whatever is reloaded.
+    pub(crate) routing: Option<Arc<LiveRouting>>,
+}
+
+impl Admission {
+    fn mode(&self) -> BodyMode {
+        self.routing
+            .as_ref()
+            .map_or(BodyMode::Buffered, |routing| routing.mode(self.route))
+    }
+
+    fn is_session(&self) -> bool {
+        self.routing
+            .as_ref()
+            .is_some_and(|routing| routing.is_session(self.route))
+    }
+
+    pub(crate) fn takes_datagrams(&self) -> bool {
+        self.routing
+            .as_ref()
+            .is_some_and(|routing| routing.takes_datagrams(self.route))
+    }
 }
 
 /// Who may be asked where a request goes.
 pub(crate) struct Gate<'a> {
-    pub(crate) router: &'a Router,
-    pub(crate) modes: &'a Modes,
-    pub(crate) has_fallback: bool,
+    pub(crate) routing: &'a CurrentRouting,
     pub(crate) limits: &'a Limits,
-    pub(crate) sessions: &'a SessionRoutes,
 }
 
 /// The token of newer drafts is the same thing for a route (draft-ietf-webtrans-http3-16 §3.2).
@@ -79,8 +100,8 @@ fn upgrade_token(protocol: Option<&[u8]>) -> Option<&[u8]> {
 
 impl Gate<'_> {
     fn admit(&self, head: &RequestHead, admission: &mut Admission) -> Result<Expectation, Refusal> {
-        admission.params.clear();
-        let found = self.router.find(
+        let routing = self.routing.get();
+        let found = routing.router().find(
             head.method(),
             upgrade_token(head.protocol()),
             head.path(),
@@ -95,16 +116,15 @@ impl Gate<'_> {
                     allow: Some(allow),
                 });
             }
-            Match::NotFound | Match::ProtocolNotSupported if self.has_fallback => None,
+            Match::NotFound | Match::ProtocolNotSupported if routing.has_fallback() => None,
             Match::NotFound => return Err(Refusal::status(404)),
             // RFC9220-3-unknown-protocol
             Match::ProtocolNotSupported => return Err(Refusal::status(501)),
         };
+        let mode = routing.mode(admission.route);
+        admission.routing = Some(routing);
         match head.content_length() {
-            Some(length)
-                if length > self.limits.max_body_bytes as u64
-                    && self.modes.of(admission.route) == BodyMode::Buffered =>
-            {
+            Some(length) if length > self.limits.max_body_bytes as u64 && mode == BodyMode::Buffered => {
                 return Err(Refusal::status(413));
             }
             _ => {}
@@ -221,12 +241,12 @@ impl Receiver {
                 Part::Head => {
                     self.has_head = true;
                     self.expectation = gate.admit(head, admission).map_err(Received::Refused)?;
-                    if gate.sessions.has(admission.route) {
+                    if admission.is_session() {
                         return Err(Received::Session);
                     }
                     // A tunnel has no end to wait for (RFC 9114 §4.4).
                     let is_tunnel = head.method() == b"CONNECT";
-                    if is_tunnel || gate.modes.of(admission.route) == BodyMode::Streaming {
+                    if is_tunnel || admission.mode() == BodyMode::Streaming {
                         return Err(Received::Streaming);
                     }
                 }

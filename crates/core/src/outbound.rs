@@ -12,8 +12,9 @@ use trilane_http3::Code;
 
 use crate::chunk_queue::ChunkQueue;
 use crate::exchange::{ExchangeId, Notify};
-use crate::exchange_table::ExchangeTable;
+use crate::exchange_table::{ExchangeTable, complete};
 use crate::priority::Place;
+use crate::request_record::RequestRecord;
 use crate::sync::lock;
 use crate::wire::wire_code;
 
@@ -224,7 +225,12 @@ pub(crate) async fn send(
 }
 
 /// Sends what is left of a whole answer; the exchange itself is already over.
-pub(crate) async fn send_rest(mut stream: SendStream, mut chunks: Vec<Bytes>, mut place: Place) {
+pub(crate) async fn send_rest(
+    mut stream: SendStream,
+    mut chunks: Vec<Bytes>,
+    mut place: Place,
+    record: Option<Box<RequestRecord>>,
+) {
     let mut done = 0;
     let written = poll_fn(|cx| {
         while done < chunks.len() {
@@ -238,6 +244,7 @@ pub(crate) async fn send_rest(mut stream: SendStream, mut chunks: Vec<Bytes>, mu
     match written.await {
         Ok(()) => {
             let _ = stream.finish();
+            complete(record);
             let _ = stream.stopped().await;
         }
         Err(_) => drop(stream.reset(wire_code(Code::H3_REQUEST_CANCELLED))),

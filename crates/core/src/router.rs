@@ -5,6 +5,7 @@
 //! the path beyond one pass over its bytes.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 mod methods;
 mod pattern;
@@ -118,6 +119,8 @@ pub enum RouterError {
 #[derive(Debug)]
 pub struct Router {
     tree: Tree,
+    /// As they were written, by route id.
+    patterns: Vec<Arc<str>>,
     /// What each route takes from the path, by route id.
     captures: Vec<Captures>,
     /// Every `:protocol` that some route names.
@@ -141,6 +144,7 @@ impl Router {
     pub fn new(routes: Vec<Route>) -> Result<Self, RouterError> {
         let mut router = Self {
             tree: Tree::default(),
+            patterns: Vec::with_capacity(routes.len()),
             captures: Vec::with_capacity(routes.len()),
             protocols: Vec::new(),
         };
@@ -201,6 +205,11 @@ impl Router {
             .map_or(&[], |captures| &captures.names)
     }
 
+    /// The pattern of a route; `None` for an id that is not of this router.
+    pub fn pattern(&self, route: RouteId) -> Option<&Arc<str>> {
+        self.patterns.get(route.0 as usize)
+    }
+
     fn insert(&mut self, index: usize, route: Route) -> Result<(), RouterError> {
         let id = RouteId(u32::try_from(index).map_err(|_| RouterError::TooManyRoutes)?);
         let endpoint = self.tree.endpoint_mut(&route.pattern);
@@ -209,6 +218,7 @@ impl Router {
                 .insert(key, id)
                 .map_err(|Conflict { first }| duplicate(first, index, key, &route.pattern))?;
         }
+        self.patterns.push(route.pattern.to_string().into());
         self.captures.push(Captures::of(&route.pattern));
         self.protocols.extend(route.protocol);
         Ok(())

@@ -19,6 +19,7 @@ use crate::connections::{ConnectionName, Connections};
 use crate::datagram_counters::{DatagramLayer, DatagramStats};
 use crate::datagram_sender::DatagramSender;
 use crate::datagrams::DatagramOptions;
+use crate::durations::{DurationSeries, Durations};
 use crate::endpoint;
 use crate::endpoint_keys::StatelessResetKey;
 use crate::exchange_table::ExchangeTable;
@@ -27,9 +28,12 @@ use crate::inbound::Gate;
 use crate::limits::Limits;
 use crate::modes::{Modes, SessionRoutes};
 use crate::qlog::QlogFolder;
+use crate::request_record::{Observe, Observer};
 use crate::router::Router;
+use crate::routing::{CurrentRouting, LiveRouting, ReloadError, Routing};
 use crate::sampler;
 use crate::session_table::SessionTable;
+use crate::socket_buffers::SocketBuffers;
 use crate::stats::{Counters, Stats};
 use crate::sync::lock;
 use crate::wire::wire_code;
@@ -58,6 +62,8 @@ pub struct ServerConfig {
     pub datagrams: DatagramOptions,
     /// Whether the handler hears of connections.
     pub tell_connections: bool,
+    /// Who wants to know how requests end.
+    pub observe: Observe,
     /// Who must prove its address before its handshake.
     pub address_validation: AddressValidation,
     /// Lets a later process with the same key reset the connections of this one. `None`: random keys with each start.
@@ -116,12 +122,13 @@ pub enum Stop {
 
 pub(crate) struct ServerState {
     pub(crate) limits: Limits,
-    pub(crate) router: Router,
-    pub(crate) modes: Modes,
-    pub(crate) has_fallback: bool,
-    pub(crate) session_routes: SessionRoutes,
+    pub(crate) routing: CurrentRouting,
     pub(crate) sessions: Arc<SessionTable>,
+    /// As they were when the server was made: what is offered to clients does not change in its life
+    /// (RFC9114-7.2.4.2-early-data-settings). Which requests take datagrams, and are sessions, is the routing's to say.
     pub(crate) datagrams: DatagramOptions,
+    /// See `datagrams`.
+    pub(crate) offers_sessions: bool,
     pub(crate) tell_connections: bool,
     pub(crate) address_validation: AddressValidation,
     pub(crate) stateless_reset_key: Option<StatelessResetKey>,
@@ -141,11 +148,8 @@ impl ServerState {
 
     pub(crate) fn gate(&self) -> Gate<'_> {
         Gate {
-            router: &self.router,
-            modes: &self.modes,
-            has_fallback: self.has_fallback,
+            routing: &self.routing,
             limits: &self.limits,
-            sessions: &self.session_routes,
         }
     }
 }
@@ -161,6 +165,7 @@ pub struct Server {
 
 struct Running {
     local_address: SocketAddr,
+    buffers: SocketBuffers,
     stop: watch::Sender<Option<Stop>>,
     stopped: watch::Receiver<bool>,
 }
@@ -169,18 +174,28 @@ impl Server {
     /// Makes a server whose tasks run on `runtime`; [`start`](Self::start) lets it listen.
     pub fn new(config: ServerConfig, handler: Arc<dyn Handler>, runtime: Handle) -> Self {
         let counters = Arc::new(Counters::new());
-        let table = Arc::new(ExchangeTable::new(counters.clone(), handler));
+        let table = Arc::new(ExchangeTable::new(
+            counters.clone(),
+            handler.clone(),
+            Observer::new(config.observe, handler.clone()),
+        ));
         let mut datagrams = config.datagrams;
+        let offers_sessions = config.sessions.any();
+        let routing = Routing {
+            router: config.router,
+            modes: config.modes,
+            has_fallback: config.has_fallback,
+            datagrams: datagrams.routes.clone(),
+            sessions: config.sessions.clone(),
+        };
         datagrams.add_sessions(&config.sessions);
         let connections = Connections::new(counters.clone(), &config.limits);
         let state = ServerState {
             limits: config.limits,
-            router: config.router,
-            modes: config.modes,
-            has_fallback: config.has_fallback,
-            session_routes: config.sessions,
+            routing: CurrentRouting::new(LiveRouting::new(0, routing, handler)),
             sessions: SessionTable::new(table.clone()),
             datagrams,
+            offers_sessions,
             tell_connections: config.tell_connections,
             qlog: config.qlog_dir.map(QlogFolder::new),
             takes_early_data: config.tls.max_early_data_size > 0,
@@ -207,7 +222,7 @@ impl Server {
             return Err(BindError::Running);
         }
         let _inside = self.runtime.enter();
-        let (endpoint, config) = endpoint::bind(self.address, self.tls.clone(), &self.state)?;
+        let (endpoint, config, buffers) = endpoint::bind(self.address, self.tls.clone(), &self.state)?;
         let local_address = endpoint
             .local_addr()
             .map_err(|error| BindError::new(self.address, error))?;
@@ -226,15 +241,38 @@ impl Server {
         ));
         *running = Some(Running {
             local_address,
+            buffers,
             stop,
             stopped,
         });
         Ok(local_address)
     }
 
+    /// Has `routing` take the place of what the server was made with, for every request whose head arrives from now on; those
+    /// that came before keep theirs to their end. Returns its number, which [`Request::routing`](crate::Request::routing)
+    /// tells; [`Handler::routing_over`] says when a former one is no longer needed.
+    ///
+    /// # Errors
+    /// When a route needs what the server has not offered its clients. Nothing is changed then.
+    pub fn reload(&self, routing: Routing) -> Result<u32, ReloadError> {
+        let state = &self.state;
+        if routing.sessions.any() && !state.offers_sessions {
+            return Err(ReloadError::SessionsNotOffered);
+        }
+        if routing.datagrams.contains(&true) && !state.datagrams.http() {
+            return Err(ReloadError::DatagramsNotOffered);
+        }
+        Ok(state.routing.replace(routing, state.table.handler_arc()))
+    }
+
     /// Where the server listens; `None` before the first start. Stays what it was after a stop.
     pub fn local_address(&self) -> Option<SocketAddr> {
         lock(&self.running).as_ref().map(|running| running.local_address)
+    }
+
+    /// What the kernel gave the socket; `None` before the first start.
+    pub fn socket_buffers(&self) -> Option<SocketBuffers> {
+        lock(&self.running).as_ref().map(|running| running.buffers)
     }
 
     /// Whether the server is started and not yet fully stopped.
@@ -293,6 +331,16 @@ impl Server {
     pub fn connections(&self) -> Vec<ConnectionInfo> {
         let all = self.state.connections.all();
         all.iter().map(|state| ConnectionInfo::of(state)).collect()
+    }
+
+    /// How long requests took, by route, method and class of status; empty unless [`Observe::durations`] is set. Counts from when
+    /// the server was made.
+    pub fn durations(&self) -> Vec<DurationSeries> {
+        let observer = self.state.table.observer();
+        observer
+            .and_then(|observer| observer.durations())
+            .map(Durations::snapshot)
+            .unwrap_or_default()
     }
 
     /// The counters now.

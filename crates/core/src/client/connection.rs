@@ -347,7 +347,7 @@ impl Task {
                     Priority::default(),
                     Priority::default(),
                 );
-                let sent = outbound::send_rest(send, rest, place).map(|()| Outcome::Done);
+                let sent = outbound::send_rest(send, rest, place, None).map(|()| Outcome::Done);
                 self.streams.push(Box::pin(sent));
             }
         }
@@ -396,8 +396,8 @@ impl Task {
         match self.datagrams.poll(cx, quic, read, self.next_stream) {
             Read::Waiting => false,
             Read::More => true,
-            Read::Closed(error) => {
-                self.closed(&error);
+            Read::Closed => {
+                self.over = true;
                 false
             }
             Read::Fatal(error) => {

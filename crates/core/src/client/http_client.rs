@@ -80,7 +80,7 @@ impl Client {
     /// When the key log cannot be opened.
     pub fn new(config: ClientConfig, handler: Arc<dyn Handler>, runtime: Handle) -> Result<Self, TlsError> {
         let counters = Arc::new(Counters::new());
-        let table = Arc::new(ExchangeTable::new(counters.clone(), handler));
+        let table = Arc::new(ExchangeTable::new(counters.clone(), handler, None));
         let without_requests = config.dial.limits.without_requests();
         let state = ClientState {
             without_requests,

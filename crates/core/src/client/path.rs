@@ -21,7 +21,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::Notify;
 
-use crate::endpoint::SOCKET_BUFFER_BYTES;
+use crate::socket_buffers::SOCKET_BUFFER_BYTES;
 use crate::sync::lock;
 
 /// Reports that are taken from a socket before others get their turn: whoever forges them may be quick.

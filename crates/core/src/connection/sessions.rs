@@ -59,7 +59,15 @@ impl Task {
         let stream = send.id();
         self.server.counters.requests.fetch_add(1, Relaxed);
         let table = &self.server.table;
-        let id = table.open(self.state.clone(), Method::Connect, Priority::default(), send);
+        self.trace_request(stream);
+        let record = self.record(&send, Some(&self.head));
+        let id = table.open(
+            self.state.clone(),
+            Method::Connect,
+            Priority::default(),
+            send,
+            record,
+        );
         self.open.add(id);
         let beginning = Beginning {
             id,
@@ -132,7 +140,7 @@ impl Task {
         if let Some(session) = known {
             return session.arrived(arrived);
         }
-        if !self.server.session_routes.any() {
+        if !self.server.offers_sessions {
             arrived.refuse(trilane_http3::code::WT_BUFFERED_STREAM_REJECTED);
             return self.count_abandoned();
         }

@@ -22,7 +22,7 @@ pub(super) fn ours(server: &ServerState) -> Settings {
 /// Every dialect that browsers and libraries ask for. A session limit above 1 promises flow control of sessions
 /// (draft-ietf-webtrans-http3-14 §5.1), and so do the first limits (draft-ietf-webtrans-http3-16 §5.1).
 fn webtransport(server: &ServerState) -> WebTransportSettings {
-    if !server.session_routes.any() {
+    if !server.offers_sessions {
         return WebTransportSettings::default();
     }
     let limits = &server.limits;

@@ -4,7 +4,6 @@ use std::future::{Future, poll_fn};
 use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 use std::time::SystemTime;
 
@@ -79,7 +78,7 @@ impl ExchangeTable {
             return;
         };
         let control = started.control.clone();
-        match self.copy(started, reader, &memory).await {
+        match self.copy(id, started, reader, &memory).await {
             Ok(outcome) => {
                 let is_sent = outcome == Outcome::Done && self.is_open(id);
                 self.ended(id, &control, outcome);
@@ -101,6 +100,9 @@ impl ExchangeTable {
         let slot = slots.get(id).ok()?;
         if !matches!(slot.answer, Answer::Awaited(_)) {
             return None;
+        }
+        if let Some(record) = &mut slot.record {
+            record.status = Some(status);
         }
         let head = self.encoder.head(slot.method, status, pairs(fields));
         let control = Arc::new(Outbound::closed());
@@ -126,6 +128,7 @@ impl ExchangeTable {
     /// that fails is a reset, so that no client takes a part for the whole.
     async fn copy(
         &self,
+        id: ExchangeId,
         started: Started,
         reader: FileReader,
         memory: &Arc<FileMemory>,
@@ -163,7 +166,7 @@ impl ExchangeTable {
                 break outcome;
             }
             drop(lease);
-            self.counters.body_bytes_sent.fetch_add(length, Relaxed);
+            self.count_sent(id, length);
             if is_last {
                 let _ = stream.finish();
                 break match stopped.await {

@@ -8,6 +8,7 @@ use trilane_http3::Priority;
 use crate::answer_stream::AnswerStream;
 use crate::connection_state::ConnectionState;
 use crate::inbound::Refusal;
+use crate::request_record::{RequestOutcome, RequestRecord};
 use crate::response::Method;
 
 use super::ExchangeTable;
@@ -20,7 +21,12 @@ impl ExchangeTable {
         method: Method,
         send: AnswerStream,
         refusal: &Refusal,
+        mut record: Option<Box<RequestRecord>>,
     ) {
+        if let Some(record) = &mut record {
+            record.status = Some(refusal.status);
+            record.outcome = RequestOutcome::Refused;
+        }
         let text = reason_phrase(refusal.status);
         let allow = refusal
             .allow
@@ -35,6 +41,7 @@ impl ExchangeTable {
             send,
             [Priority::default(); 2],
             self.encoder.whole(method, refusal.status, fields, body),
+            record,
         );
     }
 }

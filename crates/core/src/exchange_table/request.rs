@@ -86,6 +86,7 @@ impl ExchangeTable {
             capsules: false,
             session: None,
             response: Some(Pending::default()),
+            record: None,
         });
         drop(slots);
         self.counters.requests.fetch_add(1, Relaxed);

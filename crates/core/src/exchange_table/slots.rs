@@ -10,6 +10,7 @@ use crate::body::BodyReader;
 use crate::connection_state::ConnectionState;
 use crate::exchange::{ExchangeError, ExchangeId};
 use crate::outbound::Outbound;
+use crate::request_record::RequestRecord;
 use crate::response::Method;
 use crate::session::Session;
 
@@ -49,6 +50,8 @@ pub(super) struct Slot {
     pub(super) session: Option<OwnSession>,
     /// The response to a request of ours, until all of it is here; the exchange is open as long.
     pub(super) response: Option<Pending>,
+    /// Told with its end, for those who want to know.
+    pub(super) record: Option<Box<RequestRecord>>,
 }
 
 /// Ends with its exchange, however that ends.

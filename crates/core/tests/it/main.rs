@@ -29,6 +29,7 @@ mod peer_streams;
 mod priority;
 mod raw;
 mod relay;
+mod reload;
 mod requests;
 mod scratch;
 mod semantics;

@@ -13,8 +13,8 @@ use trilane_core::router::{Methods, Pattern, Route, Router};
 use trilane_core::tls::{CertificateStore, Identity, TlsOptions, server_config};
 use trilane_core::{
     AddressValidation, BodyMode, ConnectionEvent, ConnectionName, DatagramOptions, Exchange, ExchangeEvent,
-    ExchangeId, FileError, Handler, Limits, MessageBody, Modes, Request, Server, ServerConfig, SessionEvent,
-    SessionRoutes, StatelessResetKey, StreamEvent, StreamName,
+    ExchangeId, FileError, Handler, Limits, MessageBody, Modes, Observe, Request, RequestEnd, Server,
+    ServerConfig, SessionEvent, SessionRoutes, StatelessResetKey, StreamEvent, StreamName,
 };
 
 /// What a test waits for at most.
@@ -54,6 +54,10 @@ pub(crate) struct Script {
     pub(crate) streams: Mutex<Vec<(StreamName, StreamEvent)>>,
     /// What became of files, "refused" or "broken" and why.
     pub(crate) file_errors: Mutex<Vec<(&'static str, FileError)>>,
+    /// Requests that are over.
+    pub(crate) ended: Mutex<Vec<RequestEnd>>,
+    /// Routings that are over.
+    pub(crate) routings_over: Mutex<Vec<u32>>,
 }
 
 impl Script {
@@ -67,6 +71,8 @@ impl Script {
             sessions: Mutex::default(),
             streams: Mutex::default(),
             file_errors: Mutex::default(),
+            ended: Mutex::default(),
+            routings_over: Mutex::default(),
         })
     }
 
@@ -88,6 +94,14 @@ impl Script {
 }
 
 impl Handler for Script {
+    fn request_ended(&self, end: RequestEnd) {
+        self.ended.lock().unwrap().push(end);
+    }
+
+    fn routing_over(&self, routing: u32) {
+        self.routings_over.lock().unwrap().push(routing);
+    }
+
     fn request(&self, request: Request<'_>, exchange: Exchange) {
         (self.on_request)(&request, exchange);
     }
@@ -151,6 +165,7 @@ pub(crate) struct Setup {
     /// How the fallback takes bodies.
     pub(crate) mode: BodyMode,
     pub(crate) datagrams: DatagramOptions,
+    pub(crate) observe: Observe,
     /// Whether CONNECT to `/wt` begins WebTransport sessions.
     pub(crate) sessions: bool,
     /// Offered besides h3.
@@ -172,6 +187,7 @@ impl Default for Setup {
             has_fallback: true,
             mode: BodyMode::Buffered,
             datagrams: DatagramOptions::default(),
+            observe: Observe::default(),
             sessions: false,
             alpn: None,
             address: (Ipv4Addr::LOCALHOST, 0).into(),
@@ -219,6 +235,7 @@ pub(crate) fn start(setup: Setup, handler: Arc<dyn Handler>) -> TestServer {
         has_fallback: setup.has_fallback,
         datagrams: setup.datagrams,
         tell_connections: true,
+        observe: setup.observe,
         address_validation: setup.address_validation,
         stateless_reset_key: setup.stateless_reset_key,
         qlog_dir: setup.qlog_dir,

@@ -69,6 +69,7 @@ pub(crate) async fn run(options: Options) -> Outcome {
         datagrams: DatagramOptions::default(),
         sessions: trilane_core::SessionRoutes::default(),
         tell_connections: false,
+        observe: trilane_core::Observe::default(),
         address_validation: AddressValidation::Auto,
         stateless_reset_key: None,
     };

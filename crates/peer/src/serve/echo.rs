@@ -136,6 +136,7 @@ pub(crate) async fn run(options: Options) -> Outcome {
         },
         sessions: SessionRoutes(vec![false, true]),
         tell_connections: false,
+        observe: trilane_core::Observe::default(),
         address_validation: AddressValidation::Auto,
         stateless_reset_key: None,
     };
