@@ -119,10 +119,10 @@ export class Example {
     return new URL(await this.prints(/http:\/\/[\w.:-]+\//));
   }
 
-  /** Presses Ctrl-C. Throws unless it ends with code 0 and has printed nothing on standard error. */
+  /** Presses Ctrl-C. Throws unless it ends with code 0 and has printed nothing on standard error. Idempotent. */
   async stop(): Promise<void> {
     // Deno's own kill() of a child notes the signal as its end, whatever the child makes of it.
-    if (this.#process.pid !== undefined) process.kill(this.#process.pid, 'SIGINT');
+    if (this.#process.pid !== undefined && !this.#ended) process.kill(this.#process.pid, 'SIGINT');
     const exit = await this.exit(STOP_MS);
     if (exit !== '0' || this.#complaints !== '') {
       throw new Error(`${this.#path} ended with ${exit}: ${this.#complaints}`);

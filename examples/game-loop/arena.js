@@ -3,6 +3,8 @@ import { HEIGHT, TICKS_PER_SECOND, WIDTH } from './protocol.js';
 const TICK_MS = 1000 / TICKS_PER_SECOND;
 const PLAYER_RADIUS = 24;
 const SPARK_RADIUS = 10;
+/** Of the canvas, in pixels of CSS: below it, scores in the players cannot be read. */
+const LEGIBLE_WIDTH = 600;
 /** Between neighbours in the order in which players come, so that they differ well. */
 const GOLDEN_ANGLE = 137.5;
 
@@ -73,6 +75,7 @@ export class Arena {
       const y = from.y + (player.y - from.y) * part;
       disc(context, x, y, PLAYER_RADIUS, this.colorOf(id));
       if (id === this.#newest.you) ring(context, x, y, PLAYER_RADIUS + 6, color('text'));
+      if (canvas.clientWidth < LEGIBLE_WIDTH) continue;
       context.fillStyle = color('panel');
       context.fillText(String(player.score), x, y + 1);
     }

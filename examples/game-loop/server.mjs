@@ -13,6 +13,7 @@ import { World } from './world.mjs';
 
 const HOST = '127.0.0.1';
 const MAX_PLAYERS = 32;
+/** What sessions are closed with. */
 const FULL = 1;
 const CLOSING = 2;
 const FILES = {

@@ -100,7 +100,8 @@ table { width: 100%; border-collapse: collapse; }
 th, td { padding: 0.45rem 0.75rem 0.45rem 0; border-bottom: 1px solid var(--line); text-align: left; }
 th { color: var(--quiet); font-size: 0.875rem; font-weight: 600; }
 td:first-child { overflow-wrap: anywhere; }
-th:nth-child(2), td:nth-child(2) { text-align: right; }
+th:nth-child(n + 2) { width: 1%; white-space: nowrap; }
+th:nth-child(2), td:nth-child(2) { padding-right: 2rem; text-align: right; }
 td:nth-child(n + 2) { color: var(--quiet); font-variant-numeric: tabular-nums; white-space: nowrap; }
 a { color: var(--link); text-decoration: none; }
 a:hover { text-decoration: underline; }

@@ -14,12 +14,15 @@ import { receiveFile } from './file-stream.mjs';
 import { BadUpload, Store } from './store.mjs';
 
 const HOST = '127.0.0.1';
+/** What a session is closed with. */
+const CLOSING = 1;
 const FILES = {
   '/': ['index.html', 'text/html; charset=utf-8'],
   '/client.js': ['client.js', 'text/javascript'],
   '/style.css': ['style.css', 'text/css'],
 };
 
+const sessions = new Set();
 const store = new Store(process.argv[2] ?? (await mkdtemp(join(tmpdir(), 'uploads-'))));
 
 // Browsers come by TCP first: the page learns here where the session is, and the hash of its certificate.
@@ -49,6 +52,8 @@ const server = createH3Server({
           session.reject(403);
           return;
         }
+        sessions.add(session);
+        session.closed.catch(() => {}).then(() => sessions.delete(session));
         for await (const stream of session.incomingBidirectionalStreams) void receiveFile(stream, store);
       },
     },
@@ -86,6 +91,8 @@ async function servePage(request, response) {
 process.once('SIGINT', async () => {
   pages.close();
   pages.closeAllConnections();
+  // A session never ends by itself: stop() would wait `drainTimeoutMs` for it. What a PUT is sending still finishes.
+  for (const session of sessions) session.close(CLOSING, 'the server stops');
   await server.stop();
   server.close();
 });

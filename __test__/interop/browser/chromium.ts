@@ -18,7 +18,9 @@ export interface Page {
   emulateMediaFeatures(features: readonly { name: string; value: string }[]): Promise<void>;
   bringToFront(): Promise<void>;
   type(selector: string, text: string): Promise<void>;
+  $(selector: string): Promise<{ uploadFile(path: string): Promise<void> } | null>;
   keyboard: { press(key: string): Promise<void> };
+  mouse: { move(x: number, y: number): Promise<void>; down(): Promise<void>; up(): Promise<void> };
   on(event: 'pageerror' | 'console', listener: (event: { message?: string; text?(): string }) => void): void;
   close(): Promise<void>;
 }
@@ -47,15 +49,15 @@ export function findChromium(): string | undefined {
   return [process.env['TRILANE_CHROMIUM'] ?? '', ...CANDIDATES].find(existsSync);
 }
 
-/** Starts Chromium without a window. Throws if there is none. */
-export async function launchChromium(): Promise<Browser> {
+/** Starts Chromium without a window, with further arguments. Throws if there is none. */
+export async function launchChromium(more: readonly string[] = []): Promise<Browser> {
   const executablePath = findChromium();
   if (executablePath === undefined) throw new Error('there is no Chromium; TRILANE_CHROMIUM can name one');
   const require = createRequire(import.meta.url);
   const puppeteer = (await import(pathToFileURL(require.resolve('puppeteer-core')).href)) as Puppeteer;
   // Chromium refuses to run as root with its sandbox, as in containers.
   const args = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
-  return puppeteer.launch({ executablePath, args, timeout: LAUNCH_MS });
+  return puppeteer.launch({ executablePath, args: [...args, ...more], timeout: LAUNCH_MS });
 }
 
 /**
