@@ -114,11 +114,13 @@ async function servePage(request, response) {
   response.end(await readFile(new URL(name, import.meta.url)));
 }
 
-process.once('SIGINT', async () => {
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, stop);
+
+async function stop() {
   clearInterval(loop);
   pages.close();
   pages.closeAllConnections();
   for (const session of sessions.values()) session.close(CLOSING, 'the server stops');
   await server.stop();
   server.close();
-});
+}

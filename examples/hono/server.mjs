@@ -47,7 +47,9 @@ app.get('/whoami', (c) => c.json(c.env.requestIP(c.req.raw)));
 const server = createH3Server({ port: Number(process.env.PORT ?? 4433), fetch: app.fetch });
 console.log(`listening on ${server.url}`);
 
-process.once('SIGINT', async () => {
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, stop);
+
+async function stop() {
   await server.stop();
   server.close();
-});
+}

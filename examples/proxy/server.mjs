@@ -16,8 +16,10 @@ const server = createH3Server({
 });
 console.log(`listening on ${server.url}, in front of ${upstream}`);
 
-process.once('SIGINT', async () => {
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, stop);
+
+async function stop() {
   await server.stop();
   server.close();
   origin?.close();
-});
+}

@@ -35,8 +35,10 @@ async function* events(readings) {
   }
 }
 
-process.once('SIGINT', async () => {
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, stop);
+
+async function stop() {
   thermometer.stop(); // ends the event streams; stop() would wait `drainTimeoutMs` for them
   await server.stop();
   server.close();
-});
+}

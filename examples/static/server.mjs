@@ -29,7 +29,9 @@ function notFound() {
   return fileResponse(new URL('not-found.html', import.meta.url), { status: 404 });
 }
 
-process.once('SIGINT', async () => {
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, stop);
+
+async function stop() {
   await server.stop();
   server.close();
-});
+}

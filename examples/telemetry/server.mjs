@@ -39,11 +39,13 @@ const timer = setInterval(() => {
   for (const [id, tally] of senders) console.log(`${shortened(id)}  ${tally.lastSecond()}`);
 }, 1000);
 
-process.once('SIGINT', async () => {
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, stop);
+
+async function stop() {
   clearInterval(timer);
   await server.stop();
   server.close();
-});
+}
 
 function shortened(id) {
   return id.slice(0, 8);

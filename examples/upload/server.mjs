@@ -88,11 +88,13 @@ async function servePage(request, response) {
   response.end(await readFile(new URL(name, import.meta.url)));
 }
 
-process.once('SIGINT', async () => {
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, stop);
+
+async function stop() {
   pages.close();
   pages.closeAllConnections();
   // A session never ends by itself: stop() would wait `drainTimeoutMs` for it. What a PUT is sending still finishes.
   for (const session of sessions) session.close(CLOSING, 'the server stops');
   await server.stop();
   server.close();
-});
+}
