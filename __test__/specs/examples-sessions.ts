@@ -144,7 +144,7 @@ export const specs: Spec[] = [
     },
   },
   {
-    name: 'game-loop: a bot gets 30 states a second, its keys arrive, and it scores',
+    name: 'game-loop: bots get 30 states a second, their keys arrive, and they score',
     run: () =>
       Example.with('game-loop/server.mjs', async (example) => {
         const deno = foreignRuntime('deno');
@@ -152,13 +152,16 @@ export const specs: Spec[] = [
         const args = [(await example.page()).href, '4'];
         const bots = [1, 2].map(() => new Example('game-loop/bot.mjs', { args, runtime: deno }));
         try {
+          let scores = 0;
           for (const bot of bots) {
             assert.equal(await bot.exit(20_000), '0', bot.complaints);
             const { score, snapshots, inputs, lastInput } = JSON.parse(bot.output) as Record<string, number>;
-            assert.ok((score ?? 0) >= 1, bot.output);
+            scores += score ?? 0;
             assert.ok((snapshots ?? 0) >= 60 && (snapshots ?? 0) <= 130, bot.output);
             assert.ok((lastInput ?? 0) > 0.5 * (inputs ?? 0), bot.output);
           }
+          // They run for the same sparks: one of them may come late each time.
+          assert.ok(scores >= 1);
         } finally {
           for (const bot of bots) bot.kill();
         }
