@@ -10,6 +10,7 @@ import { deferred, soon } from '../harness/deadline.js';
 import { Example, type ExampleOptions, foreignRuntime } from '../harness/example.js';
 import { patternHash } from '../harness/pattern.js';
 import { withFolder } from '../harness/scratch.js';
+import { DATA, payloads } from '../harness/wire.js';
 import type { Spec } from './spec.js';
 
 /** Runs `use` with an example that is up and a connection to it. */
@@ -251,6 +252,22 @@ export const specs: Spec[] = [
           assert.equal((await connection.get('/')).text, 'hello');
         },
       ),
+  },
+  {
+    name: 'proxy: whoever asks for a tunnel is refused',
+    run: () =>
+      Example.with('proxy/server.mjs', async (example) => {
+        const connection = await Connection.openRaw(await example.url());
+        const stream = await connection.openStream();
+        const headers = [
+          [':method', 'CONNECT'],
+          [':authority', 'example.test:80'],
+        ] as const;
+        await stream.write({ headers, fin: true });
+        const { bytes } = await stream.read();
+        assert.equal(`${payloads(bytes, DATA)}`, 'No tunnels here\n');
+        await connection.close();
+      }),
   },
   {
     name: 'proxy: an answer arrives while the request is still being sent',

@@ -18,15 +18,19 @@ const HOP_BY_HOP = [
 ];
 const WITHOUT_BODY = new Set([204, 205, 304]);
 
-/** A handler that passes requests on to `upstream`, a server of HTTP/1.1; needs mode "streaming". */
+/** A handler that passes requests on to `upstream`, a URL of http:, a server of HTTP/1.1; needs mode "streaming". */
 export function proxyTo(upstream) {
+  if (upstream.protocol !== 'http:') throw new TypeError(`expected an upstream of http:, not ${upstream}`);
   const agent = new Agent({ keepAlive: true });
+  const hostname = upstream.hostname.replace(/^\[|\]$/g, ''); // of an IPv6 address
   return (request, server) =>
     new Promise((resolve) => {
+      // Whoever asks for a tunnel means another place than this upstream.
+      if (request.method === 'CONNECT') return resolve(new Response('No tunnels here\n', { status: 501 }));
       const { pathname, search } = new URL(request.url);
       const outgoing = httpRequest({
         agent,
-        hostname: upstream.hostname,
+        hostname,
         port: upstream.port,
         method: request.method,
         path: pathname + search,
