@@ -34,5 +34,8 @@ function documentPaths() {
     readdirSync(join(ROOT, folder))
       .filter((name) => name.endsWith('.md'))
       .map((name) => (folder === '.' ? name : `${folder}/${name}`));
-  return [...inFolder('.'), ...inFolder('docs')];
+  const examples = readdirSync(join(ROOT, 'examples'), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .flatMap(({ name }) => inFolder(`examples/${name}`));
+  return [...inFolder('.'), ...inFolder('docs'), ...inFolder('examples'), ...examples];
 }

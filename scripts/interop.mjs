@@ -97,6 +97,13 @@ const CLIENTS = {
     command: () => [process.execPath, join(BROWSER, 'alt-svc-client.js')],
     checks: 3,
   },
+  'example-pages': {
+    title: 'the pages of the other examples in Chromium',
+    missing: missingChromium,
+    prepare: installBrowserDriver,
+    command: () => [process.execPath, join(BROWSER, 'example-pages-client.js')],
+    checks: 4,
+  },
   'aioquic-malformed': {
     title: 'aioquic, malformed conversations',
     prepare: installPython,

@@ -12,7 +12,7 @@ import { rawGet } from '../harness/raw-request.js';
 import { type Stage, withServer } from '../harness/stage.js';
 import type { Spec } from './spec.js';
 
-/** What the specs use of Hono; it is installed beside the runtimes, where the compiler does not look. */
+/** What the specs use of Hono. */
 interface Context {
   readonly req: {
     readonly raw: Request;
@@ -45,7 +45,7 @@ interface Hono {
   fetch(request: Request): Response | Promise<Response>;
 }
 
-const require = createRequire(new URL('../runtimes/package.json', import.meta.url));
+const require = createRequire(import.meta.url);
 const { Hono: HonoApp } = require('hono') as { Hono: new () => Hono };
 const { bodyLimit } = require('hono/body-limit') as { bodyLimit(options: { maxSize: number }): Middleware };
 const { compress } = require('hono/compress') as { compress(): Middleware };

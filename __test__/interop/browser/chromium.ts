@@ -20,7 +20,9 @@ export interface Page {
   emulateMediaFeatures(features: readonly { name: string; value: string }[]): Promise<void>;
   bringToFront(): Promise<void>;
   type(selector: string, text: string): Promise<void>;
+  $(selector: string): Promise<{ uploadFile(path: string): Promise<void> } | null>;
   keyboard: { press(key: string): Promise<void> };
+  mouse: { move(x: number, y: number): Promise<void>; down(): Promise<void>; up(): Promise<void> };
   on(event: 'pageerror' | 'console', listener: (event: { message?: string; text?(): string }) => void): void;
   close(): Promise<void>;
 }
@@ -59,6 +61,8 @@ export function findChromium(): string | undefined {
 export interface LaunchOptions {
   /** A folder for its profile, with one component that an updater would have put there. Default: a new one, without any. */
   readonly profile?: string;
+  /** Further arguments. Default: none. */
+  readonly more?: readonly string[];
 }
 
 /**
@@ -73,17 +77,17 @@ const WITH_COMPONENTS = [
 ];
 
 /** Starts Chromium without a window. Throws if there is none. */
-export async function launchChromium({ profile }: LaunchOptions = {}): Promise<Browser> {
+export async function launchChromium({ profile, more = [] }: LaunchOptions = {}): Promise<Browser> {
   const executablePath = findChromium();
   if (executablePath === undefined) throw new Error('there is no Chromium; TRILANE_CHROMIUM can name one');
   const require = createRequire(import.meta.url);
   const puppeteer = (await import(pathToFileURL(require.resolve('puppeteer-core')).href)) as Puppeteer;
   // Chromium refuses to run as root with its sandbox, as in containers.
   const args = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
-  if (profile === undefined) return puppeteer.launch({ executablePath, args, timeout: LAUNCH_MS });
+  if (profile === undefined) return puppeteer.launch({ executablePath, args: [...args, ...more], timeout: LAUNCH_MS });
   const browser = await puppeteer.launch({
     executablePath,
-    args: [...args, ...WITH_COMPONENTS],
+    args: [...args, ...WITH_COMPONENTS, ...more],
     ignoreDefaultArgs: ['--disable-component-update'],
     userDataDir: profile,
     timeout: LAUNCH_MS,
