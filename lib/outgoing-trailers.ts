@@ -1,9 +1,9 @@
-import { NativeServer } from '../binding.cjs';
 import { isStream, NO_BYTES, pulledStream } from './body.js';
 import { describe, fromNative, usageError } from './errors.js';
 import { addField, findField, type PackedFields } from './fields.js';
 import { FileBody } from './file-body.js';
 import { packHeaders } from './headers.js';
+import { NativeServer } from './native.js';
 import type { Outgoing } from './response.js';
 
 type HeadersInit = ConstructorParameters<typeof Headers>[0];

@@ -1,4 +1,4 @@
-import { type NativeConnection, NativeServer, type NativeStats } from '../binding.cjs';
+import type { NativeConnection, NativeStats } from '../binding.cjs';
 import { Connections } from './connections.js';
 import { type H3Connection, hexOf, type RemoteAddress } from './datagrams.js';
 import { Dispatcher } from './dispatcher.js';
@@ -6,6 +6,7 @@ import { fromNative, H3Error } from './errors.js';
 import { Exchange } from './exchange.js';
 import { packHeaders } from './headers.js';
 import { interimStatus } from './lazy-response.js';
+import { NativeServer } from './native.js';
 import { type H3ServeOptions, type ValidatedOptions, validateOptions } from './options.js';
 import { partsOf } from './request.js';
 import { KeepAlive } from './runtime.js';
