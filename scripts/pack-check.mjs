@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { locate } from '../__test__/runtimes/locate.mjs';
 import { packAll, platformHere, serveRegistry } from './local-registry.mjs';
-import { checkBrowserEntry, checkTypes } from './pack-consumers.mjs';
+import { checkBrowserBundle, checkBrowserEntry, checkTypes } from './pack-consumers.mjs';
 import { serveOnce } from './pack-serve.mjs';
 import { ALIASES, isolate, MANAGERS, runtime } from './package-managers.mjs';
 import { printTimings, ROOT, runQuietly, runScript, StepError, step } from './steps.mjs';
@@ -37,7 +37,10 @@ await runScript(async () => {
     if (names.includes('npm')) {
       const installed = join(folder, 'with-npm', 'project');
       await step('types', () => checkTypes(installed));
-      await step('browser entry', () => checkBrowserEntry(installed));
+      await step('browser entry', async () => {
+        await checkBrowserEntry(installed);
+        await checkBrowserBundle(installed);
+      });
       await step('without the platform package', () => tryWithout(join(folder, 'without'), registry.url));
     }
     report(rows);

@@ -4,7 +4,8 @@ import { readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import ts from 'typescript';
-import { ROOT, StepError } from './steps.mjs';
+import { locate } from '../__test__/runtimes/locate.mjs';
+import { ROOT, runQuietly, StepError } from './steps.mjs';
 
 const CONSUMER = `import { createH3Server, type H3ServeOptions, isH3Error, route } from 'trilane';
 
@@ -19,6 +20,14 @@ export const port: number = server.port;
 export const requests: bigint = server.getStats().requests;
 // @ts-expect-error: an unknown option; if everything were any, this line would fail.
 createH3Server({ prot: 1 });
+`;
+
+const BROWSER_PROGRAM = `import { createH3Server } from 'trilane';
+try {
+  createH3Server({});
+} catch (error) {
+  console.log(error.code);
+}
 `;
 
 /**
@@ -107,6 +116,24 @@ export async function checkBrowserEntry(folder) {
     throw new StepError(`createH3Server() in a browser throws ${error}`);
   }
   throw new StepError('createH3Server() in a browser does not throw');
+}
+
+/** Fails unless a bundler for browsers chooses that entry. Bun's is tried; without Bun, none. */
+export async function checkBrowserBundle(folder) {
+  const bun = locate('bun');
+  if ('missing' in bun) {
+    console.log(`skipped  ${bun.missing}`);
+    return;
+  }
+  writeFileSync(join(folder, 'page.js'), BROWSER_PROGRAM);
+  await runQuietly(bun.command, ['build', 'page.js', '--target=browser', '--outfile=page.bundle.mjs'], {
+    cwd: folder,
+  });
+  const printed = await runQuietly(process.execPath, ['page.bundle.mjs'], { cwd: folder });
+  if (printed !== 'ERR_H3_BROWSER\n') {
+    throw new StepError(`a bundle for browsers printed: ${printed}`);
+  }
+  console.log('passed   a bundle for browsers has that entry');
 }
 
 /** Every specifier that `path` imports, by itself or through a file of the package. */
