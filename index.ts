@@ -36,16 +36,22 @@ export type {
 } from './lib/options.js';
 export { type Trailers, withTrailers } from './lib/outgoing-trailers.js';
 export type { H3ReloadOptions } from './lib/reload.js';
-export type { H3Request } from './lib/request.js';
+export type { H3Request, IncomingStream, StreamingRequest } from './lib/request.js';
 export type { H3RequestEnd } from './lib/request-end.js';
 export { Response } from './lib/response.js';
-export {
-  type Handler,
-  type RouteDefinition,
-  type RouteDefinitions,
-  type RouteParams,
-  route,
-} from './lib/routes.js';
+export type {
+  BodyMode,
+  DatagramRoute,
+  Handler,
+  RequestRoute,
+  RouteDefinition,
+  RouteDefinitions,
+  RouteParams,
+  SessionRoute,
+  StreamingRoute,
+  TunnelRoute,
+} from './lib/route-kinds.js';
+export { route } from './lib/routes.js';
 export { type ServeStaticOptions, type StaticHandler, serveStatic } from './lib/serve-static.js';
 export { createH3Server, type H3ConnectionStats, H3Server, type H3ServerStats } from './lib/server.js';
 export type { WebTransportBidirectionalStream } from './lib/session-streams.js';

@@ -1,6 +1,6 @@
 // The same facts on every runtime: each file of specs/ runs in a process of its own on each of them.
 
-import { readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import process from 'node:process';
 import test from 'ava';
 import { FILE_MS, locate, RUNTIME_NAMES, runSpecFile } from './harness/spec-run.js';
@@ -9,6 +9,9 @@ import { Turnstile } from './harness/turnstile.js';
 /** The longest first, so that none of them runs alone at the end. */
 const LONG = ['hostile', 'streams', 'responses', 'process', 'lifecycle', 'hammer'];
 const FILES = [...LONG, ...specFiles().filter((file) => !LONG.includes(file))];
+
+/** What ran, by runtime: `npm run tested` makes the table of versions in the README of it. */
+const tally = new Map<string, { version: string; files: number; specs: number; passed: number }>();
 
 /** Processes at the same time: more would measure the machine, not the package. */
 const turnstile = new Turnstile(2);
@@ -30,10 +33,32 @@ for (const file of FILES) {
         else t.log(`✘ ${fact} (${ms} ms)\n${error}`);
       }
       for (const fault of faults) t.log(`✘ the process ${fault}`);
+      count(name, runtime.version, specs);
       const failed = specs.filter(({ ok }) => !ok).map(({ name: fact }) => fact);
       t.deepEqual([...failed, ...faults], [], `${runtime.version}: ${specs.length} specs`);
     });
   }
+}
+
+test.after.always(() => {
+  const rows = RUNTIME_NAMES.flatMap((runtime) => {
+    const row = tally.get(runtime);
+    return row?.files === FILES.length ? [{ runtime, ...row }] : [];
+  });
+  if (rows.length === 0) return;
+  const folder = new URL('../target/reports/', import.meta.url);
+  mkdirSync(folder, { recursive: true });
+  const platform = `${process.platform}-${process.arch}`;
+  const report = { kind: 'specs', platform, date: new Date().toISOString().slice(0, 10), rows };
+  writeFileSync(new URL(`specs-${platform}.json`, folder), `${JSON.stringify(report, null, 2)}\n`);
+});
+
+function count(runtime: string, version: string, specs: readonly { readonly ok: boolean }[]): void {
+  const row = tally.get(runtime) ?? { version, files: 0, specs: 0, passed: 0 };
+  row.files += 1;
+  row.specs += specs.length;
+  row.passed += specs.filter(({ ok }) => ok).length;
+  tally.set(runtime, row);
 }
 
 /** The names of all files in specs/; `spec.ts` has none. */

@@ -1,9 +1,11 @@
-import type { UnderlyingSource } from 'node:stream/web';
 import { describe, type UsageError, usageError } from './errors.js';
 import type { FileBody } from './file-body.js';
 
 /** What a response body is by the time it goes out: text is sent as UTF-8. */
 export type OutgoingBody = null | string | Uint8Array | ReadableStream<Uint8Array> | FileBody;
+
+/** Written so that the declarations need no types of Node. */
+type UnderlyingSource = NonNullable<ConstructorParameters<typeof ReadableStream<Uint8Array>>[0]>;
 
 /** The content of an empty body. */
 export const NO_BYTES: Uint8Array = new Uint8Array(0);
@@ -83,7 +85,7 @@ export function bytesOrStop(chunk: unknown, stop: (reason: unknown) => Promise<v
 }
 
 /** A stream that asks its source only when it is read: nothing is produced ahead. */
-export function pulledStream(source: UnderlyingSource<Uint8Array>): ReadableStream<Uint8Array> {
+export function pulledStream(source: UnderlyingSource): ReadableStream<Uint8Array> {
   return new ReadableStream(source, { highWaterMark: 0 });
 }
 

@@ -182,6 +182,18 @@ export const ERROR_CODES = {
     doc: 'The server was closed before or during the call.',
     hint: 'Do not use a server after close().',
   },
+  ERR_H3_BROWSER: {
+    kind: 'TypeError',
+    layer: 'server',
+    doc: 'Something of the server was used in a browser, which cannot listen.',
+    hint: 'Import it only in programs for Node, Bun or Deno; in a browser, the package gives `WebTransport` and `WebTransportError`.',
+  },
+  ERR_H3_NATIVE: {
+    kind: 'H3Error',
+    layer: 'server',
+    doc: 'The native part of the package could not be loaded: the import itself fails.',
+    hint: 'Do what the message says: it names the missing package and the likely causes.',
+  },
   ERR_H3_CERTIFICATE: {
     kind: 'TypeError',
     layer: 'tls',

@@ -1,8 +1,8 @@
 import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
-import { mediaType } from '../binding.cjs';
 import { streamFrom } from './body.js';
 import { findField, type PackedFields } from './fields.js';
+import { mediaType } from './native.js';
 
 /** What of a request decides how a file is sent. */
 interface Asking {

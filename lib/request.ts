@@ -50,3 +50,17 @@ export interface H3Request<Params = Record<string, string>> extends Request {
    */
   readonly earlyData: boolean;
 }
+
+/** A body that is read as it comes: the stream of the runtime's types; those of Node leave open what is in it. */
+export type IncomingStream =
+  NonNullable<Request['body']> extends ReadableStream<infer Chunk>
+    ? 0 extends 1 & Chunk
+      ? ReadableStream<Uint8Array>
+      : NonNullable<Request['body']>
+    : never;
+
+/** What handlers of streaming routes and of tunnels receive. */
+export interface StreamingRequest<Params = Record<string, string>> extends H3Request<Params> {
+  /** The content as it comes, or null if there is none. */
+  readonly body: IncomingStream | null;
+}

@@ -2,71 +2,10 @@ import type { H3DatagramContext } from './datagrams.js';
 import { describe, type UsageError, usageError } from './errors.js';
 import { isToken } from './fields.js';
 import { checkKeys, checkObject } from './option-check.js';
-import type { H3Request } from './request.js';
-import type { H3Server } from './server.js';
+import type { BodyMode, Handler, RouteDefinition } from './route-kinds.js';
 import type { WTContext } from './webtransport.js';
 
-/** The parameters of a pattern: `"/users/:id/*"` gives `{ id: string; "*": string }`. */
-export type RouteParams<Pattern extends string> = string extends Pattern
-  ? Record<string, string>
-  : { [Name in SegmentName<Pattern>]: string };
-
-type SegmentName<Path extends string> = Path extends `${infer Head}/${infer Tail}`
-  ? NameOf<Head> | SegmentName<Tail>
-  : NameOf<Path>;
-type NameOf<Segment extends string> = Segment extends `:${infer Name}`
-  ? Name
-  : Segment extends '*'
-    ? '*'
-    : never;
-
-/** How the body of a request arrives: collected before the handler runs, or as it comes. */
-export type BodyMode = 'buffered' | 'streaming';
-
-/** Answers a request. */
-export type Handler<Params = Record<string, string>> = (
-  request: H3Request<Params>,
-  server: H3Server,
-) => Response | Promise<Response>;
-
-/** One entry of `routes`. */
-export interface RouteDefinition<Pattern extends string = string> {
-  /** A method, several, or `"*"` for any but CONNECT. */
-  method: string | readonly string[];
-  /** A path such as `"/"`, `"/users/:id"` or `"/files/*"`. The most specific route wins, whatever the order. */
-  pattern: Pattern;
-  /** Default: the `mode` of the server. */
-  mode?: BodyMode | undefined;
-  /** Answers requests; `request.params` has the type of the pattern. */
-  fetch?(request: H3Request<RouteParams<Pattern>>, server: H3Server): Response | Promise<Response>;
-  /**
-   * Takes the HTTP datagrams of each request (RFC 9297), in the order in which they arrive, while the request is open. The
-   * body then comes as a stream. Without `fetch`, the request is answered 200 at once and stays open until the client ends
-   * its side. What it throws goes to the logger.
-   *
-   * With `protocol`, the content of the request and of its answer is capsules (RFC 9297 §3): datagrams may come in them too,
-   * and go in them to a client that takes no QUIC datagrams. `fetch` then only decides; accepted with a 2xx that has no
-   * content, the tunnel stays open until the client ends its side.
-   */
-  h3Datagram?(payload: Uint8Array, context: H3DatagramContext<RouteParams<Pattern>>): void | Promise<void>;
-  /**
-   * The `:protocol` of an extended CONNECT (RFC 9220); needs method CONNECT. What `fetch` reads from the request and writes
-   * into the answer is then the data of a tunnel, both ways at the same time; the body is never buffered.
-   */
-  protocol?: string | undefined;
-  /**
-   * Takes WebTransport sessions; needs method CONNECT. What it throws goes to the logger: a session that waits is refused
-   * with 500, one that was accepted breaks off. That its session is over is no failure: such errors are not logged.
-   */
-  webtransport?(context: WTContext<RouteParams<Pattern>>): void | Promise<void>;
-  /** Whose pages may begin sessions: values of `origin`; others are refused with 403. Default: all, and clients without one. */
-  allowedOrigins?: readonly string[] | undefined;
-}
-
-/** A route definition for each pattern, so that every handler of a list gets the parameters of its own pattern. */
-export type RouteDefinitions<Patterns extends readonly string[]> = {
-  readonly [Index in keyof Patterns]: RouteDefinition<Patterns[Index]>;
-};
+export type { BodyMode, Handler, RouteDefinition, RouteDefinitions, RouteParams } from './route-kinds.js';
 
 /** A route after validation. */
 export interface Route {

@@ -1,4 +1,4 @@
-import { type NativeConnection, type NativeRoute, NativeServer, type NativeStats } from '../binding.cjs';
+import type { NativeConnection, NativeRoute, NativeStats } from '../binding.cjs';
 import { Connections } from './connections.js';
 import { type H3Connection, hexOf, type RemoteAddress } from './datagrams.js';
 import { Dispatcher } from './dispatcher.js';
@@ -7,6 +7,7 @@ import { Exchange } from './exchange.js';
 import { packHeaders } from './headers.js';
 import { interimStatus } from './lazy-response.js';
 import { metricsText } from './metrics.js';
+import { NativeServer } from './native.js';
 import {
   type H3ServeOptions,
   type ValidatedHandlers,

@@ -32,6 +32,24 @@ const CHECKS = [
     action: () => npm(['exec', '--no', '--', 'publint', '--strict']),
   },
   {
+    title: 'Are the types wrong?',
+    unless: () => !existsSync(join(ROOT, 'index.js')) && 'the package is not built (npm run build)',
+    // The rule that is left out takes require() of a module for an error. Every Node of `engines` can do it, as can Bun and
+    // Deno; `npm run pack:check` does it on each.
+    action: () =>
+      npm([
+        'exec',
+        '--no',
+        '--',
+        'attw',
+        '--pack',
+        '.',
+        '--ignore-rules',
+        'cjs-resolves-to-esm',
+        '--no-emoji',
+      ]),
+  },
+  {
     title: 'actionlint',
     unless: () => spawnSync('go', ['version']).status !== 0 && 'Go is not installed',
     action: () => npm(['run', '--silent', 'lint:workflows']),

@@ -9,12 +9,14 @@ import { parseArgs } from 'node:util';
 import ts from 'typescript';
 import { membersOf, row } from './doc-source.mjs';
 import { ROOT, runScript, StepError } from './steps.mjs';
+import { testedTables } from './tested-tables.mjs';
 
 const ERRORS_SOURCE = 'lib/errors.ts';
 const ERRORS_PAGE = 'docs/errors.md';
 
 /** Tables in hand-written documents, by the name in their markers `<!-- begin NAME -->` and `<!-- end NAME -->`. */
 const TABLES = [
+  { file: 'README.md', name: 'tested', make: () => testedTables(JSON.parse(read('docs/tested.json'))) },
   { file: 'README.md', name: 'options', make: optionsTable },
   { file: 'README.md', name: 'server members', make: serverTable },
   { file: 'SECURITY.md', name: 'limits', make: limitsTable },

@@ -76,25 +76,63 @@ export async function run(command, args, { env = {} } = {}) {
   }
 }
 
-/** Waits for the exit of `child`: its code and signal, or a StepError if it could not be started. */
-async function ended(child, command, args) {
+/** Waits for the end of `child`: its code and signal, or a StepError if it could not be started. */
+async function ended(child, command, args, event = 'exit') {
   try {
-    return await once(child, 'exit');
+    return await once(child, event);
   } catch (error) {
     throw new StepError(`cannot start ${shown(command, args)}: ${error.message}`);
   }
 }
 
+/**
+ * Runs a command without a terminal and resolves with what it printed to its output.
+ * Rejects with StepError, and all that it printed, if it cannot be started, does not exit with 0 or takes too long.
+ */
+export async function runQuietly(command, args, { cwd = ROOT, env = process.env, timeoutMs = 120_000 } = {}) {
+  const child = spawn(command, args, {
+    cwd,
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: timeoutMs,
+    killSignal: 'SIGKILL',
+  });
+  let output = '';
+  let printed = '';
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    output += text;
+    printed += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    printed += text;
+  });
+  const [code, signal] = await ended(child, command, args, 'close');
+  if (code !== 0) {
+    throw new StepError(`${shown(command, args)} ended with ${signal ?? `exit code ${code}`}:\n${printed}`);
+  }
+  return output;
+}
+
 /** Runs npm, the one that started this script if there is one. */
 export function npm(args, options) {
+  const [command, ...before] = npmCommand();
+  return run(command, [...before, ...args], options);
+}
+
+/** The same without a terminal; see {@link runQuietly}. */
+export function npmQuietly(args, options) {
+  const [command, ...before] = npmCommand();
+  return runQuietly(command, [...before, ...args], options);
+}
+
+/** The command line of npm up to its arguments. */
+function npmCommand() {
   const cli = process.env.npm_execpath;
-  if (cli?.endsWith('.js')) {
-    return run(process.execPath, [cli, ...args], options);
+  if (cli?.endsWith('npm-cli.js')) {
+    return [process.execPath, cli];
   }
   // Windows starts .cmd files only through its shell; every argument here is ours and free of blanks.
-  return process.platform === 'win32'
-    ? run('cmd.exe', ['/c', 'npm', ...args], options)
-    : run('npm', args, options);
+  return process.platform === 'win32' ? ['cmd.exe', '/c', 'npm'] : ['npm'];
 }
 
 /** Runs the `main` of a script; a StepError ends the process with its message and exit code. */

@@ -5,12 +5,18 @@ import { copyFileSync, existsSync, linkSync, mkdirSync, readFileSync, rmSync } f
 import { join } from 'node:path';
 import { ROOT, StepError } from './steps.mjs';
 
-/** Throws StepError if this Node is older than `engines.node` of package.json. */
+/** Throws StepError if this Node is outside `engines.node` of package.json, a list of `^` and `>=`. */
 export function requireNode() {
   const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
-  const wanted = manifest.engines.node.replace('>=', '');
-  if (isOlder(process.versions.node, wanted)) {
-    throw new StepError(`Node ${wanted} or newer is needed, this is ${process.versions.node}.`);
+  const range = manifest.engines.node;
+  const { node } = process.versions;
+  const fits = range.split(' || ').some((part) => {
+    const least = part.replace(/^(?:\^|>=)/, '');
+    const sameMajor = node.split('.')[0] === least.split('.')[0];
+    return !isOlder(node, least) && (sameMajor || part.startsWith('>='));
+  });
+  if (!fits) {
+    throw new StepError(`Node ${range} is needed, this is ${node}.`);
   }
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
-import type { H3ServerStats, RouteDefinition } from '../../index.js';
+import type { H3ServerStats, TunnelRoute } from '../../index.js';
 import { capsule, datagramCapsule } from '../harness/capsule.js';
 import { Connection, type OpenOptions } from '../harness/connection.js';
 import { deferred, soon, until } from '../harness/deadline.js';
@@ -20,7 +20,7 @@ const bytes = (value: string): Uint8Array => new TextEncoder().encode(value);
 /** A server with one route of an extended CONNECT, beside plain requests. */
 function tunnel(
   name: string,
-  route: Pick<RouteDefinition<'/tunnel'>, 'fetch' | 'h3Datagram'>,
+  route: Pick<TunnelRoute<'/tunnel'>, 'fetch' | 'h3Datagram'>,
   run: (stage: Stage) => Promise<void>,
 ): Spec {
   const definition = { method: 'CONNECT', pattern: '/tunnel', protocol: 'connect-udp', ...route } as const;
@@ -34,7 +34,7 @@ function tunnel(
   };
 }
 
-const echo: RouteDefinition['h3Datagram'] = (payload, context) => {
+const echo: TunnelRoute['h3Datagram'] = (payload, context) => {
   context.sendReply(bytes(`echo ${text(payload)}`));
 };
 
@@ -100,11 +100,11 @@ export const specs: Spec[] = [
     run: () => {
       const aborted = deferred<unknown>();
       const cancelled = deferred<unknown>();
-      const fetch: RouteDefinition['fetch'] = ({ signal }) => {
+      const fetch: TunnelRoute['fetch'] = ({ signal }) => {
         signal.addEventListener('abort', () => aborted.resolve(signal.reason));
         return new Response(new ReadableStream({ cancel: (reason) => cancelled.resolve(reason) }));
       };
-      const routes = [{ method: 'CONNECT', pattern: '/tunnel', protocol: 'connect-udp', fetch }];
+      const routes = [{ method: 'CONNECT', pattern: '/tunnel', protocol: 'connect-udp', fetch } as const];
       return withServer({ routes }, async ({ connection }) => {
         const open = await connection.open(ASK);
         await open.cancel();

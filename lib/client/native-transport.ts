@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { NativeClient, type NativeExchanges, type NativeRequestFailure } from '../../binding.cjs';
+import type { NativeRequestFailure } from '../../binding.cjs';
 import { NO_BYTES } from '../body.js';
 import { sendStream } from '../body-sender.js';
 import { DatagramOutbox, eachDatagram } from '../datagrams.js';
@@ -7,6 +7,7 @@ import { fromNative, H3Error } from '../errors.js';
 import { eachField, type PackedFields } from '../fields.js';
 import { unpackHeaders } from '../headers.js';
 import { IncomingBody, type Reading } from '../incoming-body.js';
+import { NativeClient, type NativeExchanges } from '../native.js';
 import { ConnectionFacts } from './connection-facts.js';
 import type { ValidatedClientOptions } from './options.js';
 import { H3_REQUEST_CANCELLED, OutgoingExchange } from './outgoing-exchange.js';

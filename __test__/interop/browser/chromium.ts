@@ -84,7 +84,8 @@ export async function launchChromium({ profile, more = [] }: LaunchOptions = {})
   const puppeteer = (await import(pathToFileURL(require.resolve('puppeteer-core')).href)) as Puppeteer;
   // Chromium refuses to run as root with its sandbox, as in containers.
   const args = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
-  if (profile === undefined) return puppeteer.launch({ executablePath, args: [...args, ...more], timeout: LAUNCH_MS });
+  if (profile === undefined)
+    return puppeteer.launch({ executablePath, args: [...args, ...more], timeout: LAUNCH_MS });
   const browser = await puppeteer.launch({
     executablePath,
     args: [...args, ...WITH_COMPONENTS, ...more],
