@@ -182,7 +182,7 @@ function protocolOf(tab: Page): Promise<unknown> {
 }
 
 async function inBrowser(use: (browser: Browser) => Promise<void>, args?: readonly string[]): Promise<void> {
-  const browser = await launchChromium({ more: args });
+  const browser = await launchChromium(args === undefined ? {} : { more: args });
   try {
     await use(browser);
   } finally {
