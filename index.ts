@@ -1,3 +1,4 @@
+export type { NativeDatagramStats as H3DatagramStats } from './binding.cjs';
 export type { H3Connection, H3DatagramContext, QUICDatagramContext, RemoteAddress } from './lib/datagrams.js';
 export {
   ERROR_CODES,
@@ -14,8 +15,9 @@ export type { IdentityOptions } from './lib/identity.js';
 export type { ConnectionCloseCause, ErrorHandler, H3Limits, H3ServeOptions, Logger } from './lib/options.js';
 export { type Trailers, withTrailers } from './lib/outgoing-trailers.js';
 export type { H3Request } from './lib/request.js';
-export { Response } from './lib/response.js';
+export { Response, type ResponseBody, type ResponseClass } from './lib/response.js';
 export {
+  type BodyMode,
   type Handler,
   type RouteDefinition,
   type RouteDefinitions,

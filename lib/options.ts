@@ -38,9 +38,13 @@ import {
 
 /** Where errors of handlers and reasons for closing go; `console` is one. */
 export interface Logger {
+  /** Details for whoever looks for a fault. */
   debug(...data: unknown[]): void;
+  /** What is as it should be. */
   info(...data: unknown[]): void;
+  /** What will fail one day if nobody acts. */
   warn(...data: unknown[]): void;
+  /** What a handler or hook threw. */
   error(...data: unknown[]): void;
 }
 

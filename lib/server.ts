@@ -47,7 +47,7 @@ export class H3Server {
   #port = 0;
   #closed = false;
 
-  /** Use {@link createH3Server}. */
+  /** @internal Use {@link createH3Server}. */
   constructor(options: ValidatedOptions) {
     this.#options = options;
     this.#dispatcher = new Dispatcher({
