@@ -40,7 +40,7 @@ await runScript(async () => {
   const stale = [...documents].filter(([file, text]) => !existsSync(join(ROOT, file)) || read(file) !== text);
   if (values.check && stale.length > 0) {
     const files = stale.map(([file]) => file).join(', ');
-    throw new StepError(`out of date: ${files}. Run node scripts/generate-docs.mjs and commit the result.`);
+    throw new StepError(`out of date: ${files}. Run npm run docs and commit the result.`);
   }
   for (const [file, text] of stale) {
     writeFileSync(join(ROOT, file), text);
