@@ -4,14 +4,16 @@
 //   ```js serve /a=text …     must print its URL, answer each path (POST/path sends "hello") with a status below 400 and this
 //                             text, and end when it is interrupted
 //   ```js browser text        a script of a page: must end and print the text, beside the server of the `serve` block above it
+//   ```js deno text           the same for a program that only Deno can run; it is not type-checked
 //   ```sh run text            must end with exit code 0 and print the text
-//   ```sh beside text         the same while the server of the `serve` block above it runs; `localhost:4433` means that server
+//   ```sh beside text         the same while the server of the `serve` block above it runs
 //   ```sh                     each line is a command that is known to be right (`commandErrors`)
 //   ```json                   must parse
 //   ```… not-run: reason      cannot be run here, and why
 //   ```                       a figure, or what a program prints
 //
-// Texts are percent-encoded, and may be left out. TypeScript and JavaScript type-check as modules of their own, and run on
+// Texts are percent-encoded, and may be left out. What runs beside a server finds it where it says `https://localhost:4433` or
+// `port: 4433`. TypeScript and JavaScript type-check as modules of their own, and run on
 // each runtime that is here. A block whose first line is `// name.mjs` is that file: later blocks of the document can import it
 // and its commands can name it. The blocks of a document run in their order, in one folder.
 
@@ -25,7 +27,7 @@ const NOT_RUN = /^not-run: \S/;
 
 /** Words that a block may begin with, by language. */
 const MODES = {
-  js: ['run', 'serve', 'browser'],
+  js: ['run', 'serve', 'browser', 'deno'],
   ts: ['run', 'serve', 'browser'],
   sh: ['', 'run', 'beside'],
   json: [''],
@@ -100,7 +102,9 @@ function commandErrors({ file, code }, blocks) {
     {
       test: (command) =>
         names.includes(
-          /^deno run --allow-net --allow-ffi --allow-read --allow-env (\S+)$/.exec(command)?.[1],
+          /^deno run (?:--allow-net --allow-ffi --allow-read --allow-env|--allow-net --unstable-net(?: --unsafely-ignore-certificate-errors=localhost)?) (\S+)$/.exec(
+            command,
+          )?.[1],
         ),
     },
   ];

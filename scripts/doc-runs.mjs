@@ -9,6 +9,7 @@ import { folderOf, pathOf } from './doc-types.mjs';
 
 const DEADLINE_MS = 20_000;
 const RUNTIMES = ['node', 'bun', 'deno'];
+const COMPANIONS = ['beside', 'browser', 'deno'];
 /** Documents at the same time. */
 const PARALLEL = 3;
 /** Ports that documents name, and that may be taken on the machine that checks them. */
@@ -63,9 +64,7 @@ async function documentErrors(blocks) {
 function companionsOf(blocks, index) {
   const rest = blocks.slice(index + 1);
   const end = rest.findIndex(({ mode }) => mode === 'serve');
-  return rest
-    .slice(0, end === -1 ? rest.length : end)
-    .filter(({ mode }) => mode === 'beside' || mode === 'browser');
+  return rest.slice(0, end === -1 ? rest.length : end).filter(({ mode }) => COMPANIONS.includes(mode));
 }
 
 /** Waits for the end of a program that should end well and print the text of its block. */
@@ -103,16 +102,21 @@ async function serveError(program, { words }, companions, env) {
 
 async function companionError(block, url, server, env) {
   const folder = folderOf(block.file);
-  if (block.mode === 'beside') {
-    const commands = block.code.replaceAll('https://localhost:4433', url);
-    return endError(start('sh', ['-eu', '-c', commands], folder, env), block);
-  }
-  // Deno is the runtime that has the WebTransport of browsers; the page that the script belongs to is its location.
+  const code = block.code
+    .replaceAll('https://localhost:4433', url)
+    .replaceAll('port: 4433', `port: ${new URL(url).port}`);
+  if (block.mode === 'beside') return endError(start('sh', ['-eu', '-c', code], folder, env), block);
   const deno = locate('deno');
-  const page = await server.printed(/http:\/\/[^\s/]+:\d+/);
-  if ('missing' in deno || page === null) return page === null ? 'the server printed no http: URL' : null;
-  const args = [...deno.args, '--unstable-net', '--location', `${page}/`, scriptOf(block)];
-  return endError(start(deno.command, args, folder, env), block);
+  if ('missing' in deno) return null;
+  const args = [...deno.args, '--unstable-net', '--unsafely-ignore-certificate-errors=localhost'];
+  if (block.mode === 'browser') {
+    // Deno has the WebTransport of browsers; the page that the script belongs to is its location.
+    const page = await server.printed(/http:\/\/[^\s/]+:\d+/);
+    if (page === null) return 'the server printed no http: URL';
+    args.push('--location', `${page}/`);
+  }
+  writeFileSync(scriptOf(block), code);
+  return endError(start(deno.command, [...args, scriptOf(block)], folder, env), block);
 }
 
 /** Asks a server with Bun's fetch: the one client with HTTP/3 that npm has. */

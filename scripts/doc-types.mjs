@@ -21,7 +21,7 @@ export function pathOf({ file, line, language, name }) {
 /** What the compiler says of the blocks, each line with its place in the document. */
 export function typeErrors(blocks) {
   const scripts = blocks.filter(
-    ({ language, mode }) => (language === 'js' || language === 'ts') && mode !== 'not-run',
+    ({ language, mode }) => (language === 'js' || language === 'ts') && mode !== 'not-run' && mode !== 'deno',
   );
   const forBrowsers = scripts.filter(({ mode }) => mode === 'browser');
   const others = scripts.filter(({ mode }) => mode !== 'browser');

@@ -19,12 +19,12 @@ const TABLES = [
   { file: 'README.md', name: 'server members', make: serverTable },
   { file: 'SECURITY.md', name: 'limits', make: limitsTable },
   {
-    file: 'docs/files.md',
+    file: 'docs/guides/files.md',
     name: 'file options',
     make: () => optionRows('lib/file-response.ts', 'FileResponseInit'),
   },
   {
-    file: 'docs/files.md',
+    file: 'docs/guides/files.md',
     name: 'folder options',
     make: () => optionRows('lib/serve-static.ts', 'ServeStaticOptions'),
   },
