@@ -15,8 +15,6 @@ const ERRORS_PAGE = 'docs/errors.md';
 
 /** Tables in hand-written documents, by the name in their markers `<!-- begin NAME -->` and `<!-- end NAME -->`. */
 const TABLES = [
-  { file: 'README.md', name: 'options', make: optionsTable },
-  { file: 'README.md', name: 'server members', make: serverTable },
   { file: 'SECURITY.md', name: 'limits', make: limitsTable },
   {
     file: 'docs/guides/files.md',
@@ -85,14 +83,6 @@ ${rows.join('\n')}
 `;
 }
 
-function optionsTable() {
-  const members = ['H3Handlers', 'H3ServeOptions'].flatMap((name) => membersOf('lib/options.ts', name));
-  const sessions = ['SessionOptions', 'ClientCertificateOptions'].flatMap((name) =>
-    membersOf('lib/tls-options.ts', name),
-  );
-  return tableOf([...members, ...membersOf('lib/identity.ts', 'IdentityOptions'), ...sessions]);
-}
-
 function optionRows(file, owner) {
   return tableOf(membersOf(file, owner));
 }
@@ -100,11 +90,6 @@ function optionRows(file, owner) {
 function tableOf(options) {
   const rows = options.map(({ name, type, doc }) => row([`\`${name}\``, type, doc]));
   return ['| option | type | meaning |', '| --- | --- | --- |', ...rows].join('\n');
-}
-
-function serverTable() {
-  const rows = membersOf('lib/server.ts', 'H3Server').map(({ signature, doc }) => row([signature, doc]));
-  return ['| member | meaning |', '| --- | --- |', ...rows].join('\n');
 }
 
 function limitsTable() {
