@@ -85,32 +85,28 @@ function jsonErrors({ code }) {
   }
 }
 
+/** Programs and the arguments before a file of the document. */
+const START =
+  /^(?:[A-Z_]+=\S+ )?(?:node|bun|deno run (?:--allow-net --allow-ffi --allow-read --allow-env|--allow-net --unstable-net(?: --unsafely-ignore-certificate-errors=localhost)?)) (\S+)$/;
+const SCRIPT = /^npm (?:run )?([\w:]+)(?: -- .+)?$/;
+const INSTALL = /^(?:npm init -y|(?:npm install|bun add) trilane|deno add npm:trilane)$/;
+
 /**
  * A command may install the package, start a file of the document, or run a script of package.json; what runs those is tested
  * elsewhere. Everything else asks for `run` or `beside`, or says why not.
  */
 function commandErrors({ file, code }, blocks) {
   const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
-  const names = blocks.filter((block) => block.file === file).map(({ name }) => name);
-  const known = [
-    /^(?:npm install|pnpm add|yarn add|bun add|deno add npm:)\s?trilane$/,
-    /^npm init -y$/,
-    /^git clone https:\/\/github\.com\/trilane\/trilane$/,
-    /^cd \w+$/,
-    { test: (command) => scripts[/^npm (?:run )?([\w:]+)(?: -- .+)?$/.exec(command)?.[1]] !== undefined },
-    { test: (command) => names.includes(/^(?:[A-Z_]+=\S+ )?(?:node|bun) (\S+)$/.exec(command)?.[1]) },
-    {
-      test: (command) =>
-        names.includes(
-          /^deno run (?:--allow-net --allow-ffi --allow-read --allow-env|--allow-net --unstable-net(?: --unsafely-ignore-certificate-errors=localhost)?) (\S+)$/.exec(
-            command,
-          )?.[1],
-        ),
-    },
-  ];
+  const isNamed = (name) => blocks.some((block) => block.file === file && block.name === name);
   return code
     .split('\n')
     .map((line) => line.replace(/ +#.*$/, '').trim())
-    .filter((command) => command !== '' && !known.some((each) => each.test(command)))
+    .filter((command) => {
+      const [, started] = START.exec(command) ?? [];
+      const [, script] = SCRIPT.exec(command) ?? [];
+      if (started !== undefined) return !isNamed(started);
+      if (script !== undefined && scripts[script] !== undefined) return false;
+      return command !== '' && !INSTALL.test(command);
+    })
     .map((command) => `nothing checks the command "${command}"`);
 }

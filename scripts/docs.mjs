@@ -36,7 +36,7 @@ async function checkReference() {
       );
     }
   } finally {
-    rmSync(folder, { recursive: true });
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 
