@@ -188,7 +188,7 @@ function environment(folder) {
     const runtime = locate(name);
     if (!('missing' in runtime)) symlinkSync(runtime.command, join(bin, name));
   }
-  writeFileSync(join(bin, 'npx'), '#!/bin/sh\nexec "$@"\n');
+  writeFileSync(join(bin, 'npx'), '#!/bin/sh\n[ "$1" = --yes ] && shift\nexec "$@"\n');
   chmodSync(join(bin, 'npx'), 0o755);
   return { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH}`, NO_COLOR: '1' };
 }
@@ -197,9 +197,9 @@ function isScript({ language, mode }) {
   return (language === 'js' || language === 'ts') && mode !== 'not-run';
 }
 
-/** Node 20 runs no TypeScript: what runs is the JavaScript of a block. */
+/** Node 20 runs no TypeScript: what runs is the JavaScript of a block, in a file of its own. */
 function scriptOf(block) {
-  return pathOf(block).replace(/\.ts$/, '.js');
+  return block.language === 'ts' ? `${pathOf(block)}.mjs` : pathOf(block);
 }
 
 function runnable({ code, language }) {
