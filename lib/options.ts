@@ -173,9 +173,9 @@ export interface H3ServeOptions<Patterns extends readonly string[] = readonly st
    * happen to name a request: then they are that request's. Default false.
    */
   quicDatagramFallback?: boolean | undefined;
-  /** Hears of each connection when its handshake is complete. */
+  /** Hears of each connection when its handshake is complete. What it throws goes to the logger. Default: nobody does. */
   onConnection?(connection: H3Connection, server: H3Server): void;
-  /** Hears how each connection ended. */
+  /** Hears how each connection ended. What it throws goes to the logger. Default: nobody does. */
   onConnectionClose?(connection: H3Connection, cause: ConnectionCloseCause, server: H3Server): void;
 }
 

@@ -31,13 +31,19 @@ export type Handler<Params = Record<string, string>> = (
 
 /** One entry of `routes`. */
 export interface RouteDefinition<Pattern extends string = string> {
-  /** A method, several, or `"*"` for any but CONNECT. */
+  /** A method, several, or `"*"` for any but CONNECT. GET also answers HEAD, without the body; other methods get 405. */
   method: string | readonly string[];
   /** A path such as `"/"`, `"/users/:id"` or `"/files/*"`. The most specific route wins, whatever the order. */
   pattern: Pattern;
-  /** Default: the `mode` of the server. */
+  /**
+   * How the body arrives: `"buffered"`, whole and at most `maxBodyBytes` long (more is answered 413), or `"streaming"`, as it
+   * comes. Default: the `mode` of the server.
+   */
   mode?: BodyMode | undefined;
-  /** Answers requests; `request.params` has the type of the pattern. */
+  /**
+   * Answers requests; `request.params` has the type of the pattern. What it throws goes to `error` of the server.
+   * `request.signal` aborts when the client goes away.
+   */
   fetch?(request: H3Request<RouteParams<Pattern>>, server: H3Server): Response | Promise<Response>;
   /**
    * Takes the HTTP datagrams of each request (RFC 9297), in the order in which they arrive, while the request is open. The
@@ -51,7 +57,7 @@ export interface RouteDefinition<Pattern extends string = string> {
   h3Datagram?(payload: Uint8Array, context: H3DatagramContext<RouteParams<Pattern>>): void | Promise<void>;
   /**
    * The `:protocol` of an extended CONNECT (RFC 9220); needs method CONNECT. What `fetch` reads from the request and writes
-   * into the answer is then the data of a tunnel, both ways at the same time; the body is never buffered.
+   * into the answer is then the data of a tunnel, both ways at the same time; the body is never buffered. Default: none.
    */
   protocol?: string | undefined;
   /**

@@ -142,7 +142,7 @@ export class H3Server {
     return this;
   }
 
-  /** The counters now. */
+  /** The counters now. They are read without stopping the network: those of one call may be some packets apart. */
   getStats(): H3ServerStats {
     const { stats } = this.#native;
     const { quic, h3, webtransport } = this.#dispatcher.droppedDatagrams;
@@ -152,7 +152,7 @@ export class H3Server {
     return { ...stats, handlerErrors: this.#dispatcher.handlerErrors };
   }
 
-  /** Every open connection, with its path and its datagrams. */
+  /** Every open connection: its path, round-trip time, losses and datagrams. */
   connections(): H3ConnectionStats[] {
     return this.#native.connections.map(({ slot, generation, id, ...rest }) => ({
       ...rest,

@@ -11,9 +11,9 @@ export interface WebTransportCloseInfo {
 
 /** How a session is accepted. */
 export interface WTAcceptOptions {
-  /** One of {@link WTContext.protocols}; sent as `wt-protocol`. */
+  /** One of {@link WTContext.protocols}; sent as `wt-protocol`. Another is a TypeError. Default: none. */
   protocol?: string | undefined;
-  /** More header fields of the answer. */
+  /** More header fields of the answer. Default: none. */
   headers?: ConstructorParameters<typeof Headers>[0];
 }
 
@@ -25,7 +25,7 @@ export interface WebTransportDatagrams {
   readonly writable: WritableStream<Uint8Array>;
   /** The most bytes that a datagram can have now; it changes with the path. 0 once the session is over. */
   readonly maxDatagramSize: number;
-  /** Datagrams that wait to be read. */
+  /** The most datagrams that wait to be read: 1,024. */
   readonly incomingHighWaterMark: number;
 }
 
