@@ -33,6 +33,7 @@ await runScript(async () => {
     ...documents.flatMap(({ file, text }) => factErrors(file, text)),
     ...defaultErrors(),
     ...blockErrors(blocks),
+    ...paths.flatMap((file) => beginningErrors(file, blocks)),
     ...typeErrors(blocks),
     ...(await runErrors(blocks)),
   ];
@@ -45,6 +46,15 @@ await runScript(async () => {
     `${documents.length} documents, ${blocks.length} code blocks: ${ran} run, ${left} with a reason why not`,
   );
 });
+
+/** A guide begins with a program that works. */
+function beginningErrors(file, blocks) {
+  if (!file.startsWith('docs/guides/')) return [];
+  const first = blocks.find((block) => block.file === file);
+  return ['run', 'serve'].includes(first?.mode) && first.language !== 'sh'
+    ? []
+    : [`${file}: a guide begins with a program that is run`];
+}
 
 /** Every document of the repository, from its root. */
 function documentPaths() {
