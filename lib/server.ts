@@ -210,7 +210,12 @@ export class H3Server {
    * cannot be sent; `content-length` is one.
    *
    * @example
-   * server.informational(request, 103, { link: '</style.css>; rel=preload; as=style' });
+   * createH3Server({
+   *   fetch(request, server) {
+   *     server.informational(request, 103, { link: '</style.css>; rel=preload; as=style' });
+   *     return new Response('page');
+   *   },
+   * });
    */
   informational(request: Request, status: number, headers?: HeadersInit): boolean {
     const interim = interimStatus(status);

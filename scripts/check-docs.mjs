@@ -15,9 +15,6 @@ import { runErrors } from './doc-runs.mjs';
 import { typeErrors } from './doc-types.mjs';
 import { ROOT, runScript, StepError } from './steps.mjs';
 
-/** Its examples are parts of programs. */
-const REFERENCE = 'docs/api/';
-
 const { positionals } = parseArgs({ allowPositionals: true });
 
 await runScript(async () => {
@@ -26,9 +23,7 @@ await runScript(async () => {
   }
   const paths = positionals.length > 0 ? positionals : documentPaths();
   const documents = paths.map((file) => ({ file, text: readFileSync(join(ROOT, file), 'utf8') }));
-  const blocks = documents
-    .filter(({ file }) => !file.startsWith(REFERENCE))
-    .flatMap(({ file, text }) => blocksOf(file, text));
+  const blocks = documents.flatMap(({ file, text }) => blocksOf(file, text));
   const errors = [
     ...documents.flatMap(({ file, text }) => factErrors(file, text)),
     ...defaultErrors(),

@@ -12,6 +12,8 @@
 //   ```… not-run: reason      cannot be run here, and why
 //   ```                       a figure, or what a program prints
 //
+// The examples in docs/api are whole programs but for the import of what they use, and run for a moment.
+//
 // Texts are percent-encoded, and may be left out. What runs beside a server finds it where it says `https://localhost:4433` or
 // `port: 4433`. TypeScript and JavaScript type-check as modules of their own, and run on
 // each runtime that is here. A block whose first line is `// name.mjs` is that file: later blocks of the document can import it
@@ -28,11 +30,14 @@ const NOT_RUN = /^not-run: \S/;
 /** Words that a block may begin with, by language. */
 const MODES = {
   js: ['run', 'serve', 'browser', 'deno'],
-  ts: ['run', 'serve', 'browser'],
+  ts: ['run', 'serve', 'browser', 'example'],
   sh: ['', 'run', 'beside'],
   json: [''],
   '': [''],
 };
+
+/** Pages that typedoc makes. Their blocks are the examples of comments. */
+const REFERENCE = 'docs/api/';
 
 /** The blocks of `text`, the content of `file`. */
 export function blocksOf(file, text) {
@@ -71,8 +76,9 @@ export function blockErrors(blocks) {
 }
 
 function finished({ file, line, language, info, lines }) {
-  const [mode, ...words] = NOT_RUN.test(info) ? ['not-run'] : info.split(/ +/);
   const code = lines.join('\n');
+  if (file.startsWith(REFERENCE)) return { file, line, language, info, mode: 'example', words: [], code };
+  const [mode, ...words] = NOT_RUN.test(info) ? ['not-run'] : info.split(/ +/);
   return { file, line, language, info, mode, words, code, name: NAME.exec(lines[0] ?? '')?.[1] };
 }
 

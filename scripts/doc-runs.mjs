@@ -5,11 +5,13 @@ import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:f
 import { delimiter, join } from 'node:path';
 import ts from 'typescript';
 import { locate } from '../__test__/runtimes/locate.mjs';
-import { folderOf, pathOf } from './doc-types.mjs';
+import { folderOf, pathOf, sourceOf } from './doc-types.mjs';
 
 const DEADLINE_MS = 20_000;
 const RUNTIMES = ['node', 'bun', 'deno'];
 const COMPANIONS = ['beside', 'browser', 'deno'];
+/** What ends an example, whose server would run on. */
+const STOP = '\nsetTimeout(() => process.exit(), 100);';
 /** Documents at the same time. */
 const PARALLEL = 3;
 /** Ports that documents name, and that may be taken on the machine that checks them. */
@@ -42,6 +44,10 @@ async function documentErrors(blocks) {
     const add = (where, error) => error !== null && errors.push(`${at}${where}: ${error}`);
     if (block.language === 'sh' && block.mode === 'run') {
       add('', await endError(start('sh', ['-eu', '-c', block.code], folder, env), block));
+    } else if (block.mode === 'example') {
+      // Named by the example of serveStatic.
+      mkdirSync(join(folder, 'public'), { recursive: true });
+      add('', await endError(start(process.execPath, [scriptOf(block)], folder, env), block));
     } else if (isScript(block) && (block.mode === 'run' || block.mode === 'serve')) {
       for (const name of RUNTIMES) {
         const runtime = locate(name);
@@ -202,8 +208,9 @@ function scriptOf(block) {
   return block.language === 'ts' ? `${pathOf(block)}.mjs` : pathOf(block);
 }
 
-function runnable({ code, language }) {
-  const anyPort = code.replaceAll(PORTS, '$10');
+function runnable(block) {
+  const { language, mode } = block;
+  const anyPort = `${sourceOf(block)}${mode === 'example' ? STOP : ''}`.replaceAll(PORTS, '$10');
   if (language === 'js') return anyPort;
   return ts.transpileModule(anyPort, {
     compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 },

@@ -1,6 +1,6 @@
 // Type-checks the TypeScript and JavaScript blocks of the documents.
 
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import ts from 'typescript';
 import { ROOT } from './steps.mjs';
@@ -16,6 +16,22 @@ export function folderOf(file) {
 /** The file of a block. */
 export function pathOf({ file, line, language, name }) {
   return join(folderOf(file), name ?? `line-${line}.${language === 'ts' ? 'ts' : 'mjs'}`);
+}
+
+/** The code of a block as a module: an example imports what it uses of the package. */
+export function sourceOf({ mode, code }) {
+  if (mode !== 'example') return code;
+  const names = exportedNames().filter((name) => new RegExp(`\\b${name}\\b`).test(code));
+  // In the same line, so that places in it stay right.
+  return `import { ${names.join(', ')} } from 'trilane'; ${code}`;
+}
+
+/** The values that the built package exports. */
+function exportedNames() {
+  const lists = readFileSync(join(ROOT, 'index.js'), 'utf8').matchAll(/^export \{(.+?)\}/gm);
+  return [...lists]
+    .flatMap(([, list]) => list.split(',').map((name) => name.split(' as ').pop().trim()))
+    .filter(Boolean);
 }
 
 /** What the compiler says of the blocks, each line with its place in the document. */
@@ -36,7 +52,7 @@ export function typeErrors(blocks) {
 
 function errorsOf(blocks, change) {
   if (blocks.length === 0) return [];
-  const virtual = new Map(blocks.map((block) => [pathOf(block), block]));
+  const virtual = new Map(blocks.map((block) => [pathOf(block), { ...block, code: sourceOf(block) }]));
   // The compiler looks for imported files only in folders that exist.
   for (const path of virtual.keys()) mkdirSync(dirname(path), { recursive: true });
   const { options } = ts.getParsedCommandLineOfConfigFile(
