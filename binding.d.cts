@@ -265,16 +265,25 @@ export interface NativeConnection {
   handshakeMs?: number
   /** Of a connection of a client: whether it resumed an earlier session. */
   resumed: boolean
+  /** Estimated round-trip time, in milliseconds. */
   roundTripMs: number
+  /** Bytes that may be under way at once. */
   congestionWindowBytes: number
+  /** The largest packet that the path carries, in bytes of UDP payload. */
   mtuBytes: number
+  /** Packets sent that were lost. */
   lostPackets: bigint
+  /** Bytes of UDP payload received. */
   bytesReceived: bigint
+  /** Bytes of UDP payload sent. */
   bytesSent: bigint
   /** 0: the client takes no datagrams. */
   maxDatagramSize: number
+  /** Its raw QUIC datagrams. */
   quicDatagrams: NativeDatagramStats
+  /** The HTTP datagrams of its requests. */
   h3Datagrams: NativeDatagramStats
+  /** The datagrams of its WebTransport sessions. */
   webtransportDatagrams: NativeDatagramStats
   /** WebTransport sessions that were asked for and are not over. */
   webtransportSessions: number
@@ -565,21 +574,37 @@ export interface NativeStarted {
 
 /** Counters since the server was made. */
 export interface NativeStats {
+  /** Connections whose handshake was completed. */
   connectionsTotal: bigint
+  /** Connections open now. */
   connectionsActive: number
+  /** Connection attempts refused by a limit. */
   connectionsRefused: bigint
+  /** Handshakes that failed or timed out. */
   handshakesFailed: bigint
+  /** Requests whose header section was accepted. */
   requests: bigint
+  /** Requests that wait for an answer, or whose answer is being sent. */
   requestsActive: number
+  /** Requests that ended without a whole answer: the client reset or vanished, or the handler gave up. */
   requestsAborted: bigint
+  /** Requests refused as malformed (RFC 9114 §4.1.2). */
   requestsMalformed: bigint
+  /** Connections closed because the client broke the protocol. */
   protocolErrors: bigint
+  /** Connections closed because the client did too much that is no progress (H3_EXCESSIVE_LOAD, RFC 9114 §10.5). */
   excessiveLoad: bigint
+  /** Clients asked to prove their address with a Retry packet (RFC 9000 §8.1.2). */
   retriesSent: bigint
+  /** Bytes of request bodies handed to handlers. */
   bodyBytesReceived: bigint
+  /** Bytes of answer bodies that QUIC took. */
   bodyBytesSent: bigint
+  /** Raw QUIC datagrams. */
   quicDatagrams: NativeDatagramStats
+  /** HTTP datagrams of requests. */
   h3Datagrams: NativeDatagramStats
+  /** Datagrams of WebTransport sessions. */
   webtransportDatagrams: NativeDatagramStats
   /** Sessions that were accepted. */
   webtransportSessionsTotal: bigint
@@ -587,6 +612,7 @@ export interface NativeStats {
   webtransportSessionsActive: number
   /** Streams opened in sessions, by either side. */
   webtransportStreams: bigint
+  /** Time since the server was made, in milliseconds. */
   uptimeMs: number
 }
 

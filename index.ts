@@ -1,3 +1,4 @@
+export type { NativeDatagramStats as H3DatagramStats } from './binding.cjs';
 export { type AltSvcOptions, altSvc } from './lib/alt-svc.js';
 export type { CertificateHash } from './lib/client/certificate-hashes.js';
 export { H3Client, type H3Exchange, type H3TunnelInit, h3fetch } from './lib/client/client.js';
@@ -38,7 +39,7 @@ export { type Trailers, withTrailers } from './lib/outgoing-trailers.js';
 export type { H3ReloadOptions } from './lib/reload.js';
 export type { H3Request, IncomingStream, StreamingRequest } from './lib/request.js';
 export type { H3RequestEnd } from './lib/request-end.js';
-export { Response } from './lib/response.js';
+export { Response, type ResponseBody, type ResponseClass } from './lib/response.js';
 export type {
   BodyMode,
   DatagramRoute,

@@ -18,7 +18,9 @@ const MOST_SECONDS = 2 ** 31 - 1;
  * the same host (RFC 7838 §3). Clients try it with one of their next requests. Throws a TypeError or RangeError for a bad option.
  *
  * @example
- * response.setHeader('alt-svc', altSvc(server, { maxAgeSeconds: 3600 }));
+ * const server = createH3Server({ port: 4433, fetch: () => new Response('hello') });
+ * const answerOverTcp = () =>
+ *   new Response('hello', { headers: { 'alt-svc': altSvc(server, { maxAgeSeconds: 3600 }) } });
  */
 export function altSvc(server: Pick<H3Server, 'port'>, options: AltSvcOptions = {}): string {
   const given = checkObject(options, 'the second argument of altSvc()');

@@ -5,8 +5,11 @@ import type { H3Request } from './request.js';
 
 /** An IP address and a UDP port. */
 export interface RemoteAddress {
+  /** The IP address as text, without brackets. */
   readonly address: string;
+  /** The UDP port, 1 to 65535. */
   readonly port: number;
+  /** The kind of `address`; an IPv4 client of a socket for both is `IPv4`. */
   readonly family: 'IPv4' | 'IPv6';
 }
 
@@ -41,7 +44,9 @@ export interface H3DatagramContext<Params = Record<string, string>> {
   readonly streamId: bigint;
   /** The quarter stream id (RFC 9297 §2.1). */
   readonly flowId: bigint;
+  /** The request that the datagram belongs to. */
   readonly request: H3Request<Params>;
+  /** Its decoded path parameters, typed from the pattern of the route. */
   readonly params: Params;
   /** The most bytes that a datagram can have now; it changes with the path. 0 once the request is over. */
   readonly maxDatagramSize: number;

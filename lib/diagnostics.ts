@@ -7,7 +7,9 @@ import type { H3Server } from './server.js';
 
 /** Published on `trilane:server:request:start`, before the handler is called. */
 export interface RequestStartMessage {
+  /** Whose handler is called. */
   readonly server: H3Server;
+  /** What the handler gets. */
   readonly request: H3Request;
   /** The pattern of its route; null: the fallback. */
   readonly route: string | null;
@@ -15,6 +17,7 @@ export interface RequestStartMessage {
 
 /** Published on `trilane:server:request:error`, when a handler throws or rejects, or its answer cannot be sent. */
 export interface RequestErrorMessage extends RequestStartMessage {
+  /** What was thrown, or says why the answer cannot be sent. */
   readonly error: unknown;
 }
 
@@ -28,12 +31,15 @@ export interface RequestEndMessage extends RequestStartMessage {
 
 /** Published on `trilane:connection:open`, when a handshake is complete. */
 export interface ConnectionOpenMessage {
+  /** Whose connection it is. */
   readonly server: H3Server;
+  /** Its id and its address. */
   readonly connection: H3Connection;
 }
 
 /** Published on `trilane:connection:close`. */
 export interface ConnectionCloseMessage extends ConnectionOpenMessage {
+  /** How it ended, and who ended it. */
   readonly cause: ConnectionCloseCause;
 }
 

@@ -14,6 +14,7 @@ export type H3ErrorLayer =
 export interface ErrorRow {
   /** The class thrown: usage mistakes are `TypeError` or `RangeError`, everything else is `H3Error`. */
   readonly kind: 'TypeError' | 'RangeError' | 'H3Error';
+  /** Whose part of the work it belongs to. */
   readonly layer: H3ErrorLayer;
   /** What happened, in one sentence: the line of the reference page. */
   readonly doc: string;
@@ -415,7 +416,10 @@ export type UsageErrorCode = {
 }[H3ErrorCode];
 
 /** A usage mistake: `TypeError` or `RangeError` with a code. */
-export type UsageError = (TypeError | RangeError) & { readonly code: UsageErrorCode };
+export type UsageError = (TypeError | RangeError) & {
+  /** Which mistake it is: a key of {@link ERROR_CODES}. */
+  readonly code: UsageErrorCode;
+};
 
 /** Where an {@link H3Error} comes from. */
 export interface H3ErrorDetails {
@@ -423,6 +427,7 @@ export interface H3ErrorDetails {
   readonly remote?: boolean | undefined;
   /** The error code on the wire, if one was sent or received. */
   readonly wireCode?: number | bigint | undefined;
+  /** What it follows from. */
   readonly cause?: unknown;
 }
 
@@ -431,15 +436,20 @@ const BRAND = Symbol.for('trilane.H3Error');
 
 /** What went wrong at run time. Usage mistakes are `TypeError` or `RangeError` instead. */
 export class H3Error extends Error {
+  /** Always `H3Error`. */
   override readonly name = 'H3Error';
+  /** What went wrong: a key of {@link ERROR_CODES}; it stays the same in every version. */
   readonly code: H3ErrorCode;
+  /** Whose part of the work it belongs to. */
   readonly layer: H3ErrorLayer;
   /** True if the peer caused it. */
   readonly remote: boolean;
   /** The error code on the wire; absent if none was sent or received. */
   readonly wireCode?: number | bigint;
+  /** @internal */
   readonly [BRAND] = true;
 
+  /** @internal Errors of this class are made by this package. */
   constructor(code: H3ErrorCode, message: string, details: H3ErrorDetails = {}) {
     super(message, 'cause' in details ? { cause: details.cause } : undefined);
     this.code = code;

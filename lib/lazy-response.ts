@@ -152,10 +152,15 @@ export function responseOfFile(file: FileBody, init: ResponseInit): PlatformResp
 
 /** The type of {@link Response}: that of fetch, which also takes asynchronous iterators. */
 export interface ResponseClass {
+  /** Throws a TypeError or RangeError, with a code, for what cannot be sent over HTTP/3. */
   new (body?: ResponseBody | null, init?: ResponseInit): PlatformResponse;
+  /** That of the runtime's Response. */
   readonly prototype: PlatformResponse;
+  /** The Response of a network error, as in fetch: no server can send it. */
   error(): PlatformResponse;
+  /** A Response of `data` as JSON. Throws a TypeError for what JSON cannot express. */
   json(data: unknown, init?: ResponseInit): PlatformResponse;
+  /** A redirect; `status` is 301, 302, 303, 307 or 308, default 302. Unlike in fetch, `url` may be relative to the request. */
   redirect(url: string | URL, status?: number): PlatformResponse;
 }
 

@@ -39,9 +39,13 @@ import {
 
 /** Where errors of handlers and reasons for closing go; `console` is one. */
 export interface Logger {
+  /** Details for whoever looks for a fault. */
   debug(...data: unknown[]): void;
+  /** What is as it should be. */
   info(...data: unknown[]): void;
+  /** What will fail one day if nobody acts. */
   warn(...data: unknown[]): void;
+  /** What a handler or hook threw. */
   error(...data: unknown[]): void;
 }
 
@@ -170,9 +174,9 @@ export interface H3ServeOptions<Patterns extends readonly string[] = readonly st
    * happen to name a request: then they are that request's. Default false.
    */
   quicDatagramFallback?: boolean | undefined;
-  /** Hears of each connection when its handshake is complete. */
+  /** Hears of each connection when its handshake is complete. What it throws goes to the logger. Default: nobody does. */
   onConnection?(connection: H3Connection, server: H3Server): void;
-  /** Hears how each connection ended. */
+  /** Hears how each connection ended. What it throws goes to the logger. Default: nobody does. */
   onConnectionClose?(connection: H3Connection, cause: ConnectionCloseCause, server: H3Server): void;
   /**
    * Hears of each request when it is over: for access logs. What it throws goes to the logger. Malformed requests, and those

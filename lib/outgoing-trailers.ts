@@ -30,8 +30,10 @@ const encoder = new TextEncoder();
  * A file is then read here and sent whole, whatever conditions or range the request has.
  *
  * @example
- * const hash = createHash('sha256');
- * return withTrailers(new Response(hashed(file, hash)), () => ({ 'x-sha256': hash.digest('hex') }));
+ * async function* rows() {
+ *   yield 'a row\n';
+ * }
+ * createH3Server({ fetch: () => withTrailers(new Response(rows()), () => ({ 'x-rows': '1' })) });
  */
 export function withTrailers<Answer extends globalThis.Response>(
   response: Answer,

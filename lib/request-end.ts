@@ -21,9 +21,11 @@ export interface H3RequestEnd {
   readonly bytesSent: number;
   /** From the first byte of the request to its end, in milliseconds. */
   readonly durationMs: number;
+  /** Where the client was. */
   readonly remoteAddress: RemoteAddress;
   /** The id of its connection, hexadecimal; the same as in `connections()` and the contexts of datagrams. */
   readonly connectionIdHex: string;
+  /** As access logs name it. */
   readonly protocol: 'HTTP/3';
   /**
    * `"complete"`: all of the answer was sent. `"aborted"`: the client gave the request up, or is gone. `"reset"`: this side

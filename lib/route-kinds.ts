@@ -28,13 +28,19 @@ export type Handler<Params = Record<string, string>> = (
 
 /** Every key of a route, whatever its kind. */
 interface RouteKeys<Pattern extends string> {
-  /** A method, several, or `"*"` for any but CONNECT. */
+  /** A method, several, or `"*"` for any but CONNECT. GET also answers HEAD, without the body; other methods get 405. */
   method: string | readonly string[];
   /** A path such as `"/"`, `"/users/:id"` or `"/files/*"`. The most specific route wins, whatever the order. */
   pattern: Pattern;
-  /** How the body of a request arrives: `"buffered"`, collected, or `"streaming"`. Default: the `mode` of the server. */
+  /**
+   * How the body arrives: `"buffered"`, whole and at most `maxBodyBytes` long (more is answered 413), or `"streaming"`, as it
+   * comes. Default: the `mode` of the server.
+   */
   mode?: BodyMode | undefined;
-  /** Answers requests; `request.params` has the type of the pattern. */
+  /**
+   * Answers requests; `request.params` has the type of the pattern. What it throws goes to `error` of the server.
+   * `request.signal` aborts when the client goes away.
+   */
   fetch?(request: H3Request<RouteParams<Pattern>>, server: H3Server): Response | Promise<Response>;
   /**
    * Takes the HTTP datagrams of each request (RFC 9297), in the order in which they arrive, while the request is open. The
@@ -48,7 +54,7 @@ interface RouteKeys<Pattern extends string> {
   h3Datagram?(payload: Uint8Array, context: H3DatagramContext<RouteParams<Pattern>>): void | Promise<void>;
   /**
    * The `:protocol` of an extended CONNECT (RFC 9220); needs method CONNECT. What `fetch` reads from the request and writes
-   * into the answer is then the data of a tunnel, both ways at the same time; the body is never buffered.
+   * into the answer is then the data of a tunnel, both ways at the same time; the body is never buffered. Default: none.
    */
   protocol?: string | undefined;
   /**
@@ -90,6 +96,7 @@ export interface DatagramRoute<Pattern extends string = string> extends PlainRou
 
 /** A route that takes extended CONNECT requests with a protocol; it needs `fetch` or `h3Datagram`. */
 export interface TunnelRoute<Pattern extends string = string> extends RouteKeys<Pattern> {
+  /** `"CONNECT"`, by itself or as the only one of a list. */
   method: ConnectMethod;
   mode?: 'streaming' | undefined;
   protocol: string;
@@ -100,6 +107,7 @@ export interface TunnelRoute<Pattern extends string = string> extends RouteKeys<
 
 /** A route that takes WebTransport sessions. */
 export interface SessionRoute<Pattern extends string = string> extends RouteKeys<Pattern> {
+  /** `"CONNECT"`, by itself or as the only one of a list. */
   method: ConnectMethod;
   mode?: never;
   webtransport(context: WTContext<RouteParams<Pattern>>): void | Promise<void>;

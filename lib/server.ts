@@ -58,7 +58,7 @@ export class H3Server {
   #port = 0;
   #closed = false;
 
-  /** Use {@link createH3Server}. */
+  /** @internal Use {@link createH3Server}. */
   constructor(options: ValidatedOptions) {
     this.#options = options;
     this.#handlers = options;
@@ -156,7 +156,7 @@ export class H3Server {
     return this;
   }
 
-  /** The counters now. */
+  /** The counters now. They are read without stopping the network: those of one call may be some packets apart. */
   getStats(): H3ServerStats {
     const { stats } = this.#native;
     const { quic, h3, webtransport } = this.#dispatcher.droppedDatagrams;
@@ -171,20 +171,23 @@ export class H3Server {
    * `metrics`, also how long requests took.
    *
    * @example
-   * const routes = [
-   *   {
-   *     method: 'GET',
-   *     pattern: '/metrics',
-   *     fetch: (_, server) =>
-   *       new Response(server.metrics(), { headers: { 'content-type': 'text/plain; version=0.0.4' } }),
-   *   },
-   * ];
+   * createH3Server({
+   *   metrics: true,
+   *   routes: [
+   *     {
+   *       method: 'GET',
+   *       pattern: '/metrics',
+   *       fetch: (_, server) =>
+   *         new Response(server.metrics(), { headers: { 'content-type': 'text/plain; version=0.0.4' } }),
+   *     },
+   *   ],
+   * });
    */
   metrics(): string {
     return metricsText(this.getStats(), this.#native.durations);
   }
 
-  /** Every open connection, with its path and its datagrams. */
+  /** Every open connection: its path, round-trip time, losses and datagrams. */
   connections(): H3ConnectionStats[] {
     return this.#native.connections.map(({ slot, generation, id, ...rest }) => ({
       ...rest,
@@ -226,6 +229,7 @@ export class H3Server {
    * server was made); an {@link H3Error} with code `ERR_H3_SERVER_CLOSED` after {@link close}. Works while stopped too.
    *
    * @example
+   * const server = createH3Server({ fetch: () => new Response('hello') });
    * server.reload({ fetch: () => new Response('maintenance', { status: 503 }), routes: [] });
    */
   reload<const Patterns extends readonly string[] = readonly string[]>(
@@ -267,7 +271,12 @@ export class H3Server {
    * cannot be sent; `content-length` is one.
    *
    * @example
-   * server.informational(request, 103, { link: '</style.css>; rel=preload; as=style' });
+   * createH3Server({
+   *   fetch(request, server) {
+   *     server.informational(request, 103, { link: '</style.css>; rel=preload; as=style' });
+   *     return new Response('page');
+   *   },
+   * });
    */
   informational(request: Request, status: number, headers?: HeadersInit): boolean {
     const interim = interimStatus(status);

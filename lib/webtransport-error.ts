@@ -17,6 +17,10 @@ export class WebTransportError extends DOMException {
   readonly #source: WebTransportErrorSource;
   readonly #streamErrorCode: number | null;
 
+  /**
+   * @param message What happened, for people; it is not sent.
+   * @param options The source and the code; the code is what the peer learns.
+   */
   constructor(message = '', { source = 'stream', streamErrorCode = null }: WebTransportErrorOptions = {}) {
     super(message, 'WebTransportError');
     this.#source = source;

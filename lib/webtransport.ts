@@ -5,14 +5,15 @@ import type { WebTransportBidirectionalStream } from './session-streams.js';
 export interface WebTransportCloseInfo {
   /** The application's code, 0 to 2³²-1. */
   readonly closeCode: number;
+  /** The application's words, at most 1,024 bytes of UTF-8; `""` if there are none. */
   readonly reason: string;
 }
 
 /** How a session is accepted. */
 export interface WTAcceptOptions {
-  /** One of {@link WTContext.protocols}; sent as `wt-protocol`. */
+  /** One of {@link WTContext.protocols}; sent as `wt-protocol`. Another is a TypeError. Default: none. */
   protocol?: string | undefined;
-  /** More header fields of the answer. */
+  /** More header fields of the answer. Default: none. */
   headers?: ConstructorParameters<typeof Headers>[0];
 }
 
@@ -24,13 +25,15 @@ export interface WebTransportDatagrams {
   readonly writable: WritableStream<Uint8Array>;
   /** The most bytes that a datagram can have now; it changes with the path. 0 once the session is over. */
   readonly maxDatagramSize: number;
-  /** Datagrams that wait to be read. */
+  /** The most datagrams that wait to be read: 1,024. */
   readonly incomingHighWaterMark: number;
 }
 
 /** A WebTransport session that a client asks for; the first use, or returning without `reject()`, accepts it. */
 export interface WTContext<Params = Record<string, string>> {
+  /** The CONNECT request that asks for the session: its URL, headers and `origin`. It has no body to read. */
   readonly request: H3Request<Params>;
+  /** Decoded path parameters, typed from the pattern of the route. */
   readonly params: Params;
   /** The id of the CONNECT stream. */
   readonly sessionId: bigint;
@@ -42,9 +45,11 @@ export interface WTContext<Params = Record<string, string>> {
   readonly closed: Promise<WebTransportCloseInfo>;
   /** Resolves when the client asks for the session to be wound up. */
   readonly draining: Promise<void>;
+  /** The datagrams of the session as streams; {@link sendDatagram} sends one without a stream. */
   readonly datagrams: WebTransportDatagrams;
-  /** The streams that the client opens, in the order in which they come. */
+  /** The bidirectional streams that the client opens, in the order in which they come. */
   readonly incomingBidirectionalStreams: ReadableStream<WebTransportBidirectionalStream>;
+  /** The unidirectional streams that the client opens, in the order in which they come. */
   readonly incomingUnidirectionalStreams: ReadableStream<ReadableStream<Uint8Array>>;
   /** Accepts the session, with a protocol or fields of its own. Throws a TypeError if it was refused or is accepted already. */
   accept(options?: WTAcceptOptions): void;
@@ -52,11 +57,13 @@ export interface WTContext<Params = Record<string, string>> {
   reject(status: number): void;
   /** Queues a datagram, copied before this returns; false if it was not, because it is too large or the session is over. */
   sendDatagram(data: Uint8Array): boolean;
-  /** Opens a stream; waits until the client allows one more. Rejects with a WebTransportError if the session is over. */
+  /** Opens a stream both ways; waits until the client allows one more. Rejects with a WebTransportError if the session is over. */
   createBidirectionalStream(): Promise<WebTransportBidirectionalStream>;
+  /** Opens a stream to the client; waits until it allows one more. Rejects with a WebTransportError if the session is over. */
   createUnidirectionalStream(): Promise<WritableStream<Uint8Array>>;
   /** Ends the session with all its streams; `reason` is cut at 1,024 bytes of UTF-8. Idempotent. */
   close(code?: number, reason?: string): void;
+  /** The same, with the argument of the W3C's `close()`; `closeCode` is 0 to 2³²-1, default 0, `reason` default `""`. */
   close(info: { readonly closeCode?: number; readonly reason?: string }): void;
   /** Asks the client to wind the session up. */
   drain(): void;

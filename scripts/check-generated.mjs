@@ -7,7 +7,7 @@ import { npm, ROOT, run, runScript, StepError } from './steps.mjs';
 const GENERATED = ['binding.cjs', 'binding.d.cts', 'index.d.ts', 'npm'];
 
 await runScript(async () => {
-  await run(process.execPath, ['scripts/generate-docs.mjs', '--check']);
+  await run(process.execPath, ['scripts/docs.mjs', '--check']);
   await npm(['run', '--silent', 'generate']);
   const changed = git('status', '--porcelain', '--', ...GENERATED);
   if (changed !== '') {

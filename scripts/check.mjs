@@ -55,6 +55,10 @@ const CHECKS = [
     action: () => npm(['run', '--silent', 'lint:workflows']),
   },
   {
+    title: 'reference: up to date, every public item documented',
+    action: () => npm(['run', '--silent', 'docs', '--', '--check']),
+  },
+  {
     title: 'documents',
     unless: () => !existsSync(join(ROOT, 'index.js')) && 'the package is not built (npm run build)',
     action: () => npm(['run', '--silent', 'check:docs']),

@@ -1,24 +1,43 @@
-// The TypeScript and JavaScript blocks of the documents: found, type-checked, and run.
+// The code blocks of the documents, and what each asks for. Behind the language of a block stands how it is checked:
 //
-// Every block must type-check as a module of its own. Behind the language, a block may say that it is run as well:
+//   ```js run text            must end by itself, with exit code 0, and print the text
+//   ```js serve /a=text …     must print its URL, answer each path (POST/path sends "hello") with a status below 400 and this
+//                             text, and end when it is interrupted
+//   ```js browser text        a script of a page: must end and print the text, beside the server of the `serve` block above it
+//   ```js deno text           the same for a program that only Deno can run; it is not type-checked
+//   ```sh run text            must end with exit code 0 and print the text
+//   ```sh beside text         the same while the server of the `serve` block above it runs
+//   ```sh                     each line is a command that is known to be right (`commandErrors`)
+//   ```json                   must parse
+//   ```… not-run: reason      cannot be run here, and why
+//   ```                       a figure, or what a program prints
 //
-//   ```js run                          must end by itself, with exit code 0
-//   ```js serve /users/42={"id":"42"}  must print its URL, answer each path (POST/path sends "hello") with a status below 400
-//                                      and, behind "=", with this text (percent-encoded), and end when it is interrupted
+// The examples in docs/api are whole programs but for the import of what they use, and run for a moment.
+//
+// Texts are percent-encoded, and may be left out. What runs beside a server finds it where it says `https://localhost:4433` or
+// `port: 4433`. TypeScript and JavaScript type-check as modules of their own, and run on
+// each runtime that is here. A block whose first line is `// name.mjs` is that file: later blocks of the document can import it
+// and its commands can name it. The blocks of a document run in their order, in one folder.
 
-import { spawn } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import ts from 'typescript';
-import { locate } from '../__test__/runtimes/locate.mjs';
 import { ROOT } from './steps.mjs';
 
-const DEADLINE_MS = 20_000;
-const FENCE = /^```(ts|js)\b *(.*)$/;
-const REQUEST = /^(GET|POST)?(\/[^=]*)(?:=(.*))?$/;
-const RUNTIMES = ['node', 'bun', 'deno'];
-/** Inside the package, so that `import 'trilane'` finds it, and ignored by git. */
-const FOLDER = join(ROOT, 'target', 'check-docs');
+const FENCE = /^```(\S*) *(.*)$/;
+const NAME = /^(?:\/\/|#) ([\w-]+(?:\.[\w-]+)*\.(?:mjs|js|ts|mts))$/;
+const NOT_RUN = /^not-run: \S/;
+
+/** Words that a block may begin with, by language. */
+const MODES = {
+  js: ['run', 'serve', 'browser', 'deno'],
+  ts: ['run', 'serve', 'browser', 'example'],
+  sh: ['', 'run', 'beside'],
+  json: [''],
+  '': [''],
+};
+
+/** Pages that typedoc makes. Their blocks are the examples of comments. */
+const REFERENCE = 'docs/api/';
 
 /** The blocks of `text`, the content of `file`. */
 export function blocksOf(file, text) {
@@ -27,11 +46,9 @@ export function blocksOf(file, text) {
   text.split('\n').forEach((content, index) => {
     if (open === null) {
       const [, language, info] = FENCE.exec(content) ?? [];
-      if (language !== undefined) {
-        open = { file, line: index + 2, language, words: info.split(/ +/), lines: [] };
-      }
+      if (language !== undefined) open = { file, line: index + 2, language, info, lines: [] };
     } else if (content === '```') {
-      blocks.push({ ...open, code: open.lines.join('\n') });
+      blocks.push(finished(open));
       open = null;
     } else {
       open.lines.push(content);
@@ -40,125 +57,66 @@ export function blocksOf(file, text) {
   return blocks;
 }
 
-/** What the compiler says of the blocks, each line with its place in the document. */
-export function typeErrors(blocks) {
-  const virtual = new Map(blocks.map((block) => [pathOf(block), block]));
-  const { options } = ts.getParsedCommandLineOfConfigFile(
-    join(ROOT, 'tsconfig.json'),
-    { noEmit: true, allowJs: true, checkJs: true, noUnusedLocals: false, noUnusedParameters: false },
-    { ...ts.sys, onUnRecoverableConfigFileDiagnostic: () => {} },
-  );
-  options.lib = [...options.lib, 'lib.esnext.disposable.d.ts'];
-  const host = ts.createCompilerHost(options);
-  const { fileExists, readFile, getSourceFile } = host;
-  host.fileExists = (path) => virtual.has(path) || fileExists(path);
-  host.readFile = (path) => virtual.get(path)?.code ?? readFile(path);
-  host.getSourceFile = (path, target, ...rest) => {
-    const block = virtual.get(path);
-    return block === undefined
-      ? getSourceFile(path, target, ...rest)
-      : ts.createSourceFile(path, block.code, target, true);
-  };
-  const program = ts.createProgram([...virtual.keys()], options, host);
-  return [...virtual].flatMap(([path, block]) => {
-    const source = program.getSourceFile(path);
-    return [...program.getSyntacticDiagnostics(source), ...program.getSemanticDiagnostics(source)].map(
-      ({ start, messageText }) => {
-        const { line } = source.getLineAndCharacterOfPosition(start ?? 0);
-        return `${block.file}:${block.line + line}: ${ts.flattenDiagnosticMessageText(messageText, ' ')}`;
-      },
-    );
-  });
-}
-
-/** Runs the blocks that ask for it, on every runtime that is here; returns what went wrong. */
-export async function runErrors(blocks) {
-  mkdirSync(FOLDER, { recursive: true });
-  const errors = [];
-  for (const block of blocks.filter(({ words }) => words[0] === 'run' || words[0] === 'serve')) {
-    const file = pathOf(block, 'mjs');
-    writeFileSync(file, runnable(block));
-    for (const name of RUNTIMES) {
-      const runtime = locate(name);
-      if ('missing' in runtime) continue;
-      const error = await runBlock(block, file, runtime);
-      if (error !== null) errors.push(`${block.file}:${block.line}, on ${name}: ${error}`);
+/** What is wrong with what the blocks ask for, and with commands and JSON. */
+export function blockErrors(blocks) {
+  return blocks.flatMap((block) => {
+    const at = `${block.file}:${block.line}: `;
+    if (block.mode === 'not-run') return [];
+    if (!MODES[block.language]?.includes(block.mode)) {
+      return [
+        `${at}a block of "${block.language}" that asks for "${block.info}": see scripts/doc-blocks.mjs`,
+      ];
     }
-  }
-  return errors;
-}
-
-function pathOf({ file, line, language }, extension = language) {
-  return join(FOLDER, `${file.replaceAll(/\W/g, '-')}-${line}.${extension}`);
-}
-
-function runnable({ code, language }) {
-  // A port that the document names may be taken on the machine that checks it.
-  const anyPort = code.replaceAll('port: 4433', 'port: 0');
-  if (language === 'js') return anyPort;
-  return ts.transpileModule(anyPort, {
-    compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 },
-  }).outputText;
-}
-
-async function runBlock({ words: [mode, ...requests] }, file, { command, args }) {
-  const child = spawn(command, [...args, file], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  let foundUrl;
-  const printedUrl = new Promise((resolve) => {
-    foundUrl = resolve;
+    if (block.language === 'json') return jsonErrors(block).map((error) => at + error);
+    if (block.language === 'sh' && block.mode === '') {
+      return commandErrors(block, blocks).map((error) => at + error);
+    }
+    return [];
   });
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text) => {
-      output += text;
-      const url = /https:\/\/[^\s/]+:\d+/.exec(output)?.[0];
-      if (url !== undefined) foundUrl(url);
-    });
-  }
-  const ended = new Promise((resolve) => child.once('close', (code, signal) => resolve({ code, signal })));
-  const timer = setTimeout(() => child.kill('SIGKILL'), DEADLINE_MS);
+}
+
+function finished({ file, line, language, info, lines }) {
+  const code = lines.join('\n');
+  if (file.startsWith(REFERENCE)) return { file, line, language, info, mode: 'example', words: [], code };
+  const [mode, ...words] = NOT_RUN.test(info) ? ['not-run'] : info.split(/ +/);
+  return { file, line, language, info, mode, words, code, name: NAME.exec(lines[0] ?? '')?.[1] };
+}
+
+function jsonErrors({ code }) {
   try {
-    let wrong = [];
-    if (mode === 'serve') {
-      const url = await Promise.race([printedUrl, ended]);
-      if (typeof url === 'string') wrong = await answerErrors(url, requests);
-      child.kill('SIGINT');
-    }
-    const { code, signal } = await ended;
-    const interrupted = mode === 'serve' && signal === 'SIGINT';
-    if (signal === 'SIGKILL') wrong.push(`did not end within ${DEADLINE_MS} ms`);
-    else if (code !== 0 && !interrupted) wrong.push(`ended with ${signal ?? `exit code ${code}`}`);
-    return wrong.length === 0 ? null : `${wrong.join('; ')}\n${output}`;
-  } finally {
-    clearTimeout(timer);
+    JSON.parse(code);
+    return [];
+  } catch (error) {
+    return [error.message];
   }
 }
 
-/** Asks a server with Bun's fetch: the one client with HTTP/3 that npm has. */
-async function answerErrors(url, requests) {
-  const bun = locate('bun');
-  if ('missing' in bun) return [];
-  const program = `
-    const [, method = 'GET', path, expected] = ${REQUEST}.exec(process.env.REQUEST);
-    const init = { protocol: 'http3', tls: { rejectUnauthorized: false }, method };
-    if (method === 'POST') init.body = 'hello';
-    const answer = await fetch(process.env.URL + path, init);
-    const text = (await answer.text()).trim();
-    if (answer.status >= 400) console.log('status ' + answer.status);
-    else if (expected !== undefined && text !== decodeURIComponent(expected)) console.log('answered ' + text);`;
-  const errors = [];
-  for (const request of requests) {
-    const env = { ...process.env, URL: url, REQUEST: request };
-    const child = spawn(bun.command, ['-e', program], { env, timeout: DEADLINE_MS / 2 });
-    let said = '';
-    child.stdout.setEncoding('utf8').on('data', (text) => {
-      said += text;
-    });
-    child.stderr.setEncoding('utf8').on('data', (text) => {
-      said += text;
-    });
-    const code = await new Promise((resolve) => child.once('close', resolve));
-    if (said !== '' || code !== 0) errors.push(`${request}: ${said.trim() || `no answer (${code})`}`);
-  }
-  return errors;
+/** Programs and the arguments before a file of the document. */
+const START =
+  /^(?:[A-Z_]+=\S+ )?(?:node|bun|deno run (?:--allow-net --allow-ffi --allow-read --allow-env|--allow-net --unstable-net(?: --unsafely-ignore-certificate-errors=localhost)?)) (\S+)$/;
+const SCRIPT = /^npm (?:run )?([\w:]+)(?: -- .+)?$/;
+/** What `__test__/specs/examples.ts` and `examples-sessions.ts` start, and their clients. */
+const EXAMPLE = /^(?:node|bun) (examples\/[\w-]+\/[\w-]+\.mjs)(?: \S+)?$/;
+const INSTALL = /^(?:npm init -y|(?:npm install|bun add) trilane|deno add npm:trilane)$/;
+
+/**
+ * A command may install the package, start a file of the document or an example, or run a script of package.json; what runs
+ * those is tested elsewhere. Everything else asks for `run` or `beside`, or says why not.
+ */
+function commandErrors({ file, code }, blocks) {
+  const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+  const isNamed = (name) => blocks.some((block) => block.file === file && block.name === name);
+  return code
+    .split('\n')
+    .map((line) => line.replace(/ +#.*$/, '').trim())
+    .filter((command) => {
+      const [, started] = START.exec(command) ?? [];
+      const [, script] = SCRIPT.exec(command) ?? [];
+      const [, example] = EXAMPLE.exec(command) ?? [];
+      if (started !== undefined && isNamed(started)) return false;
+      if (example !== undefined) return !existsSync(join(ROOT, example));
+      if (script !== undefined && scripts[script] !== undefined) return false;
+      return command !== '' && !INSTALL.test(command);
+    })
+    .map((command) => `nothing checks the command "${command}"`);
 }

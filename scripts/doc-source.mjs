@@ -6,8 +6,8 @@ import ts from 'typescript';
 import { ROOT, StepError } from './steps.mjs';
 
 /**
- * The documented public members of an interface or class, in the order of the source: `name`, `type` and `signature` as
- * Markdown, and `doc`, the text of the comment without its examples.
+ * The documented public members of an interface or class, in the order of the source: `name` and `type` as Markdown, and
+ * `doc`, the text of the comment without its examples.
  */
 export function membersOf(file, owner) {
   const text = readFileSync(join(ROOT, file), 'utf8');
@@ -25,7 +25,6 @@ export function membersOf(file, owner) {
     .map((member) => ({
       name: member.name.getText(),
       type: typeOf(member),
-      signature: signatureOf(member),
       doc: docOf(member) ?? missing(file, owner, member),
     }))
     .filter(({ doc }) => doc !== '');
@@ -50,16 +49,6 @@ function typeOf(member) {
   return type === '' ? '' : `\`${type.replaceAll("'", '"')}\``;
 }
 
-function signatureOf(member) {
-  const name = member.name.getText();
-  if (!ts.isMethodDeclaration(member)) {
-    return `\`${name}\`: \`${member.type?.getText()}\``;
-  }
-  const parameters = member.parameters.map((parameter) => parameter.getText()).join(', ');
-  const result = member.type?.getText();
-  return `\`${name}(${parameters})\`${result === undefined ? '' : `: \`${result}\``}`;
-}
-
 /** The comment in one line; links become code, since what they name is not a place in a document. */
 function docOf(member) {
   const [comment] = ts.getJSDocCommentsAndTags(member).filter(ts.isJSDoc);
@@ -75,9 +64,5 @@ function docOf(member) {
 
 function missing(file, owner, member) {
   const name = member.name.getText();
-  // An option that only holds others is described where those are.
-  if (name === 'limits') {
-    return 'Bounds that clients are held to: [all of them](SECURITY.md#what-is-enforced).';
-  }
   throw new StepError(`${file}: ${owner}.${name} has no comment that says what it is.`);
 }

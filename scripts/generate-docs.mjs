@@ -17,17 +17,15 @@ const ERRORS_PAGE = 'docs/errors.md';
 /** Tables in hand-written documents, by the name in their markers `<!-- begin NAME -->` and `<!-- end NAME -->`. */
 const TABLES = [
   { file: 'README.md', name: 'tested', make: () => testedTables(JSON.parse(read('docs/tested.json'))) },
-  { file: 'README.md', name: 'options', make: optionsTable },
-  { file: 'README.md', name: 'server members', make: serverTable },
   { file: 'SECURITY.md', name: 'limits', make: limitsTable },
-  { file: 'docs/client.md', name: 'client options', make: clientOptionsTable },
+  { file: 'docs/guides/client.md', name: 'client options', make: clientOptionsTable },
   {
-    file: 'docs/files.md',
+    file: 'docs/guides/files.md',
     name: 'file options',
     make: () => optionRows('lib/file-response.ts', 'FileResponseInit'),
   },
   {
-    file: 'docs/files.md',
+    file: 'docs/guides/files.md',
     name: 'folder options',
     make: () => optionRows('lib/serve-static.ts', 'ServeStaticOptions'),
   },
@@ -43,7 +41,7 @@ await runScript(async () => {
   const stale = [...documents].filter(([file, text]) => !existsSync(join(ROOT, file)) || read(file) !== text);
   if (values.check && stale.length > 0) {
     const files = stale.map(([file]) => file).join(', ');
-    throw new StepError(`out of date: ${files}. Run node scripts/generate-docs.mjs and commit the result.`);
+    throw new StepError(`out of date: ${files}. Run npm run docs and commit the result.`);
   }
   for (const [file, text] of stale) {
     writeFileSync(join(ROOT, file), text);
@@ -88,14 +86,6 @@ ${rows.join('\n')}
 `;
 }
 
-function optionsTable() {
-  const members = ['H3Handlers', 'H3ServeOptions'].flatMap((name) => membersOf('lib/options.ts', name));
-  const sessions = ['SessionOptions', 'ClientCertificateOptions'].flatMap((name) =>
-    membersOf('lib/tls-options.ts', name),
-  );
-  return tableOf([...members, ...membersOf('lib/identity.ts', 'IdentityOptions'), ...sessions]);
-}
-
 function clientOptionsTable() {
   return tableOf([
     ...membersOf('lib/client/options.ts', 'H3ClientOptions'),
@@ -110,11 +100,6 @@ function optionRows(file, owner) {
 function tableOf(options) {
   const rows = options.map(({ name, type, doc }) => row([`\`${name}\``, type, doc]));
   return ['| option | type | meaning |', '| --- | --- | --- |', ...rows].join('\n');
-}
-
-function serverTable() {
-  const rows = membersOf('lib/server.ts', 'H3Server').map(({ signature, doc }) => row([signature, doc]));
-  return ['| member | meaning |', '| --- | --- |', ...rows].join('\n');
 }
 
 function limitsTable() {

@@ -5,7 +5,12 @@ import { checkChoice, checkKeys, checkObject } from '../option-check.js';
 /** A certificate by its hash: as W3C WebTransport has it, or the bytes alone, such as `server.certificateHash`. */
 export type CertificateHash =
   | Uint8Array
-  | { readonly algorithm: 'sha-256'; readonly value: ArrayBuffer | ArrayBufferView };
+  | {
+      /** The one that W3C WebTransport names. */
+      readonly algorithm: 'sha-256';
+      /** The 32 bytes of the hash of the certificate (DER). */
+      readonly value: ArrayBuffer | ArrayBufferView;
+    };
 
 /** Bytes of a SHA-256. */
 const HASH_BYTES = 32;

@@ -17,7 +17,9 @@ export interface H3TunnelInit extends H3RequestInit {
 
 /** A request with datagrams beside its content. */
 export interface H3Exchange {
+  /** There as soon as its head is; the body comes as it is read. */
   readonly response: H3Response;
+  /** The HTTP datagrams of the request (RFC 9297), both ways. */
   readonly datagrams: RequestDatagrams;
 }
 
@@ -26,8 +28,10 @@ export interface H3Exchange {
  * waits for it; see {@link unref}.
  *
  * @example
- * await using client = new H3Client({ ca: readFileSync('ca.pem') });
- * const response = await client.fetch('https://localhost:4433/');
+ * const server = createH3Server({ fetch: () => new Response('hello') });
+ * await using client = new H3Client({ serverCertificateHashes: [server.certificateHash] });
+ * const response = await client.fetch(server.url);
+ * console.log(await response.text());
  */
 export class H3Client {
   readonly #options: ValidatedClientOptions;
@@ -67,7 +71,9 @@ export class H3Client {
    * the network fails. It needs no `this`.
    *
    * @example
-   * const response = await client.fetch('https://localhost:4433/', { signal: AbortSignal.timeout(1_000) });
+   * const server = createH3Server({ fetch: () => new Response('hello') });
+   * const { fetch } = new H3Client({ serverCertificateHashes: [server.certificateHash] });
+   * const response = await fetch(server.url, { signal: AbortSignal.timeout(10_000) });
    * console.log(response.status, await response.text(), await response.trailers);
    */
   readonly fetch = async (input: H3RequestInput, init?: H3RequestInit): Promise<H3Response> => {
@@ -140,7 +146,13 @@ let standard: H3Client | null = null;
  * takes, gives and rejects with is that of `H3Client.fetch`.
  *
  * @example
- * const response = await h3fetch('https://example.com/');
+ * try {
+ *   const response = await h3fetch('https://localhost:4433/');
+ *   console.log(response.status, await response.text());
+ * } catch (error) {
+ *   // An H3Error says why: nobody listens there, or the certificate is of an unknown authority.
+ *   console.error(error instanceof TypeError ? error.cause : error);
+ * }
  */
 export async function h3fetch(input: H3RequestInput, init?: H3RequestInit): Promise<H3Response> {
   standard ??= new H3Client();

@@ -13,6 +13,7 @@ type PlatformInit = Omit<RequestInit, 'body' | 'duplex' | 'dispatcher'>;
  * `mode`, `priority`, `referrer`, `referrerPolicy` and `window` are ignored, and no port is forbidden.
  */
 export interface H3RequestInit extends PlatformInit {
+  /** Text, bytes, `Blob`, `FormData`, `URLSearchParams`, a stream or an asynchronous iterator. Default: none. */
   body?: H3RequestBody | null;
   /**
    * Needed for a body that is a stream or an asynchronous iterator. As on Node, Bun and Deno the response is there as soon as

@@ -37,6 +37,7 @@ export interface RequestOrder {
 
 /** The connection that carried a response. */
 export interface ResponseConnection {
+  /** Where the server is. */
   readonly remoteAddress: RemoteAddress;
   /** The protocol that the handshake agreed on. */
   readonly alpn: string;
@@ -89,15 +90,19 @@ export interface Transport {
 export interface H3ClientStats {
   /** Handshakes that were completed. */
   readonly connectionsTotal: bigint;
+  /** Connections open now. */
   readonly connectionsActive: number;
   /** Dials that failed, whatever the reason. */
   readonly connectFailures: bigint;
+  /** Requests that were begun; those of redirects count each. */
   readonly requests: bigint;
+  /** Requests whose response is not here whole. */
   readonly requestsActive: number;
   /** Requests sent again, because it was certain that the server had not processed them. */
   readonly requestsRetried: bigint;
-  /** Bytes in UDP payloads. */
+  /** Bytes of UDP payload sent. */
   readonly bytesSent: bigint;
+  /** Bytes of UDP payload received. */
   readonly bytesReceived: bigint;
 }
 

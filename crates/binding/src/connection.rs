@@ -33,16 +33,25 @@ pub struct NativeConnection {
     pub handshake_ms: Option<f64>,
     /// Of a connection of a client: whether it resumed an earlier session.
     pub resumed: bool,
+    /// Estimated round-trip time, in milliseconds.
     pub round_trip_ms: f64,
+    /// Bytes that may be under way at once.
     pub congestion_window_bytes: f64,
+    /// The largest packet that the path carries, in bytes of UDP payload.
     pub mtu_bytes: u32,
+    /// Packets sent that were lost.
     pub lost_packets: BigInt,
+    /// Bytes of UDP payload received.
     pub bytes_received: BigInt,
+    /// Bytes of UDP payload sent.
     pub bytes_sent: BigInt,
     /// 0: the client takes no datagrams.
     pub max_datagram_size: u32,
+    /// Its raw QUIC datagrams.
     pub quic_datagrams: NativeDatagramStats,
+    /// The HTTP datagrams of its requests.
     pub h3_datagrams: NativeDatagramStats,
+    /// The datagrams of its WebTransport sessions.
     pub webtransport_datagrams: NativeDatagramStats,
     /// WebTransport sessions that were asked for and are not over.
     pub webtransport_sessions: u32,

@@ -9,21 +9,37 @@ use crate::connection::NativeDatagramStats;
 /// Counters since the server was made.
 #[napi(object)]
 pub struct NativeStats {
+    /// Connections whose handshake was completed.
     pub connections_total: BigInt,
+    /// Connections open now.
     pub connections_active: u32,
+    /// Connection attempts refused by a limit.
     pub connections_refused: BigInt,
+    /// Handshakes that failed or timed out.
     pub handshakes_failed: BigInt,
+    /// Requests whose header section was accepted.
     pub requests: BigInt,
+    /// Requests that wait for an answer, or whose answer is being sent.
     pub requests_active: u32,
+    /// Requests that ended without a whole answer: the client reset or vanished, or the handler gave up.
     pub requests_aborted: BigInt,
+    /// Requests refused as malformed (RFC 9114 §4.1.2).
     pub requests_malformed: BigInt,
+    /// Connections closed because the client broke the protocol.
     pub protocol_errors: BigInt,
+    /// Connections closed because the client did too much that is no progress (H3_EXCESSIVE_LOAD, RFC 9114 §10.5).
     pub excessive_load: BigInt,
+    /// Clients asked to prove their address with a Retry packet (RFC 9000 §8.1.2).
     pub retries_sent: BigInt,
+    /// Bytes of request bodies handed to handlers.
     pub body_bytes_received: BigInt,
+    /// Bytes of answer bodies that QUIC took.
     pub body_bytes_sent: BigInt,
+    /// Raw QUIC datagrams.
     pub quic_datagrams: NativeDatagramStats,
+    /// HTTP datagrams of requests.
     pub h3_datagrams: NativeDatagramStats,
+    /// Datagrams of WebTransport sessions.
     pub webtransport_datagrams: NativeDatagramStats,
     /// Sessions that were accepted.
     pub webtransport_sessions_total: BigInt,
@@ -31,6 +47,7 @@ pub struct NativeStats {
     pub webtransport_sessions_active: u32,
     /// Streams opened in sessions, by either side.
     pub webtransport_streams: BigInt,
+    /// Time since the server was made, in milliseconds.
     pub uptime_ms: f64,
 }
 
