@@ -38,7 +38,7 @@ const stored = JSON.parse(readFileSync(options.results, 'utf8')).ratios;
 
 const [rounds, seconds] = [Number(options.rounds), Number(options.seconds)];
 if (!(rounds > 0) || !(seconds > 0)) throw new RangeError('--rounds and --seconds are numbers above 0');
-const settings = { rounds, seconds, warmup: Math.min(0.2, seconds), bytes: BYTES };
+const settings = { rounds, seconds, warmup: Math.min(0.3, seconds), bytes: BYTES };
 
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.once(signal, async () => {

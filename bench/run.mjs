@@ -25,7 +25,7 @@ import { goalTable, partTable } from './table.mjs';
 const FULL = { rounds: 5, seconds: 0.5, bytes: 1e9, 'idle-connections': 10_000, 'churn-seconds': 10 };
 
 /** Everything that runs before a measurement is the shorter of these and a part of it. */
-const WARMUP_SECONDS = 0.3;
+const WARMUP_SECONDS = 0.5;
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
