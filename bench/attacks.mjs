@@ -1,6 +1,6 @@
 // The attacks of `peer attack` that `npm run stress` makes, and how a flooded connection may end.
 
-/** The path that takes or gives without end, see servers/hostile-target.mjs. */
+/** The path that takes or gives without end, see peers/hostile-target.mjs. */
 const SOURCE = '/source';
 
 // RFC 9114 §8.1: H3_EXCESSIVE_LOAD, and H3_FRAME_UNEXPECTED for a second SETTINGS frame; RFC 9000 §20.1: PROTOCOL_VIOLATION and

@@ -18,11 +18,13 @@ export const pinned =
 const GIVING_WAY =
   spawnSync('nice', ['-n', '19', 'true'], { stdio: 'ignore' }).status === 0 ? ['nice', '-n', '19'] : [];
 
+/** What to put before a command so that it runs on one core, where that can be asked for. */
+export function onCore(core) {
+  return pinned && core !== undefined ? ['taskset', '-c', String(core)] : [];
+}
+
 function start(command, { core, priority }) {
-  const prefix = [
-    ...(pinned && core !== undefined ? ['taskset', '-c', String(core)] : []),
-    ...(priority === 'low' ? GIVING_WAY : []),
-  ];
+  const prefix = [...onCore(core), ...(priority === 'low' ? GIVING_WAY : [])];
   const [program, ...args] = [...prefix, ...command];
   // An open standard input is how the reference servers know that somebody still wants them.
   const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
@@ -68,17 +70,30 @@ export async function endAll() {
   await Promise.all([...running].map(end));
 }
 
-/** Starts a server and waits until it has printed its port. */
-export async function startServer(command, { core }) {
+/**
+ * Starts a process that goes on, a server above all, and waits until it has printed what it has to report: its port. `end()`
+ * returns when it is gone, `farewell()` also what it printed last.
+ */
+export async function startServer(command, { core, readyWithinMs = READY_WITHIN_MS }) {
   const child = start(command, { core });
   const lines = createInterface({ input: child.stdout });
+  const closed = new Promise((resolve) => lines.once('close', resolve));
+  let last;
   const ready = new Promise((resolve, reject) => {
     lines.once('line', resolve);
+    lines.on('line', (line) => {
+      last = line;
+    });
     child.ended.then((code) => reject(new Error(`the server ended with ${code}: ${reason(child)}`)));
   });
   try {
-    const { port } = JSON.parse(await within(ready, READY_WITHIN_MS, 'starting the server'));
-    return { pid: child.pid, port, end: () => end(child) };
+    const report = JSON.parse(await within(ready, readyWithinMs, 'starting the server'));
+    const farewell = async () => {
+      await end(child);
+      await closed;
+      return JSON.parse(last);
+    };
+    return { pid: child.pid, port: report.port, report, end: () => end(child), farewell };
   } catch (error) {
     await end(child);
     throw error;

@@ -159,7 +159,7 @@ if (!options['no-build']) {
 }
 const runtime = locate(options.runtime);
 if (runtime.missing) throw new Error(runtime.missing);
-const command = [runtime.command, ...runtime.args, existing('bench', 'servers', 'hostile-target.mjs')];
+const command = [runtime.command, ...runtime.args, existing('bench', 'peers', 'hostile-target.mjs')];
 const results = [];
 try {
   for (const one of attacks) {

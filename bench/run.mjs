@@ -1,34 +1,40 @@
-// The benchmark: every server that can run here, each in a process of its own, under the same load.
+// The benchmark: every server that can run here, each in a process of its own, under the same loads.
 //
-//   node bench/run.mjs                     5 rounds of 3 seconds; writes bench/RESULTS.md
-//   node bench/run.mjs --quick             1 round of 1 second; prints only
-//   node bench/run.mjs --only canned,h3    these cases; prints only
-//   --rounds N --seconds N --connections N --streams N --no-build
+//   npm run bench                          everything; writes bench/RESULTS.md, results.json and results.svg
+//   npm run bench -- hello bulk            these parts; prints only
+//   npm run bench -- --only core,bun-lazy  these peers; prints only
+//   --rounds N (5)  --seconds N (0.5)  --bytes N (1e9, of a large body)  --idle-connections N (10000)  --churn-seconds N (10)
+//   --out DIR       writes the three files there, whatever was measured
+//   --no-build      with the binaries that are there
+//   --list          names the parts and the peers, and what is missing
 //
-// A round runs every case once, every other round in reverse order. A case is: start the server, warm it up, read its CPU
-// time, load it, read its CPU time again. Servers run on core 0, the load generator on core 1, where taskset exists.
-import { writeFileSync } from 'node:fs';
+// A round visits every peer once, every other round in reverse order; see measurement.mjs. Servers run on core 0, the load
+// generator on core 1, where taskset exists.
 import { parseArgs } from 'node:util';
 
 import { installPackages, setUp } from '../scripts/setup.mjs';
-import { cases } from './cases.mjs';
-import { endAll, once, startServer } from './child.mjs';
-import { cpuSeconds, peakRssMiB, threads } from './cpu.mjs';
-import { peer } from './paths.mjs';
-import { document, table } from './table.mjs';
+import { endAll } from './child.mjs';
+import { judged } from './goals.mjs';
+import { measure } from './measurement.mjs';
+import { partsNamed } from './parts.mjs';
+import { withoutPaths } from './paths.mjs';
+import { peers as makePeers } from './peers.mjs';
+import { writeReport } from './report.mjs';
+import { goalTable, partTable } from './table.mjs';
 
-const WARMUP_SECONDS = 1;
-const QUICK_WARMUP_SECONDS = 0.3;
+const FULL = { rounds: 5, seconds: 0.5, bytes: 1e9, 'idle-connections': 10_000, 'churn-seconds': 10 };
 
-const { values: options } = parseArgs({
+/** Everything that runs before a measurement is the shorter of these and a part of it. */
+const WARMUP_SECONDS = 0.5;
+
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
-    quick: { type: 'boolean', default: false },
+    ...Object.fromEntries(Object.keys(FULL).map((name) => [name, { type: 'string' }])),
     only: { type: 'string' },
-    rounds: { type: 'string' },
-    seconds: { type: 'string' },
-    connections: { type: 'string', default: '8' },
-    streams: { type: 'string', default: '16' },
+    out: { type: 'string' },
     'no-build': { type: 'boolean', default: false },
+    list: { type: 'boolean', default: false },
   },
 });
 
@@ -39,86 +45,59 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
   });
 }
 
-/** A whole number or fraction from the command line. */
-function number(name, fallback) {
-  const value = Number(options[name] ?? fallback);
-  if (!(value > 0)) throw new RangeError(`--${name} is a number above 0`);
-  return value;
+/** A number from the command line. */
+function number(name) {
+  const value = Number(options[name] ?? FULL[name]);
+  if (value > 0) return value;
+  throw new RangeError(`--${name} is a number above 0`);
 }
 
-/** Runs `peer load` and returns what it reports. */
-async function load(port, seconds) {
-  const flags = ['--connections', options.connections, '--streams', options.streams];
-  const url = `https://localhost:${port}/hello/world?x=1`;
-  const command = [peer(), 'load', url, '--seconds', String(seconds), '--warmup', '0', ...flags];
-  return JSON.parse(await once(command, { core: 1, timeoutMs: (seconds + 20) * 1000 }));
-}
-
-/** One case, once. */
-async function measure(one, seconds) {
-  const server = await startServer(one.command, { core: 0 });
-  try {
-    await load(server.port, options.quick ? QUICK_WARMUP_SECONDS : WARMUP_SECONDS);
-    const before = cpuSeconds(server.pid);
-    const report = await load(server.port, seconds);
-    const after = cpuSeconds(server.pid);
-    if (report.requests === 0)
-      throw new Error(`no request was answered: ${JSON.stringify(report.errors_by_kind)}`);
-    return {
-      cpuMicros: before && after ? (after.since(before) * 1e6) / report.requests : undefined,
-      requestsPerSecond: report.req_per_s,
-      p50: report.p50_us,
-      p99: report.p99_us,
-      errors: report.errors,
-      rssMiB: peakRssMiB(server.pid),
-      threads: threads(server.pid),
-    };
-  } finally {
-    await server.end();
-  }
-}
-
-/** Every case, every round. A case that fails once is not tried again. */
-async function measureAll(selected, rounds, seconds) {
-  const results = new Map(selected.map((one) => [one, { samples: [] }]));
-  for (let round = 0; round < rounds; round += 1) {
-    for (const one of round % 2 === 0 ? selected : selected.toReversed()) {
-      const result = results.get(one);
-      result.skipped ??= one.missing;
-      if (result.skipped) continue;
-      try {
-        const sample = await measure(one, seconds);
-        result.samples.push(sample);
-        process.stderr.write(
-          `round ${round + 1}  ${one.name}  ${Math.round(sample.requestsPerSecond)} req/s\n`,
-        );
-      } catch (error) {
-        result.skipped = error.message;
-      }
-    }
-  }
-  return results;
-}
-
+const seconds = number('seconds');
+const settings = {
+  rounds: Math.ceil(number('rounds')),
+  seconds,
+  warmup: Math.min(WARMUP_SECONDS, seconds),
+  bytes: Math.ceil(number('bytes')),
+  idleConnections: Math.ceil(number('idle-connections')),
+  churnSeconds: number('churn-seconds'),
+};
+const parts = partsNamed(positionals);
 if (!options['no-build']) {
   await setUp();
   await installPackages('__test__/runtimes', []);
 }
-const rounds = number('rounds', options.quick ? 1 : 5);
-const seconds = number('seconds', options.quick ? 1 : 3);
-const all = await cases();
-const wanted = options.only?.split(',');
-const unknown = wanted?.filter((name) => !all.some((one) => one.name === name)) ?? [];
-if (unknown.length > 0) {
-  throw new RangeError(`no case ${unknown.join(', ')}; there are ${all.map((one) => one.name).join(', ')}`);
-}
-const selected = wanted ? all.filter((one) => wanted.includes(one.name)) : all;
+
 try {
-  const results = await measureAll(selected, rounds, seconds);
-  const run = { rounds, seconds, connections: options.connections, streams: options.streams, results };
-  console.log(table(run));
-  if (options.quick || wanted) console.log('\nbench/RESULTS.md is left as it is: only a full run writes it.');
-  else writeFileSync(new URL('RESULTS.md', import.meta.url), document(run));
+  const peers = await makePeers(options.only?.split(','), settings);
+  if (options.list) list(peers);
+  else await run(peers);
 } finally {
   await endAll();
+}
+
+function list(peers) {
+  for (const part of parts) console.log(`${part.name.padEnd(10)} ${part.title}`);
+  console.log();
+  for (const { name, title, missing } of peers) {
+    console.log(`${name.padEnd(16)} ${missing ? `missing: ${withoutPaths(missing)}` : title}`);
+  }
+}
+
+async function run(peers) {
+  const begun = performance.now();
+  const rows = await measure(parts, peers, settings);
+  const result = {
+    rows,
+    peers,
+    parts,
+    settings,
+    goals: judged(parts, rows),
+    minutes: (performance.now() - begun) / 60_000,
+  };
+  for (const part of parts) console.log(`\n${part.title}\n\n${partTable(part, rows)}`);
+  console.log(`\nGoals\n\n${goalTable(result.goals)}`);
+  const isFull = positionals.length === 0 && Object.keys(FULL).every((name) => options[name] === undefined);
+  if (options.out !== undefined) writeReport(result, options.out);
+  else if (isFull && options.only === undefined) writeReport(result, new URL('.', import.meta.url).pathname);
+  else console.log('\nbench/RESULTS.md is left as it is: only a full run writes it.');
 }

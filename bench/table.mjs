@@ -1,63 +1,7 @@
-// Numbers for people: one row per case, medians with the smallest and the largest of all rounds.
-import { YARDSTICK } from './cases.mjs';
-import { pinned } from './child.mjs';
-import { machine, versions } from './machine.mjs';
+// Numbers for people: tables in Markdown that can be read on a terminal.
+import { wanted } from './goals.mjs';
 import { withoutPaths } from './paths.mjs';
-
-const HEAD = [
-  'case',
-  'CPU µs/request',
-  "× Bun's own",
-  'req/s',
-  "× Bun's own",
-  'p50 µs',
-  'p99 µs',
-  'peak RSS MiB',
-  'threads',
-  'errors',
-];
-
-function median(values) {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length / 2;
-  return sorted.length % 2 === 1 ? sorted[Math.floor(middle)] : (sorted[middle - 1] + sorted[middle]) / 2;
-}
-
-function values(result, key) {
-  return result.samples.map((sample) => sample[key]).filter((value) => value !== undefined);
-}
-
-/** `2.90 (2.85–2.97)`, or the one value there is. */
-function spread(result, key, digits) {
-  const all = values(result, key);
-  if (all.length === 0) return '–';
-  const [low, high] = [Math.min(...all), Math.max(...all)].map((value) => format(value, digits));
-  return all.length === 1 ? format(all[0], digits) : `${format(median(all), digits)} (${low}–${high})`;
-}
-
-function format(value, digits) {
-  return value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
-}
-
-function ratio(result, yardstick, key) {
-  const [mine, theirs] = [result, yardstick].map((one) => (one ? values(one, key) : []));
-  return mine.length > 0 && theirs.length > 0 ? (median(mine) / median(theirs)).toFixed(2) : '–';
-}
-
-function row(one, result, yardstick) {
-  return [
-    `${one.title} [${one.name}]`,
-    spread(result, 'cpuMicros', 2),
-    ratio(result, yardstick, 'cpuMicros'),
-    spread(result, 'requestsPerSecond', 0),
-    ratio(result, yardstick, 'requestsPerSecond'),
-    spread(result, 'p50', 0),
-    spread(result, 'p99', 0),
-    spread(result, 'rssMiB', 0),
-    String(values(result, 'threads').at(-1) ?? '–'),
-    String(values(result, 'errors').reduce((sum, value) => sum + value, 0)),
-  ];
-}
+import { YARDSTICK } from './peers.mjs';
 
 /** A table in Markdown; the first row is its head. */
 export function markdown(rows) {
@@ -67,41 +11,92 @@ export function markdown(rows) {
   return [line(rows[0]), rule, ...rows.slice(1).map(line)].join('\n');
 }
 
-/** The table and, below it, what was skipped and why. */
-export function table({ results }) {
-  const measured = [...results].filter(([, result]) => result.samples.length > 0);
-  const yardstick = measured.find(([one]) => one.name === YARDSTICK)?.[1];
-  const rows = [HEAD, ...measured.map(([one, result]) => row(one, result, yardstick))];
-  const skipped = [...results].filter(([, result]) => result.skipped);
-  const reasons = skipped.map(([one, result]) => `- ${one.name}: ${withoutPaths(result.skipped)}`);
-  return [markdown(rows), ...(reasons.length > 0 ? ['', 'Skipped:', '', ...reasons] : [])].join('\n');
+/** `1,234.50` */
+export function format(value, digits) {
+  return value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
-/** bench/RESULTS.md. */
-export function document(run) {
-  const providers = [...run.results.keys()]
-    .filter((one) => !one.missing)
-    .map((one) => `${one.name} ${one.tls}`);
-  const cores = pinned
-    ? 'servers on core 0 with all their threads, the load generator on core 1'
-    : 'not pinned: servers and load generator share the cores';
-  return `# Benchmark
+/** `2.90 (2.85–2.97)`, or the one value there is. */
+function spread(row, { key, digits }) {
+  const values = row.values(key);
+  if (values.length === 0) return '–';
+  if (values.length === 1) return format(values[0], digits);
+  const range = [Math.min(...values), Math.max(...values)].map((value) => format(value, digits));
+  return `${format(row.median(key), digits)} (${range.join('–')})`;
+}
 
-Written by \`npm run bench\` (\`node bench/run.mjs\`); do not edit.
+/** The rows of a part, and below them what was skipped and why. */
+export function partTable(part, rows) {
+  const all = rows.of(part);
+  const measured = part.loads.flatMap((load) =>
+    all.filter((row) => row.load === load && row.samples.length > 0),
+  );
+  const hasLoads = part.loads.length > 1;
+  // A figure that is compared has a second column.
+  const figures = part.figures.filter(({ key }) => measured.some((row) => row.values(key).length > 0));
+  const isCompared = measured.some((row) => row.peer.name === YARDSTICK);
+  const columns = figures.flatMap((figure) =>
+    figure.better && isCompared ? [figure, { ...figure, isRatio: true }] : [figure],
+  );
+  const head = columns.map(({ title, isRatio }) => (isRatio ? "× Bun's own" : title));
+  const line = (row) => [
+    ...(hasLoads ? [row.load.title] : []),
+    `${row.peer.title} [${row.peer.name}]`,
+    ...columns.map((column) => (column.isRatio ? compared(row, column, rows) : spread(row, column))),
+  ];
+  const table = markdown([[...(hasLoads ? ['load'] : []), 'server', ...head], ...measured.map(line)]);
+  return [measured.length > 0 ? table : 'Nothing was measured.', ...skipped(all)].join('\n');
+}
 
-${table(run)}
+function compared(row, { key }, rows) {
+  const yardstick = rows.find(row.part.name, row.load.name, YARDSTICK);
+  const ratio = yardstick && row.ratio(key, yardstick);
+  return ratio === undefined ? '–' : ratio.toFixed(2);
+}
 
-Medians of ${run.rounds} rounds with the smallest and the largest in parentheses. CPU is user and system time of the server's process
-and its children, divided by answered requests. RSS is the highest of the run.
+function skipped(rows) {
+  const reasons = new Map();
+  for (const row of rows.filter(({ skipped }) => skipped !== undefined)) {
+    const reason = withoutPaths(row.skipped);
+    const known = reasons.get(`${row.peer.name}: ${reason}`) ?? [];
+    reasons.set(`${row.peer.name}: ${reason}`, [...known, row.load.title]);
+  }
+  if (reasons.size === 0) return [];
+  const line = ([reason, loads]) => `- ${reason} (${loads.join(', ')})`;
+  return ['', 'Skipped, or failed in a round:', '', ...[...reasons].map(line)];
+}
 
-- load: \`peer load --connections ${run.connections} --streams ${run.streams} --seconds ${run.seconds}\`, GET /hello/world?x=1, one thread, on the same machine; every
-  status and body checked
-- handler: reads method, path and user-agent, answers \`hello world\` as text/plain; the Rust references only answer
-- cores: ${cores}
-- order: reversed every other round; every server started anew and warmed up before it is measured
-- machine: ${machine()}
-- versions: ${versions()}
-- TLS: ${providers.join('; ')}
-- date: ${new Date().toISOString().slice(0, 10)}
-`;
+/** The columns of goals: a peer is in the one that its name begins with. */
+const SUBJECTS = { core: 'core', node20: 'Node 20', node26: 'Node 26', bun: 'Bun', deno: 'Deno' };
+
+/** What was wanted, what was found: a line for each goal, a column for each that it is a goal for. */
+export function goalTable(goals) {
+  const lines = grouped(goals);
+  const columns = Object.entries(SUBJECTS).filter(([prefix]) =>
+    goals.some((goal) => goal.subject.startsWith(prefix)),
+  );
+  const cells = [...lines.values()].map((line) => [
+    line[0].part.name,
+    line[0].text,
+    wanted(line[0]),
+    ...columns.map(([prefix]) => cell(line.find((goal) => goal.subject.startsWith(prefix)))),
+  ]);
+  return markdown([['part', 'goal', 'wanted', ...columns.map(([, title]) => title)], ...cells]);
+}
+
+function lineOf(goal) {
+  return `${goal.part.name} ${goal.text} ${wanted(goal)}`;
+}
+
+function grouped(goals) {
+  const groups = new Map();
+  for (const goal of goals) groups.set(lineOf(goal), [...(groups.get(lineOf(goal)) ?? []), goal]);
+  return groups;
+}
+
+function cell(goal) {
+  if (goal === undefined) return '';
+  if (goal.value === undefined) return 'not measured';
+  const digits = goal.isRatio ? 2 : goal.value < 100 ? 1 : 0;
+  return `${format(goal.value, digits)} ${goal.verdict === 'met' ? '✓' : '✗'}`;
 }

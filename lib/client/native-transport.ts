@@ -239,14 +239,14 @@ class NativeTransport implements ClientTransport {
         }),
       );
     } else if (event === 'aborted') {
-      // What reads the response finds out by itself, and more exactly.
       const message = 'the connection ended before the request did';
-      exchange.stop(
-        new H3Error('ERR_H3_CLIENT_CONNECTION_LOST', message, {
-          remote: true,
-          ...(code !== null && { wireCode: code }),
-        }),
-      );
+      const lost = new H3Error('ERR_H3_CLIENT_CONNECTION_LOST', message, {
+        remote: true,
+        ...(code !== null && { wireCode: code }),
+      });
+      // Who reads a response finds out by itself, and more exactly.
+      if (exchange.isAnswered) exchange.stop(lost);
+      else this.#failed(generation, lost);
     }
   }
 

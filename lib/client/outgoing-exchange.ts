@@ -56,8 +56,12 @@ export class OutgoingExchange implements Sender {
     this.order.onInformational?.(status, unpackHeaders(fields));
   }
 
+  /** Whether the response is here. */
+  isAnswered = false;
+
   /** The response is here; `body`: what reads the rest of it. */
   answered(parts: ResponseParts, body: IncomingBody | null): void {
+    this.isAnswered = true;
     this.#body = body;
     this.#resolve(parts);
   }

@@ -264,7 +264,7 @@ impl ExchangeTable {
     }
 
     /// Queues a chunk of a started answer's body, taken whole; an empty one is not sent. A writer that has written
-    /// 64 KiB asks to be told and waits; one that does not is refused at 256 KiB.
+    /// 128 KiB asks to be told and waits; one that does not is refused at 256 KiB.
     pub fn write(&self, id: ExchangeId, chunk: Bytes, notify: Notify) -> Result<(), ExchangeError> {
         let length = chunk.len() as u64;
         self.streaming(id)?

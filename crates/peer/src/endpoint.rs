@@ -11,6 +11,7 @@ use quinn::{
     ClientConfig, Endpoint, EndpointConfig, ServerConfig, TransportConfig,
     crypto::rustls::{QuicClientConfig, QuicServerConfig},
 };
+use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::{
     certificate,
@@ -38,9 +39,29 @@ pub(crate) fn any_port_towards(remote: SocketAddr) -> SocketAddr {
     }
 }
 
+/// Socket buffers asked of the kernel, as the server under test asks for them: with a thousand connections on one socket a
+/// smaller one loses packets, and what is measured is how they are sent again.
+const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+
+/// An endpoint for loads, on a socket with room for bursts.
+fn roomy(server: Option<ServerConfig>, address: SocketAddr) -> io::Result<Endpoint> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    // The kernel's maximum may be lower; a smaller buffer is no error.
+    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
+    let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
+    socket.bind(&address.into())?;
+    let runtime = Arc::new(quinn::TokioRuntime);
+    Endpoint::new(EndpointConfig::default(), server, socket.into(), runtime)
+}
+
+/// A client endpoint for loads towards `remote`. It has no default configuration.
+pub(crate) fn load_client(remote: SocketAddr) -> io::Result<Endpoint> {
+    roomy(None, any_port_towards(remote))
+}
+
 /// A client endpoint towards `remote` whose connections speak HTTP/3 and accept any certificate.
 pub(crate) fn trusting_client(remote: SocketAddr) -> Result<Endpoint, SetupError> {
-    let mut endpoint = Endpoint::client(any_port_towards(remote))?;
+    let mut endpoint = load_client(remote)?;
     endpoint.set_default_client_config(http3_config(Trust::Anything)?);
     Ok(endpoint)
 }
@@ -86,7 +107,7 @@ pub(crate) fn server(port: u16) -> Result<Endpoint, SetupError> {
     tls.alpn_protocols = vec![ALPN.to_vec()];
     let mut config = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
     config.transport_config(Arc::new(transport(SERVER_IDLE)?));
-    Ok(Endpoint::server(config, (Ipv4Addr::LOCALHOST, port).into())?)
+    Ok(roomy(Some(config), (Ipv4Addr::LOCALHOST, port).into())?)
 }
 
 /// The transport configuration of every client here, to be changed.

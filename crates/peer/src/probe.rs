@@ -130,6 +130,7 @@ fn plan(options: &Options) -> Plan {
             http::HeaderValue::from_static("probe"),
         )]),
         body: Bytes::new(),
+        echoes: false,
         start,
         measured_from: start,
         end: start + options.duration,

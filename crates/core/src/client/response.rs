@@ -76,11 +76,7 @@ pub(super) async fn read(awaited: Awaited, recv: RecvStream) -> Outcome {
         Ok(()) if head.status() == TOO_EARLY && awaited.in_early_data => {
             awaited.send_again(content, RequestError::Rejected)
         }
-        Ok(()) => {
-            // A handler that is busy takes no more: what is not read holds the server back.
-            poll_fn(|cx| awaited.client.table.handler().poll_ready(cx)).await;
-            awaited.hand_over(content, &head).await
-        }
+        Ok(()) => awaited.hand_over(content, &head).await,
         Err(missing) => awaited.miss(content, missing),
     }
 }
@@ -95,6 +91,8 @@ impl Awaited {
         if !self.client.table.awaits_response(self.order.id, cx) {
             return Poll::Ready(Err(Missing::GivenUp));
         }
+        // A handler that is busy takes no more, interim answers included: what is not read holds the server back.
+        ready!(self.client.table.handler().poll_ready(cx));
         let before = content.overhead();
         let polled = self.poll_parts(cx, content, head, before);
         self.connection.count_overhead(content.take_overhead());

@@ -52,7 +52,7 @@ impl Link {
             endpoint::ALPN
         };
         tls.alpn_protocols = vec![alpn.to_vec()];
-        let mut endpoint = Endpoint::client(endpoint::any_port_towards(target.address))?;
+        let mut endpoint = endpoint::load_client(target.address)?;
         endpoint.set_default_client_config(endpoint::client_config(Arc::new(tls))?);
         let quic = endpoint.connect(target.address, &target.name)?.await?;
         let mut link = Self {

@@ -19,6 +19,7 @@ use self::{
 };
 use crate::{Outcome, arguments, endpoint, failure::Failure, output, target::Target};
 
+mod document;
 pub(crate) mod tally;
 pub(crate) mod worker;
 
@@ -37,8 +38,10 @@ pub(crate) struct Options {
     warmup: Duration,
     method: http::Method,
     headers: http::HeaderMap,
-    body: usize,
+    body: Bytes,
+    echoes: bool,
     rate: Option<u32>,
+    announce: bool,
 }
 
 impl Options {
@@ -46,7 +49,8 @@ impl Options {
     pub(crate) fn parse(
         parser: &mut lexopt::Parser,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        let (mut target, mut connections, mut streams, mut body, mut rate) = (None, 8, 16, 0, None);
+        let (mut target, mut connections, mut streams, mut rate) = (None, 8, 16, None);
+        let (mut body, mut echoes, mut announce) = (Bytes::new(), false, false);
         let (mut duration, mut warmup) = (Duration::from_secs(3), Duration::from_millis(500));
         let mut method = http::Method::GET;
         let mut headers = http::HeaderMap::new();
@@ -60,7 +64,10 @@ impl Options {
                 Long("seconds") => duration = arguments::seconds(parser)?,
                 Long("warmup") => warmup = arguments::seconds(parser)?,
                 Long("method") => method = arguments::value(parser)?,
-                Long("body") => body = arguments::value(parser)?,
+                Long("body") => body = Bytes::from(vec![b'x'; arguments::value(parser)?]),
+                Long("json") => body = document::of_length(arguments::value(parser)?)?,
+                Long("echoes") => echoes = true,
+                Long("announce") => announce = true,
                 Long("rate") => rate = Some(arguments::value(parser)?),
                 Long("header") => {
                     let (name, value) = arguments::header(parser)?;
@@ -82,7 +89,9 @@ impl Options {
             method,
             headers,
             body,
+            echoes,
             rate,
+            announce,
         })
     }
 }
@@ -107,6 +116,9 @@ pub(crate) async fn run(options: Options) -> Outcome {
             workers.spawn(worker.run());
         }
     }
+    if options.announce {
+        tokio::spawn(announce(plan.measured_from));
+    }
     let hard_end = tokio::time::Instant::from_std(plan.end + GRACE);
     let unfinished = loop {
         match tokio::time::timeout_at(hard_end, workers.join_next()).await {
@@ -126,6 +138,12 @@ pub(crate) async fn run(options: Options) -> Outcome {
     }
     let _ = tokio::time::timeout(Duration::from_secs(1), endpoint.wait_idle()).await;
     Ok(())
+}
+
+/// Says when the measuring begins, for somebody who reads the server's clock then: connections are open, the warm-up is over.
+async fn announce(at: Instant) {
+    tokio::time::sleep_until(at.into()).await;
+    output::line(&json!({ "measuring": true }));
 }
 
 /// h3's handle for requests on one connection.
@@ -154,19 +172,40 @@ pub(crate) async fn connect(
 fn plan(options: &Options) -> Plan {
     let start = Instant::now();
     let mut headers = options.headers.clone();
-    if options.body > 0 {
-        headers.insert("content-length", options.body.into());
+    if !options.body.is_empty() {
+        headers.insert("content-length", options.body.len().into());
     }
     let measured_from = start + options.warmup;
     Plan {
         method: options.method.clone(),
         url: options.target.url.clone(),
         headers,
-        body: Bytes::from(vec![b'x'; options.body]),
+        body: options.body.clone(),
+        echoes: options.echoes,
         start,
         measured_from,
         end: measured_from + options.duration,
         interval: options.rate.map(|rate| Duration::from_secs(1) / rate),
+        tickets: 0.into(),
+    }
+}
+
+/// A GET that whoever drives it sends when it likes.
+pub(crate) fn one_request(target: &Target) -> Plan {
+    let now = Instant::now();
+    Plan {
+        method: http::Method::GET,
+        url: target.url.clone(),
+        headers: http::HeaderMap::from_iter([(
+            http::header::USER_AGENT,
+            http::HeaderValue::from_static("load"),
+        )]),
+        body: Bytes::new(),
+        echoes: false,
+        start: now,
+        measured_from: now,
+        end: now,
+        interval: None,
         tickets: 0.into(),
     }
 }

@@ -25,6 +25,8 @@ pub(crate) struct Plan {
     pub(crate) url: http::Uri,
     pub(crate) headers: http::HeaderMap,
     pub(crate) body: Bytes,
+    /// Whether the answer's content has to be the request's, byte by byte.
+    pub(crate) echoes: bool,
     pub(crate) start: Instant,
     /// Requests that start from here on are measured.
     pub(crate) measured_from: Instant,
@@ -124,10 +126,19 @@ pub(crate) async fn exchange(
         }
     };
     let mut length = 0;
+    let mut is_echo = true;
     while let Some(chunk) = stream.recv_data().await.map_err(received)? {
+        let from = length as usize;
         length += chunk.remaining() as u64;
+        if plan.echoes {
+            is_echo &= plan.body.get(from..length as usize) == Some(chunk.chunk());
+        }
     }
-    check(&plan.method, &response, length)
+    let length = check(&plan.method, &response, length)?;
+    if plan.echoes && !(is_echo && length == plan.body.len() as u64) {
+        return Err(Failure::new("echo", "the answer is not what was sent"));
+    }
+    Ok(length)
 }
 
 fn check(method: &http::Method, response: &http::Response<()>, length: u64) -> Result<u64, Failure> {

@@ -11,17 +11,34 @@ use trilane_core::certificate::DevCertificate;
 use trilane_core::router::Router;
 use trilane_core::tls::{CertificateStore, Identity, TlsOptions, server_config};
 use trilane_core::{
-    AddressValidation, DatagramOptions, Exchange, Handler, Limits, Modes, Request, Server, ServerConfig, Stop,
+    AddressValidation, DatagramOptions, Exchange, Handler, Limits, MessageBody, Modes, Request, Server,
+    ServerConfig, Stop,
 };
 
 use super::Options;
 use crate::{Outcome, output};
 
-/// Answers `hello world` to a GET whose path and user agent it has looked at.
+/// Answers `hello world` to a GET whose path and user agent it has looked at, and to a POST of JSON the same JSON, read and
+/// written anew.
 struct Hello;
+
+/// The fields that a POST has to have.
+const FIELDS: [&[u8]; 8] = [
+    b"x-field-1",
+    b"x-field-2",
+    b"x-field-3",
+    b"x-field-4",
+    b"x-field-5",
+    b"x-field-6",
+    b"x-field-7",
+    b"x-field-8",
+];
 
 impl Handler for Hello {
     fn request(&self, request: Request<'_>, exchange: Exchange) {
+        if request.head.method() == b"POST" {
+            return json_echo(&request, exchange);
+        }
         let path = request
             .head
             .path()
@@ -34,6 +51,19 @@ impl Handler for Hello {
         // Refused only if the client is gone already.
         let _ = exchange.respond(status, fields.into_iter(), Bytes::from_static(b"hello world"));
     }
+}
+
+fn json_echo(request: &Request<'_>, exchange: Exchange) {
+    let has_all = FIELDS.iter().all(|name| request.head.field(name).is_some());
+    let document = match &request.body {
+        MessageBody::Whole(bytes) if has_all => serde_json::from_slice::<serde_json::Value>(bytes).ok(),
+        _ => None,
+    };
+    let text = document.and_then(|document| serde_json::to_vec(&document).ok());
+    let status = if text.is_some() { 200 } else { 400 };
+    let fields = [(&b"content-type"[..], &b"application/json"[..])];
+    // Refused only if the client is gone already.
+    let _ = exchange.respond(status, fields.into_iter(), text.unwrap_or_default().into());
 }
 
 /// A certificate for localhost, made now.
@@ -58,10 +88,15 @@ pub(super) async fn serve(server: &Server) -> Outcome {
 
 /// Runs the server.
 pub(crate) async fn run(options: Options) -> Outcome {
+    let mut limits = Limits::default();
+    if let Some(connections) = options.connections {
+        limits.max_connections = connections;
+        limits.max_connections_per_ip = connections;
+    }
     let config = ServerConfig {
         address: (Ipv4Addr::LOCALHOST, options.port).into(),
         tls: server_config(certificates()?, vec![b"h3".to_vec()], TlsOptions::default())?,
-        limits: Limits::default(),
+        limits,
         router: Router::new(vec![])?,
         modes: Modes::default(),
         qlog_dir: None,

@@ -1,4 +1,6 @@
-//! Three servers that answer `hello world`: the yardsticks of the benchmark.
+//! Servers without JavaScript: the yardsticks of the benchmark.
+
+use std::path::PathBuf;
 
 use lexopt::prelude::*;
 use serde_json::json;
@@ -7,26 +9,46 @@ use crate::{Outcome, arguments, endpoint, output};
 
 pub(crate) mod canned;
 pub(crate) mod core;
+pub(crate) mod core_bulk;
 pub(crate) mod echo;
 pub(crate) mod h3;
+pub(crate) mod quinn_bulk;
 
-/// The command line of both servers.
+/// The command line of all of them.
 pub(crate) struct Options {
     port: u16,
+    /// What `core-bulk` sends as a file.
+    file: Option<PathBuf>,
+    /// Connections at once that `core` lets in, all from one address; its default unless given.
+    connections: Option<usize>,
 }
 
 impl Options {
-    /// Reads the command line: `--port`, 0 unless given.
+    /// Reads the command line: `--port`, 0 unless given; `--file`; `--connections`.
     pub(crate) fn parse(parser: &mut lexopt::Parser) -> Result<Self, lexopt::Error> {
-        let mut port = 0;
+        let (mut port, mut file, mut connections) = (0, None, None);
         while let Some(argument) = parser.next()? {
             match argument {
                 Long("port") => port = arguments::value(parser)?,
+                Long("file") => file = Some(PathBuf::from(parser.value()?)),
+                Long("connections") => connections = Some(arguments::value(parser)?),
                 other => return Err(other.unexpected()),
             }
         }
-        Ok(Self { port })
+        Ok(Self {
+            port,
+            file,
+            connections,
+        })
     }
+}
+
+/// The number that `bytes=` of a query names; 0 if none does.
+fn wanted_bytes(path_and_query: &[u8]) -> u64 {
+    let text = std::str::from_utf8(path_and_query).unwrap_or_default();
+    let (_, query) = text.split_once('?').unwrap_or_default();
+    let value = query.split('&').find_map(|pair| pair.strip_prefix("bytes="));
+    value.and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }
 
 /// Prints `{"port":N}` and gives every connection a task, until SIGTERM comes or standard input closes.
@@ -74,7 +96,7 @@ fn terminated() -> std::io::Result<impl Future<Output = ()>> {
 }
 
 /// Resolves when whoever started this program lets go of its standard input, as a crashed test run does.
-fn standard_input_closes() -> tokio::sync::oneshot::Receiver<()> {
+pub(crate) fn standard_input_closes() -> tokio::sync::oneshot::Receiver<()> {
     let (closed, wait) = tokio::sync::oneshot::channel();
     // A thread of its own: a blocked read must not hold up the end of the runtime.
     std::thread::spawn(move || {

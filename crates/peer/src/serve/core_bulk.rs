@@ -1,0 +1,183 @@
+//! Our own core without JavaScript, with large bodies: those that it makes, has, reads from a file, and takes.
+
+use std::{
+    collections::HashMap,
+    net::Ipv4Addr,
+    path::PathBuf,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+use bytes::Bytes;
+use tokio::runtime::Handle;
+use trilane_core::{
+    AddressValidation, BodyMode, Conditions, DatagramOptions, Exchange, ExchangeEvent, ExchangeId,
+    ExchangeTable, FileAnswer, FileLocation, Handler, Limits, Modes, Notify, Request, Server, ServerConfig,
+    router::{Methods, Pattern, Route, RouteId, Router},
+    tls::{TlsOptions, server_config},
+};
+
+use super::{Options, core, wanted_bytes};
+use crate::{Outcome, bulk::CHUNK};
+
+/// Chunks that are handed over before the answer's queue has to drain.
+const CHUNKS_AT_ONCE: u64 = 2;
+
+/// The routes, in their order.
+const ROUTES: [(&str, &str, BodyMode); 4] = [
+    ("GET", "/generator", BodyMode::Buffered),
+    ("GET", "/buffer", BodyMode::Buffered),
+    ("GET", "/file", BodyMode::Buffered),
+    ("POST", "/upload", BodyMode::Streaming),
+];
+
+struct Bulk {
+    exchanges: OnceLock<Arc<ExchangeTable>>,
+    /// What each generator has still to send.
+    left: Mutex<HashMap<ExchangeId, u64>>,
+    chunk: Bytes,
+    /// As long as the file, and made when it is first asked for.
+    buffer: OnceLock<Bytes>,
+    file: Option<PathBuf>,
+}
+
+/// Shares the handler with whoever starts the server.
+struct BulkHandler(Arc<Bulk>);
+
+impl Handler for BulkHandler {
+    fn request(&self, request: Request<'_>, exchange: Exchange) {
+        let Some(exchanges) = self.0.exchanges.get() else {
+            return;
+        };
+        let bytes = wanted_bytes(request.head.path());
+        let id = exchange.id();
+        // Each of them is refused only if the client is gone already.
+        let _ = match request.route {
+            Some(RouteId(0)) => {
+                let id = exchange.into_id();
+                self.0.lock().insert(id, bytes);
+                exchanges
+                    .start(id, 200, std::iter::empty())
+                    .map(|_| self.0.more(id))
+            }
+            Some(RouteId(1)) => exchange.respond(200, std::iter::empty(), self.0.buffer(bytes as usize)),
+            Some(RouteId(2)) => {
+                let Some(path) = self.0.file.clone() else { return };
+                let answer = FileAnswer {
+                    status: 200,
+                    fields: Vec::new(),
+                    location: FileLocation::Path(path),
+                    conditions: Conditions::default(),
+                };
+                exchanges.respond_with_file(exchange.into_id(), answer)
+            }
+            Some(RouteId(3)) => {
+                exchange.into_id();
+                tokio::spawn(count(exchanges.clone(), id));
+                Ok(())
+            }
+            _ => exchange.respond(404, std::iter::empty(), Bytes::new()),
+        };
+    }
+
+    fn exchange_event(&self, id: ExchangeId, event: ExchangeEvent) {
+        match event {
+            ExchangeEvent::Drained => self.0.more(id),
+            ExchangeEvent::Aborted { .. } | ExchangeEvent::Finished => _ = self.0.lock().remove(&id),
+            // Only of requests of ours.
+            ExchangeEvent::Stopped { .. } => {}
+        }
+    }
+}
+
+impl Bulk {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ExchangeId, u64>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn buffer(&self, bytes: usize) -> Bytes {
+        let buffer = self.buffer.get_or_init(|| {
+            let file = self.file.as_ref().and_then(|path| path.metadata().ok());
+            vec![b'x'; file.map_or(bytes, |file| file.len() as usize)].into()
+        });
+        buffer.slice(..bytes.min(buffer.len()))
+    }
+
+    /// Writes the next chunks of a generator's answer, or its end.
+    fn more(&self, id: ExchangeId) {
+        let Some(exchanges) = self.exchanges.get() else {
+            return;
+        };
+        let left = self.lock().get(&id).copied().unwrap_or(0);
+        let now = left.min(CHUNKS_AT_ONCE * CHUNK as u64);
+        self.lock().insert(id, left - now);
+        let mut unwritten = now as usize;
+        while unwritten > 0 {
+            let length = unwritten.min(CHUNK);
+            unwritten -= length;
+            let notify = if unwritten == 0 {
+                Notify::WhenDrained
+            } else {
+                Notify::Never
+            };
+            if exchanges.write(id, self.chunk.slice(..length), notify).is_err() {
+                break;
+            }
+        }
+        if now == 0 {
+            self.lock().remove(&id);
+            let _ = exchanges.finish(id);
+        }
+    }
+}
+
+async fn count(exchanges: Arc<ExchangeTable>, id: ExchangeId) {
+    let Some(mut body) = exchanges.take_body(id) else {
+        return;
+    };
+    let mut bytes = 0;
+    while let Ok(Some(piece)) = body.next().await {
+        bytes += piece.len();
+    }
+    let _ = exchanges.respond(id, 200, std::iter::empty(), bytes.to_string().into());
+}
+
+/// Runs the server.
+pub(crate) async fn run(options: Options) -> Outcome {
+    let bulk = Arc::new(Bulk {
+        exchanges: OnceLock::new(),
+        left: Mutex::default(),
+        chunk: vec![b'x'; CHUNK].into(),
+        buffer: OnceLock::new(),
+        file: options.file,
+    });
+    let mut routes = Vec::new();
+    for (method, path, _) in ROUTES {
+        routes.push(Route {
+            methods: Methods::parse(&[method])?,
+            pattern: Pattern::parse(path)?,
+            protocol: None,
+        });
+    }
+    let config = ServerConfig {
+        address: (Ipv4Addr::LOCALHOST, options.port).into(),
+        tls: server_config(core::certificates()?, vec![b"h3".to_vec()], TlsOptions::default())?,
+        limits: Limits::default(),
+        router: Router::new(routes)?,
+        modes: Modes {
+            routes: ROUTES.map(|(_, _, mode)| mode).to_vec(),
+            fallback: BodyMode::Buffered,
+        },
+        qlog_dir: None,
+        has_fallback: false,
+        datagrams: DatagramOptions::default(),
+        sessions: trilane_core::SessionRoutes::default(),
+        tell_connections: false,
+        observe: trilane_core::Observe::default(),
+        address_validation: AddressValidation::Auto,
+        stateless_reset_key: None,
+    };
+    let server = Server::new(config, Arc::new(BulkHandler(bulk.clone())), Handle::current());
+    // Set here and nowhere else.
+    let _ = bulk.exchanges.set(server.exchanges().clone());
+    core::serve(&server).await
+}
