@@ -1,8 +1,9 @@
 import { clearTimeout, setTimeout } from 'node:timers';
 import type { NativeBody, NativeExchanges } from '../binding.cjs';
 import { pulledStream } from './body.js';
-import { fromNative, H3Error } from './errors.js';
+import { H3Error } from './errors.js';
 import { IncomingTrailers } from './incoming-trailers.js';
+import { fromNative } from './native-error.js';
 
 type Steps = ReturnType<NativeBody[typeof Symbol.asyncIterator]>;
 

@@ -1,9 +1,10 @@
 import { isStream, NO_BYTES, streamOf } from './body.js';
-import { describe, fromNative, usageError } from './errors.js';
+import { describe, usageError } from './errors.js';
 import { addField, findField, type PackedFields } from './fields.js';
 import { FileBody } from './file-body.js';
 import { packHeaders } from './headers.js';
 import { NativeExchanges } from './native.js';
+import { fromNative } from './native-error.js';
 import type { Outgoing } from './response.js';
 
 type HeadersInit = ConstructorParameters<typeof Headers>[0];

@@ -1,12 +1,13 @@
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { describe, fromNative, usageError } from './errors.js';
+import { describe, usageError } from './errors.js';
 import { Exchange } from './exchange.js';
 import { FileBody } from './file-body.js';
 import { bodyResponse, pathOf } from './file-response.js';
 import { packHeaders } from './headers.js';
 import { Response as FastResponse } from './lazy-response.js';
 import { NativeFolder } from './native.js';
+import { fromNative } from './native-error.js';
 import { checkFunction, checkKeys, checkObject, checkText } from './option-check.js';
 import { partsOf } from './request.js';
 import type { H3Server } from './server.js';

@@ -2,12 +2,13 @@ import type { NativeConnection, NativeRoute, NativeStats } from '../binding.cjs'
 import { Connections } from './connections.js';
 import { type H3Connection, hexOf, type RemoteAddress } from './datagrams.js';
 import { Dispatcher } from './dispatcher.js';
-import { fromNative, H3Error } from './errors.js';
+import { H3Error } from './errors.js';
 import { Exchange } from './exchange.js';
 import { packHeaders } from './headers.js';
 import { interimStatus } from './lazy-response.js';
 import { metricsText } from './metrics.js';
 import { NativeServer } from './native.js';
+import { fromNative } from './native-error.js';
 import {
   type H3ServeOptions,
   type ValidatedHandlers,

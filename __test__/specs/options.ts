@@ -6,13 +6,13 @@ import { pathToFileURL } from 'node:url';
 import {
   describe,
   ERROR_CODES,
-  fromNative,
   H3Error,
   type H3ErrorCode,
   isH3Error,
   type UsageErrorCode,
   usageError,
 } from '../../lib/errors.js';
+import { fromNative } from '../../lib/native-error.js';
 import { validateOptions } from '../../lib/options.js';
 import type { Spec } from './spec.js';
 
