@@ -43,12 +43,18 @@ export interface ConnectionCloseMessage extends ConnectionOpenMessage {
   readonly cause: ConnectionCloseCause;
 }
 
+/** What is used of a channel: the published types need no types of Node. */
+interface Channel {
+  readonly hasSubscribers: boolean;
+  publish(message: unknown): void;
+}
+
 /** `node:diagnostics_channel`, which all runtimes have. Nothing is made or published for a channel without subscribers. */
 const requestStart = channel('trilane:server:request:start');
 const requestError = channel('trilane:server:request:error');
 const requestEnd = channel('trilane:server:request:end');
-export const connectionOpen = channel('trilane:connection:open');
-export const connectionClose = channel('trilane:connection:close');
+export const connectionOpen: Channel = channel('trilane:connection:open');
+export const connectionClose: Channel = channel('trilane:connection:close');
 
 /** Its handler is about to be called; somebody watches. */
 export function requestBegins(exchange: Exchange, request: H3Request, server: H3Server): void {

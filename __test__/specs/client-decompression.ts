@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import * as zlib from 'node:zlib';
 import { type Answering, clientSpecs, withClient } from '../harness/client-stage.js';
-import { soon } from '../harness/deadline.js';
+import { soon, until } from '../harness/deadline.js';
 import { networkError } from '../harness/failure.js';
 import { RUNTIME } from '../harness/runtime.js';
 
@@ -29,7 +29,8 @@ const CODERS: readonly (readonly [coding: string, code: Coder])[] = [
 function noticed(coding: string): boolean {
   return !(
     (RUNTIME === 'deno' && (coding === 'br' || coding === 'zstd')) ||
-    (RUNTIME === 'bun' && coding === 'zstd')
+    (RUNTIME === 'bun' && coding === 'zstd') ||
+    (RUNTIME === 'node' && coding === 'zstd' && Number.parseInt(process.versions.node, 10) < 24)
   );
 }
 
@@ -126,7 +127,7 @@ export const specs = clientSpecs([
         const response = await client.fetch(at('/'));
         await networkError(response.arrayBuffer(), 'ERR_H3_CLIENT_DECODE', 'terminated');
         await soon('the end of the request', untilIdle(server));
-        assert.ok(cancelled);
+        await until('the cancel of the producer', () => cancelled);
       });
     },
   },

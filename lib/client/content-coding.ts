@@ -57,7 +57,7 @@ export function readCodings(contentEncoding: string | null): readonly string[] |
 /**
  * The content behind `codings`. It is pulled: at most some chunks are decoded ahead, however much a few bytes become. Errors
  * with an {@link H3Error} for content that is not what its coding says, or ends in the middle of it, as far as the decoders
- * of the runtime notice: those of Deno take an unfinished br or zstd for a whole one, that of Bun an unfinished zstd.
+ * of the runtime notice: those of Deno take an unfinished br or zstd for a whole one, those of Bun and Node 22 an unfinished zstd.
  */
 export function decode(
   source: ReadableStream<Uint8Array>,
