@@ -18,7 +18,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use trilane_http3::{Code, Error, Priority, Settings, WebTransportSettings};
 
 use crate::connection::Outcome;
-use crate::connection_state::{ConnectionState, StreamWork};
+use crate::connection_state::{Adopted, ConnectionState, StreamWork};
 use crate::datagrams::{Datagrams, Read};
 use crate::early_streams::EarlyStreams;
 use crate::exchange::Notify;
@@ -106,7 +106,7 @@ struct Task {
     peers: FuturesUnordered<StreamWork>,
     /// Our control stream.
     control: ControlWork,
-    adopted: Vec<StreamWork>,
+    adopted: Adopted,
     early_streams: EarlyStreams,
     datagrams: Datagrams,
     open: OpenExchanges,
@@ -130,7 +130,7 @@ impl Task {
             streams: FuturesUnordered::new(),
             peers: FuturesUnordered::new(),
             control,
-            adopted: Vec::new(),
+            adopted: Adopted::default(),
             early_streams: EarlyStreams::default(),
             datagrams: Datagrams::new(client.table.clone(), &client.datagrams, u32::MAX, state.clone()),
             open: OpenExchanges::new(client.table.clone(), state.clone()),
@@ -150,7 +150,8 @@ impl Task {
 
     fn adopt(&mut self) {
         self.state.take_adopted(&mut self.adopted);
-        self.streams.extend(self.adopted.drain(..));
+        self.streams.extend(self.adopted.work.drain(..));
+        self.streams.extend(self.adopted.watches.drain(..));
     }
 
     /// Looks whether the handshake is over. If the server did not take early data, nothing of it was processed: QUIC has

@@ -45,3 +45,4 @@ mod strict;
 mod support;
 mod trailers;
 mod upload;
+mod vanished;
