@@ -7,6 +7,7 @@ import {
   readHostIdentities,
   readIdentity,
 } from './identity.js';
+import type { Logger } from './logger.js';
 import {
   checkBoolean,
   checkChoice,
@@ -36,14 +37,6 @@ import {
   readSessions,
   type SessionOptions,
 } from './tls-options.js';
-
-/** Where errors of handlers and reasons for closing go; `console` is one. */
-export interface Logger {
-  debug(...data: unknown[]): void;
-  info(...data: unknown[]): void;
-  warn(...data: unknown[]): void;
-  error(...data: unknown[]): void;
-}
 
 /** Answers for a handler that failed; without a Response the client gets a plain 500. */
 export type ErrorHandler = (

@@ -6,6 +6,7 @@ import { fromNative, H3Error } from './errors.js';
 import { Exchange } from './exchange.js';
 import { packHeaders } from './headers.js';
 import { interimStatus } from './lazy-response.js';
+import { harmless, type Logger } from './logger.js';
 import { metricsText } from './metrics.js';
 import { NativeServer } from './native.js';
 import {
@@ -54,6 +55,7 @@ export class H3Server {
   readonly #dispatcher: Dispatcher;
   readonly #native: NativeServer;
   readonly #keepAlive = new KeepAlive();
+  readonly #logger: Logger;
   #handlers: ValidatedHandlers;
   #port = 0;
   #closed = false;
@@ -62,12 +64,13 @@ export class H3Server {
   constructor(options: ValidatedOptions) {
     this.#options = options;
     this.#handlers = options;
+    this.#logger = harmless(options.logger);
     this.#dispatcher = new Dispatcher({
       routes: options.routes,
       fallback: options.fetch,
       error: options.error,
       request: options.request,
-      logger: options.logger,
+      logger: this.#logger,
       connections: options,
       onRequestEnd: options.onRequestEnd,
     });
@@ -116,7 +119,7 @@ export class H3Server {
     if (this.#closed) throw closedError();
     const { address, smallBuffers } = native(() => this.#native.start(this.#dispatcher.hooks));
     this.#port = address.port;
-    if (smallBuffers) warnOfSmallBuffers(this.#options.logger, smallBuffers);
+    if (smallBuffers) warnOfSmallBuffers(this.#logger, smallBuffers);
     this.#keepAlive.hold();
     return this;
   }
