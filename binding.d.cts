@@ -173,6 +173,8 @@ export declare class NativeServer {
   get running(): boolean
   /** SHA-256 of the default certificate (DER): the one that the next handshake is shown. */
   get certificateHash(): Uint8Array
+  /** The default certificate (DER): the one that the next handshake is shown, without its chain. */
+  get certificate(): Uint8Array
   /** Puts certificates in the place of others, for handshakes that begin from now on; if one is wrong, nothing changes. */
   updateTls(update: NativeTlsUpdate): void
   /**

@@ -12,7 +12,8 @@ export type { ConnectionCloseMessage, ConnectionOpenMessage, RequestEndMessage, 
 export { ERROR_CODES, type ErrorRow, H3Error, type H3ErrorCode, type H3ErrorLayer, isH3Error, type UsageError, type UsageErrorCode, } from './lib/errors.js';
 export { type FileResponseInit, fileResponse } from './lib/file-response.js';
 export type { IdentityOptions } from './lib/identity.js';
-export type { ConnectionCloseCause, ErrorHandler, H3Handlers, H3Limits, H3ServeOptions, Logger, } from './lib/options.js';
+export type { Logger } from './lib/logger.js';
+export type { ConnectionCloseCause, ErrorHandler, H3Handlers, H3Limits, H3ServeOptions, } from './lib/options.js';
 export { type Trailers, withTrailers } from './lib/outgoing-trailers.js';
 export type { H3ReloadOptions } from './lib/reload.js';
 export type { H3Request, IncomingStream, StreamingRequest } from './lib/request.js';

@@ -27,13 +27,13 @@ export {
 } from './lib/errors.js';
 export { type FileResponseInit, fileResponse } from './lib/file-response.js';
 export type { IdentityOptions } from './lib/identity.js';
+export type { Logger } from './lib/logger.js';
 export type {
   ConnectionCloseCause,
   ErrorHandler,
   H3Handlers,
   H3Limits,
   H3ServeOptions,
-  Logger,
 } from './lib/options.js';
 export { type Trailers, withTrailers } from './lib/outgoing-trailers.js';
 export type { H3ReloadOptions } from './lib/reload.js';

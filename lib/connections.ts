@@ -2,7 +2,8 @@ import type { NativeConnection, NativeServer } from '../binding.cjs';
 import { DatagramOutbox, eachDatagram, hexOf, QuicConnection } from './datagrams.js';
 import { connectionClose, connectionOpen, watchesConnections } from './diagnostics.js';
 import { describe, usageError } from './errors.js';
-import type { ConnectionHooks, Logger } from './options.js';
+import type { Logger } from './logger.js';
+import type { ConnectionHooks } from './options.js';
 import type { H3Server } from './server.js';
 
 /** The connections of a server that somebody wants to hear of: those of a server without such hooks are not known here. */
@@ -100,10 +101,6 @@ export class Connections {
 
   #log(name: string, error: unknown): void {
     this.errors += 1n;
-    try {
-      this.#logger.error(`trilane: ${name} failed:`, error);
-    } catch {
-      // A logger that throws must not take the connection with it.
-    }
+    this.#logger.error(`trilane: ${name} failed:`, error);
   }
 }

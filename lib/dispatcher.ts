@@ -9,8 +9,9 @@ import type { PackedFields } from './fields.js';
 import { FileBody } from './file-body.js';
 import { IncomingBody } from './incoming-body.js';
 import { lazyRequest } from './lazy-request.js';
+import type { Logger } from './logger.js';
 import { fromNative } from './native-error.js';
-import type { ConnectionHooks, Logger } from './options.js';
+import type { ConnectionHooks } from './options.js';
 import { Outbox } from './outbox.js';
 import { asStream, trailersOf } from './outgoing-trailers.js';
 import { ownRequest } from './own-request.js';
@@ -64,6 +65,7 @@ export interface RequestHandlers {
 /** What a dispatcher is made with. */
 export interface Handlers extends RequestHandlers {
   readonly request: 'own' | 'lazy';
+  /** Throws nothing. */
   readonly logger: Logger;
   readonly connections: ConnectionHooks;
   readonly onRequestEnd: RequestEndHook | null;
@@ -456,12 +458,8 @@ export class Dispatcher {
   #log(exchange: Exchange, error: unknown): void {
     if (!isRemote(error)) this.#handlerErrors += 1n;
     const where = exchange.method === '' ? 'an answer' : `${exchange.method} ${exchange.url}`;
-    try {
-      if (isRemote(error)) this.#handlers.logger.debug('trilane: a client broke off:', error.message);
-      else this.#handlers.logger.error(`trilane: ${where} failed:`, error);
-    } catch {
-      // A logger that throws must not take the answer with it.
-    }
+    if (isRemote(error)) this.#handlers.logger.debug('trilane: a client broke off:', error.message);
+    else this.#handlers.logger.error(`trilane: ${where} failed:`, error);
   }
 }
 

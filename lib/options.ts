@@ -7,6 +7,7 @@ import {
   readHostIdentities,
   readIdentity,
 } from './identity.js';
+import type { Logger } from './logger.js';
 import {
   checkBoolean,
   checkChoice,
@@ -36,18 +37,6 @@ import {
   readSessions,
   type SessionOptions,
 } from './tls-options.js';
-
-/** Where errors of handlers and reasons for closing go; `console` is one. */
-export interface Logger {
-  /** Details for whoever looks for a fault. */
-  debug(...data: unknown[]): void;
-  /** What is as it should be. */
-  info(...data: unknown[]): void;
-  /** What will fail one day if nobody acts. */
-  warn(...data: unknown[]): void;
-  /** What a handler or hook threw. */
-  error(...data: unknown[]): void;
-}
 
 /** Answers for a handler that failed; without a Response the client gets a plain 500. */
 export type ErrorHandler = (

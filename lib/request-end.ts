@@ -1,6 +1,6 @@
 import type { NativeRequestEnd } from '../binding.cjs';
 import { hexOf, type RemoteAddress } from './datagrams.js';
-import type { Logger } from './options.js';
+import type { Logger } from './logger.js';
 import type { H3Server } from './server.js';
 
 /** A request that is over: what an access log says of it. */
@@ -63,11 +63,7 @@ export class RequestEnds {
 
   #log(error: unknown): void {
     this.errors += 1n;
-    try {
-      this.#logger.error('trilane: onRequestEnd failed:', error);
-    } catch {
-      // A logger that throws must not take the turn with it.
-    }
+    this.#logger.error('trilane: onRequestEnd failed:', error);
   }
 }
 

@@ -238,12 +238,18 @@ function foreignResponse(value: object): ForeignResponse {
 }
 
 function notResponse(value: unknown): TypeError {
-  const advice =
-    value === undefined ? 'is a return missing?' : 'wrap it: new Response(...) or Response.json(...)';
+  const advice = value === undefined ? 'is a return missing?' : howToWrap(value);
   return usageError(
     'ERR_H3_RESPONSE_TYPE',
     `the handler returned ${describe(value)}; expected a Response: ${advice}`,
   );
+}
+
+/** The Response of every runtime takes text, bytes and streams, but not each takes what is iterated asynchronously. */
+function howToWrap(value: unknown): string {
+  return isAsyncIterable(value) && !isStream(value)
+    ? "wrap it in the Response of this package: import { Response } from 'trilane'; return new Response(body)"
+    : 'wrap it: new Response(...) or Response.json(...)';
 }
 
 function lockedBody(): TypeError {

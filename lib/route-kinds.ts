@@ -62,7 +62,10 @@ interface RouteKeys<Pattern extends string> {
    * with 500, one that was accepted breaks off. That its session is over is no failure: such errors are not logged.
    */
   webtransport?(context: WTContext<RouteParams<Pattern>>): void | Promise<void>;
-  /** Whose pages may begin sessions: values of `origin`; others are refused with 403. Default: all, and clients without one. */
+  /**
+   * Whose pages may begin sessions: values of `origin`; those of others are refused with 403. Clients without an `origin` pass:
+   * browsers always send one, and no page can leave it out. Default: all.
+   */
   allowedOrigins?: readonly string[] | undefined;
 }
 

@@ -6,6 +6,7 @@ import { H3Error } from './errors.js';
 import { Exchange } from './exchange.js';
 import { packHeaders } from './headers.js';
 import { interimStatus } from './lazy-response.js';
+import { harmless, type Logger } from './logger.js';
 import { metricsText } from './metrics.js';
 import { NativeServer } from './native.js';
 import { fromNative } from './native-error.js';
@@ -55,20 +56,23 @@ export class H3Server {
   readonly #dispatcher: Dispatcher;
   readonly #native: NativeServer;
   readonly #keepAlive = new KeepAlive();
+  readonly #logger: Logger;
   #handlers: ValidatedHandlers;
   #port = 0;
   #closed = false;
+  #stopping = new AbortController();
 
   /** @internal Use {@link createH3Server}. */
   constructor(options: ValidatedOptions) {
     this.#options = options;
     this.#handlers = options;
+    this.#logger = harmless(options.logger);
     this.#dispatcher = new Dispatcher({
       routes: options.routes,
       fallback: options.fetch,
       error: options.error,
       request: options.request,
-      logger: options.logger,
+      logger: this.#logger,
       connections: options,
       onRequestEnd: options.onRequestEnd,
     });
@@ -104,6 +108,35 @@ export class H3Server {
     return this.#native.certificateHash;
   }
 
+  /**
+   * The certificate (DER) that the next handshake is shown, without its chain: what {@link certificateHash} is the hash of.
+   * Node turns it into PEM: `new X509Certificate(server.certificate).toString()`, with the class of `node:crypto`.
+   */
+  get certificate(): Uint8Array {
+    return this.#native.certificate;
+  }
+
+  /**
+   * Aborts when {@link stop} or {@link close} begins; {@link start} puts a new one in its place. Requests under way are waited
+   * for until `drainTimeoutMs`, so what would never end by itself, an event stream or a session, ends when this aborts.
+   *
+   * @example
+   * const server = createH3Server({
+   *   routes: [
+   *     {
+   *       method: 'CONNECT',
+   *       pattern: '/chat',
+   *       webtransport(session) {
+   *         server.stopping.addEventListener('abort', () => session.close());
+   *       },
+   *     },
+   *   ],
+   * });
+   */
+  get stopping(): AbortSignal {
+    return this.#stopping.signal;
+  }
+
   /** Whether the port is bound: from a start until the end of a stop. */
   get running(): boolean {
     return this.#native.running;
@@ -117,18 +150,21 @@ export class H3Server {
     if (this.#closed) throw closedError();
     const { address, smallBuffers } = native(() => this.#native.start(this.#dispatcher.hooks));
     this.#port = address.port;
-    if (smallBuffers) warnOfSmallBuffers(this.#options.logger, smallBuffers);
+    if (smallBuffers) warnOfSmallBuffers(this.#logger, smallBuffers);
+    if (this.#stopping.signal.aborted) this.#stopping = new AbortController();
     this.#keepAlive.hold();
     return this;
   }
 
   /**
    * Stops. Without `force`: GOAWAY, requests under way finish within `drainTimeoutMs`, then every connection closes with
-   * H3_NO_ERROR (RFC 9114 §5.2); new connections are refused meanwhile. With `force`: connections close at once.
-   * Resolves when the port is free. Calls may overlap, and a forced one cuts a graceful one short.
+   * H3_NO_ERROR (RFC 9114 §5.2); new connections are refused meanwhile, and {@link stopping} aborts. With `force`: connections
+   * close at once. Resolves when the port is free. Calls may overlap, and a forced one cuts a graceful one short.
    */
   async stop(force = false): Promise<void> {
-    await this.#native.stop(force ? null : this.#options.drainTimeoutMs);
+    const stopped = this.#native.stop(force ? null : this.#options.drainTimeoutMs);
+    this.#stopping.abort();
+    await stopped;
     if (!this.running) this.#keepAlive.release();
   }
 
@@ -137,6 +173,7 @@ export class H3Server {
     this.#closed = true;
     this.#keepAlive.release();
     this.#native.close();
+    this.#stopping.abort();
   }
 
   /** Stops gracefully, then closes: for `await using`. */

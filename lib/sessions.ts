@@ -63,7 +63,8 @@ export class Sessions {
     const session = new Session(this.#host(), exchange, request);
     exchange.session = session;
     const origin = request.headers.get('origin');
-    if (route.allowedOrigins !== null && (origin === null || !route.allowedOrigins.has(origin))) {
+    // Browsers always send it, and no page can leave it out: a client without one is no page of another site.
+    if (route.allowedOrigins !== null && origin !== null && !route.allowedOrigins.has(origin)) {
       session.reject(403);
       return;
     }

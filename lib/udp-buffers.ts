@@ -1,16 +1,12 @@
 import process from 'node:process';
 import type { NativeSocketBuffers } from '../binding.cjs';
-import type { Logger } from './options.js';
+import type { Logger } from './logger.js';
 
 const KIB = 1024;
 
 /** Tells the logger that the kernel keeps fewer packets than a busy server needs, and how to mend it. */
 export function warnOfSmallBuffers(logger: Logger, buffers: NativeSocketBuffers): void {
-  try {
-    logger.warn(smallBuffersText(buffers, process.platform));
-  } catch {
-    // A logger that throws must not keep the server from starting.
-  }
+  logger.warn(smallBuffersText(buffers, process.platform));
 }
 
 /** The warning for a platform, with its own remedy. */

@@ -21,6 +21,13 @@ const CHECKS = [
       run('cargo', ['clippy', '--workspace', '--all-targets', '--locked', '--', '-D', 'warnings']),
   },
   {
+    title: 'rustdoc',
+    action: () =>
+      run('cargo', ['doc', '-p', 'trilane-core', '-p', 'trilane-http3', '--no-deps', '--locked'], {
+        env: { RUSTDOCFLAGS: '-D warnings' },
+      }),
+  },
+  {
     title: 'cargo deny',
     // CI runs it as a job of its own: installing it takes minutes.
     unless: () => !isInstalled('cargo', 'deny') && 'it is not installed (cargo install cargo-deny --locked)',

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash, X509Certificate } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { createH3Server, type H3ErrorCode, type H3ServeOptions } from '../../index.js';
@@ -208,6 +209,25 @@ export const specs: Spec[] = [
       }),
   },
   {
+    name: 'server.certificate is the certificate that clients are shown, in DER, and what certificateHash is of',
+    async run() {
+      const [first, second] = twoPairs();
+      await withServer({ ...first, fetch }, async ({ server, connection, connect }) => {
+        assert.equal(sha256(server.certificate), connection.certificateSha256);
+        assert.equal(sha256(server.certificate), hex(server.certificateHash));
+        assert.equal(new X509Certificate(server.certificate).toString().trim(), first.cert.trim());
+        server.updateTls(second);
+        const later = await connect();
+        assert.equal(sha256(server.certificate), later.certificateSha256);
+      });
+      await withServer({ fetch }, async ({ server, connection }) => {
+        assert.equal(sha256(server.certificate), connection.certificateSha256);
+        server.certificate.fill(0);
+        assert.equal(sha256(server.certificate), connection.certificateSha256, 'a copy was given');
+      });
+    },
+  },
+  {
     name: 'each host name gets its own certificate, and any other the default',
     async run() {
       const [first, second] = twoPairs();
@@ -229,6 +249,10 @@ export const specs: Spec[] = [
       }),
   },
 ];
+
+function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
 
 function hex(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');

@@ -167,6 +167,37 @@ export const specs: Spec[] = [
       ),
   },
   {
+    name: 'a logger that throws or rejects, about a request that is no URL too, costs no request of its turn an answer',
+    run: () =>
+      withServer(
+        {
+          fetch: () => new Response('hello'),
+          logger: {
+            debug() {
+              throw new Error('the disk is full');
+            },
+            info() {},
+            warn() {},
+            error: () => Promise.reject(new Error('the disk is full')),
+          },
+          routes: [{ method: 'GET', pattern: '/fails', fetch: fail }],
+        },
+        async ({ connection }) => {
+          const answers = await Promise.all(
+            Array.from({ length: 30 }, (_, n) =>
+              connection.request({
+                path: n % 3 === 1 ? '/fails' : '/',
+                ...(n % 3 === 2 && { authority: 'localhost:99999' }),
+              }),
+            ),
+          );
+          answers.forEach((answer, n) => {
+            assert.equal(answer.status, [200, 500, 400][n % 3]);
+          });
+        },
+      ),
+  },
+  {
     name: 'a logger that throws does not cost the client its answer',
     run: () =>
       withServer(

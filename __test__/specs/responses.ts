@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';
+import { Readable } from 'node:stream';
 import type { H3ServeOptions } from '../../index.js';
 import { Response as FastResponse } from '../../index.js';
 import type { Answer } from '../harness/answer.js';
@@ -320,6 +321,22 @@ export const specs: Spec[] = [
   ),
   ...refused('nothing returned', () => undefined, 'ERR_H3_RESPONSE_TYPE'),
   ...refused('text returned', () => 'text', 'ERR_H3_RESPONSE_TYPE'),
+  ...refused('an iterator returned', () => Readable.from(['text']), 'ERR_H3_RESPONSE_TYPE'),
+  {
+    name: 'the reason for an iterator that was returned says which Response takes it',
+    run: () =>
+      withServer(
+        { fetch: () => Readable.from(['text']) as unknown as Response },
+        async ({ connection, log }) => {
+          assert.equal((await connection.get()).status, 500);
+          const [, reason] = log.take()[0] ?? [];
+          assert.match(
+            (reason as Error).message,
+            /an instance of Readable.*import \{ Response \} from 'trilane'/,
+          );
+        },
+      ),
+  },
   ...refused('an object returned', () => ({ status: 200 }), 'ERR_H3_RESPONSE_TYPE'),
   ...refused('Response.error()', (Class) => Class.error(), 'ERR_H3_RESPONSE_STATUS'),
   ...refused(

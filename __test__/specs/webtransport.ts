@@ -119,6 +119,18 @@ export const specs: Spec[] = [
     { headers: [['origin', 'https://evil.example']], allowedOrigins: ['https://good.example'] },
   ),
   session(
+    'a client without an origin is no page, and accepted',
+    () => undefined,
+    async (client) => assert.equal(await status(client), 200),
+    { allowedOrigins: ['https://good.example'] },
+  ),
+  session(
+    'a page whose origin is opaque is refused with 403',
+    () => assert.fail('the handler was called'),
+    async (client) => assert.equal(await status(client), 403),
+    { headers: [['origin', 'null']], allowedOrigins: ['https://good.example'] },
+  ),
+  session(
     'a page of an allowed origin is accepted',
     () => undefined,
     async (client) => assert.equal(await status(client), 200),

@@ -178,6 +178,12 @@ impl NativeServer {
         Uint8Array::with_data_copied(self.certificates.default_identity().leaf_sha256())
     }
 
+    /// The default certificate (DER): the one that the next handshake is shown, without its chain.
+    #[napi(getter)]
+    pub fn certificate(&self) -> Uint8Array {
+        Uint8Array::with_data_copied(self.certificates.default_identity().certificate())
+    }
+
     /// Puts certificates in the place of others, for handshakes that begin from now on; if one is wrong, nothing changes.
     #[napi]
     pub fn update_tls(&self, update: NativeTlsUpdate) -> Result<()> {

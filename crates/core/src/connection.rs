@@ -26,7 +26,7 @@ use crate::answer_stream::AnswerStream;
 use crate::arrived_stream::Arrived;
 use crate::body::MessageBody;
 use crate::budget::BodyBudget;
-use crate::connection_state::{ConnectionState, StreamWork};
+use crate::connection_state::{Adopted, ConnectionState, StreamWork};
 use crate::connections::Place;
 use crate::datagrams::{Datagrams, Read};
 use crate::early_data::{Unconfirmed, may_run_early};
@@ -114,10 +114,11 @@ struct Task {
     /// Decoded in place for requests that arrive in one piece: no allocation for them.
     head: RequestHead,
     admission: Admission,
+    /// Requests being read, answers being written: a graceful stop waits until there are none.
     streams: FuturesUnordered<StreamWork>,
-    /// Requests being read or answers being written among `streams`; the rest only watch.
+    /// Our control stream, the peer's unidirectional streams, and whatever else only watches: none of it holds up a stop.
     peers: FuturesUnordered<StreamWork>,
-    adopted: Vec<StreamWork>,
+    adopted: Adopted,
     budget: Arc<BodyBudget>,
     early: EarlyStreams,
     /// `None`: the server takes no datagrams, and QUIC refuses them.
@@ -149,7 +150,7 @@ impl Task {
             admission: Admission::default(),
             streams: FuturesUnordered::new(),
             peers,
-            adopted: Vec::new(),
+            adopted: Adopted::default(),
             budget: BodyBudget::new(limits.max_unfinished_body_bytes),
             early: EarlyStreams::default(),
             datagrams: server.datagrams.any().then(|| {
@@ -172,7 +173,8 @@ impl Task {
 
     fn adopt(&mut self) {
         self.state.take_adopted(&mut self.adopted);
-        self.streams.extend(self.adopted.drain(..));
+        self.streams.extend(self.adopted.work.drain(..));
+        self.peers.extend(self.adopted.watches.drain(..));
     }
 
     fn poll_requests<'q>(
@@ -444,7 +446,7 @@ impl Task {
             self.sweep.as_mut().reset(Instant::now() + SWEEP);
         }
         while self.sweep.as_mut().poll(cx).is_ready() {
-            self.open.sweep(&mut self.streams);
+            self.open.sweep(&mut self.peers);
             if let Some(datagrams) = &mut self.datagrams {
                 datagrams.sweep();
             }

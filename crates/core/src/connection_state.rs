@@ -28,6 +28,15 @@ use crate::sync::lock;
 /// its own, so that a slow stream holds nobody up.
 pub(crate) type StreamWork = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
+/// What a connection's task is to poll from now on.
+#[derive(Default)]
+pub(crate) struct Adopted {
+    /// What a graceful stop waits for.
+    pub(crate) work: Vec<StreamWork>,
+    /// What only looks whether something comes that may never come.
+    pub(crate) watches: Vec<StreamWork>,
+}
+
 /// What names a connection to the outside.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Identity {
@@ -81,7 +90,7 @@ pub(crate) struct ConnectionState {
     /// Request streams accepted so far; only the task writes it.
     requests: AtomicU64,
     waker: AtomicWaker,
-    adopted: Mutex<Vec<StreamWork>>,
+    adopted: Mutex<Adopted>,
     /// Answers written and finished, kept until the peer has acknowledged them: a graceful stop waits for them.
     finished: Mutex<Vec<SendStream>>,
     pub(crate) file_memory: Arc<FileMemory>,
@@ -197,7 +206,13 @@ impl ConnectionState {
 
     /// Has the connection's task poll `work` from now on.
     pub(crate) fn adopt(&self, work: impl Future<Output = Outcome> + Send + 'static) {
-        lock(&self.adopted).push(Box::pin(work));
+        lock(&self.adopted).work.push(Box::pin(work));
+        self.waker.wake();
+    }
+
+    /// Has the connection's task poll `watch` from now on; no graceful stop waits for its end.
+    pub(crate) fn adopt_watch(&self, watch: impl Future<Output = Outcome> + Send + 'static) {
+        lock(&self.adopted).watches.push(Box::pin(watch));
         self.waker.wake();
     }
 
@@ -259,8 +274,10 @@ impl ConnectionState {
         self.waker.register(waker);
     }
 
-    pub(crate) fn take_adopted(&self, into: &mut Vec<StreamWork>) {
-        into.append(&mut lock(&self.adopted));
+    pub(crate) fn take_adopted(&self, into: &mut Adopted) {
+        let mut adopted = lock(&self.adopted);
+        into.work.append(&mut adopted.work);
+        into.watches.append(&mut adopted.watches);
     }
 
     pub(crate) fn take_finished(&self) -> Vec<SendStream> {

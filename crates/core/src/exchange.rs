@@ -53,12 +53,12 @@ pub enum ExchangeError {
     /// A field may not be sent. The exchange is still open, another answer may be given.
     #[error("the answer's fields are not allowed in HTTP/3: {0}")]
     Field(#[from] FieldError),
-    /// More was written than the queue takes; wait for [`ExchangeEvent::Drained`].
+    /// More was written than the queue takes; wait for [`ExchangeEvent::Drained`](crate::ExchangeEvent::Drained).
     #[error("the answer's queue is full: wait until it has drained")]
     Full,
 }
 
-/// Whether the writer of a streaming answer wants to hear [`ExchangeEvent::Drained`].
+/// Whether the writer of a streaming answer wants to hear [`ExchangeEvent::Drained`](crate::ExchangeEvent::Drained).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notify {
     /// No: it goes on writing.

@@ -63,7 +63,7 @@ impl OpenExchanges {
     }
 
     /// Watches what has been open since the last sweep, forgets what is over, lets go of acknowledged streams.
-    pub(crate) fn sweep(&mut self, streams: &mut FuturesUnordered<StreamWork>) {
+    pub(crate) fn sweep(&mut self, watches: &mut FuturesUnordered<StreamWork>) {
         self.watched.retain(|id| self.table.is_open(*id));
         for id in self.old.drain(..) {
             if !self.table.is_open(id) {
@@ -72,7 +72,7 @@ impl OpenExchanges {
             self.watched.push(id);
             if let Some(stopped) = self.table.watch(id) {
                 let table = self.table.clone();
-                streams.push(Box::pin(async move {
+                watches.push(Box::pin(async move {
                     match stopped.await {
                         Ok(Some(code)) => table.abort(id, Some(code.into_inner())),
                         Ok(None) => {}

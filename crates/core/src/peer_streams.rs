@@ -3,7 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
@@ -184,6 +184,7 @@ async fn report(connection: &ConnectionState, overhead: u32) {
 /// What our control stream still has to say: GOAWAY, with ids that only fall (RFC 9114 §5.2).
 pub(crate) struct Goaway {
     id: AtomicU64,
+    repeated: AtomicBool,
     waker: AtomicWaker,
 }
 
@@ -198,6 +199,7 @@ impl Goaway {
     pub(crate) fn new() -> Self {
         Self {
             id: AtomicU64::new(NONE),
+            repeated: AtomicBool::new(false),
             waker: AtomicWaker::new(),
         }
     }
@@ -206,6 +208,12 @@ impl Goaway {
     pub(crate) fn send(&self, id: u64) {
         // RFC9114-5.2-goaway-never-grows
         self.id.fetch_min(id, SeqCst);
+        self.waker.wake();
+    }
+
+    /// Sends the last GOAWAY once more, for the client to acknowledge.
+    pub(crate) fn repeat(&self) {
+        self.repeated.store(true, SeqCst);
         self.waker.wake();
     }
 }
@@ -248,7 +256,7 @@ async fn next_goaway(
     poll_fn(|cx| {
         goaway.waker.register(cx.waker());
         let id = goaway.id.load(SeqCst);
-        if id != sent {
+        if id != sent || (goaway.repeated.swap(false, SeqCst) && id != NONE) {
             return Poll::Ready(Ok(id));
         }
         stopped.as_mut().poll(cx).map(Err)

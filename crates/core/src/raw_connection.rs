@@ -9,7 +9,7 @@ use std::task::Poll;
 use quinn::VarInt;
 
 use crate::connection::Outcome;
-use crate::connection_state::ConnectionState;
+use crate::connection_state::{Adopted, ConnectionState};
 use crate::datagram_counters::DatagramLayer;
 use crate::exchange_table::ExchangeTable;
 
@@ -31,11 +31,11 @@ pub(crate) async fn run(
     let mut streams = pin!(refuse_streams(&quic));
     let mut read = pin!(quic.read_datagram());
     let mut work = futures_util::stream::FuturesUnordered::new();
-    let mut adopted = Vec::new();
+    let mut adopted = Adopted::default();
     poll_fn(|cx| {
         state.register(cx.waker());
         state.take_adopted(&mut adopted);
-        work.extend(adopted.drain(..));
+        work.extend(adopted.work.drain(..));
         while let Poll::Ready(Some(outcome)) = futures_util::StreamExt::poll_next_unpin(&mut work, cx) {
             if let Outcome::Fatal(error) = outcome {
                 // The sampler's: too many frames without content.

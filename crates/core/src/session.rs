@@ -149,7 +149,8 @@ impl Session {
         }
         if let Some(content) = content {
             *lock(&self.capsules) = Some(SessionCapsules::new(content));
-            self.connection.adopt(session_capsules::read(self.clone()));
+            // While the session is open its exchange holds up a stop; afterwards only a client that does not answer would.
+            self.connection.adopt_watch(session_capsules::read(self.clone()));
         }
         // Read at once: the answer is queued, and on the IO thread its connection has not run since.
         let before = self.sent_stream_frames();

@@ -12,10 +12,13 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 const MIN_PAUSE: Duration = Duration::from_millis(10);
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long answers that were sent whole may go without any acknowledgement before their client counts as gone. Eight
-/// round trips are several probe timeouts (RFC 9002 §6.2); a second covers clients that delay acknowledgements.
-const ACKNOWLEDGEMENT_SILENCE: Duration = Duration::from_secs(1);
-const ACKNOWLEDGEMENT_ROUND_TRIPS: u32 = 8;
+/// How long a client may acknowledge nothing, although it was asked, before it counts as gone. Eight round trips are several
+/// probe timeouts (RFC 9002 §6.2); two seconds cover clients that delay acknowledgements, and short interruptions.
+const SILENCE: Duration = Duration::from_secs(2);
+const SILENCE_ROUND_TRIPS: u32 = 8;
+
+/// How often it is looked whether a client has acknowledged anything, and one that has not is asked.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// The longest time that refusals of late requests keep a connection open after the last GOAWAY.
 const LONGEST_FAREWELL: Duration = Duration::from_secs(1);
@@ -30,13 +33,27 @@ pub(crate) struct Drain {
     farewell: Option<Pin<Box<Sleep>>>,
     /// When the wait ends, whatever the client does.
     latest_farewell: Option<Instant>,
-    silence: Option<Silence>,
+    watch: Option<Watch>,
 }
 
-/// A wait for acknowledgements, begun anew with each one that comes.
-struct Silence {
-    unacknowledged: usize,
-    timer: Pin<Box<Sleep>>,
+/// Looks whether the client is still there.
+struct Watch {
+    /// ACK frames that had come at the last look.
+    acknowledgements: u64,
+    /// Since when the client owes an acknowledgement.
+    asked: Option<Instant>,
+    next: Pin<Box<Sleep>>,
+}
+
+/// Whether the client of a connection that waits for it is still there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// As far as is known.
+    Here,
+    /// Nothing was heard of it, which is no wonder if nothing was sent: it has to be sent something.
+    Ask,
+    /// It was asked in vain.
+    Gone,
 }
 
 /// What a connection has to do now.
@@ -54,7 +71,7 @@ impl Drain {
             first_refused: None,
             farewell: None,
             latest_farewell: None,
-            silence: None,
+            watch: None,
         }
     }
 
@@ -102,25 +119,34 @@ impl Drain {
         self.first_refused.is_some()
     }
 
-    /// Whether a client with this many unacknowledged answers, and nothing else open, counts as gone.
-    pub(crate) fn is_silent(
+    /// Whether the client is still there. `acknowledgements` tells how many ACK frames have come so far.
+    pub(crate) fn presence(
         &mut self,
         cx: &mut Context<'_>,
-        unacknowledged: usize,
         round_trip: Duration,
-    ) -> bool {
-        let patience = ACKNOWLEDGEMENT_SILENCE.max(ACKNOWLEDGEMENT_ROUND_TRIPS * round_trip);
-        let silence = self.silence.get_or_insert_with(|| Silence {
-            unacknowledged,
-            timer: Box::pin(sleep(patience)),
+        acknowledgements: impl Fn() -> u64,
+    ) -> Presence {
+        let watch = self.watch.get_or_insert_with(|| Watch {
+            acknowledgements: acknowledgements(),
+            asked: None,
+            next: Box::pin(sleep(LOOK)),
         });
-        if unacknowledged != silence.unacknowledged {
-            *silence = Silence {
-                unacknowledged,
-                timer: Box::pin(sleep(patience)),
-            };
+        let mut presence = Presence::Here;
+        while watch.next.as_mut().poll(cx).is_ready() {
+            watch.next.as_mut().reset(Instant::now() + LOOK);
+            let heard = acknowledgements();
+            if heard != watch.acknowledgements {
+                watch.acknowledgements = heard;
+                watch.asked = None;
+                continue;
+            }
+            let asked = *watch.asked.get_or_insert_with(Instant::now);
+            if asked.elapsed() >= SILENCE.max(SILENCE_ROUND_TRIPS * round_trip) {
+                return Presence::Gone;
+            }
+            presence = Presence::Ask;
         }
-        silence.timer.as_mut().poll(cx).is_ready()
+        presence
     }
 
     /// Whether a request on this stream comes too late (RFC9114-5.2-goaway-served, RFC9114-5.2-goaway-rejected).

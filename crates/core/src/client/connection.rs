@@ -2,6 +2,7 @@
 
 mod idle;
 mod incoming;
+pub(super) mod settings;
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -15,14 +16,13 @@ use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use quinn::{ConnectionError, RecvStream, SendStream};
 use tokio::time::{Instant, Sleep, sleep_until};
-use trilane_http3::{Code, Error, Priority, Settings, WebTransportSettings};
+use trilane_http3::{Code, Error, Priority};
 
 use crate::connection::Outcome;
-use crate::connection_state::{ConnectionState, StreamWork};
+use crate::connection_state::{Adopted, ConnectionState, StreamWork};
 use crate::datagrams::{Datagrams, Read};
 use crate::early_streams::EarlyStreams;
 use crate::exchange::Notify;
-use crate::limits::Limits;
 use crate::load_guard::LoadGuard;
 use crate::open_exchanges::OpenExchanges;
 use crate::outbound::{self, Outbound};
@@ -94,7 +94,10 @@ pub(super) type Confirmation = Pin<Box<dyn Future<Output = Result<bool, DialErro
 type ControlWork = Pin<Box<dyn Future<Output = Error> + Send>>;
 
 fn our_control(client: &ClientState, state: &Arc<ConnectionState>) -> ControlWork {
-    Box::pin(peer_streams::our_control(state.clone(), settings(&client.limits)))
+    Box::pin(peer_streams::our_control(
+        state.clone(),
+        settings::ours(&client.limits),
+    ))
 }
 
 struct Task {
@@ -106,7 +109,7 @@ struct Task {
     peers: FuturesUnordered<StreamWork>,
     /// Our control stream.
     control: ControlWork,
-    adopted: Vec<StreamWork>,
+    adopted: Adopted,
     early_streams: EarlyStreams,
     datagrams: Datagrams,
     open: OpenExchanges,
@@ -130,7 +133,7 @@ impl Task {
             streams: FuturesUnordered::new(),
             peers: FuturesUnordered::new(),
             control,
-            adopted: Vec::new(),
+            adopted: Adopted::default(),
             early_streams: EarlyStreams::default(),
             datagrams: Datagrams::new(client.table.clone(), &client.datagrams, u32::MAX, state.clone()),
             open: OpenExchanges::new(client.table.clone(), state.clone()),
@@ -150,7 +153,8 @@ impl Task {
 
     fn adopt(&mut self) {
         self.state.take_adopted(&mut self.adopted);
-        self.streams.extend(self.adopted.drain(..));
+        self.streams.extend(self.adopted.work.drain(..));
+        self.streams.extend(self.adopted.watches.drain(..));
     }
 
     /// Looks whether the handshake is over. If the server did not take early data, nothing of it was processed: QUIC has
@@ -482,24 +486,4 @@ fn abandon(mut send: SendStream, mut recv: RecvStream) {
     // RFC9114-4.1.1-client-code
     let _ = send.reset(wire_code(Code::H3_REQUEST_CANCELLED));
     let _ = recv.stop(wire_code(Code::H3_REQUEST_CANCELLED));
-}
-
-/// What a client tells its servers at the start of a connection (RFC 9114 §7.2.4): every dialect of WebTransport, and HTTP
-/// datagrams; there is no dynamic table (RFC9204-5-settings-sent).
-pub(super) fn settings(limits: &Limits) -> Settings {
-    Settings {
-        // RFC9114-4.2.2-limit-told
-        max_field_section_size: Some(limits.max_header_bytes as u64),
-        h3_datagram: true,
-        webtransport: WebTransportSettings {
-            enabled: 1,
-            enabled_draft02: 1,
-            h3_datagram_draft04: 1,
-            initial_max_data: limits.session_receive_window.max(1).into(),
-            initial_max_streams_bidi: limits.max_session_streams.max(1).into(),
-            initial_max_streams_uni: limits.max_session_uni_streams.max(1).into(),
-            ..WebTransportSettings::default()
-        },
-        ..Settings::default()
-    }
 }

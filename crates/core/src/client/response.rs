@@ -209,7 +209,7 @@ impl Awaited {
 
     fn begin_session(self, content: ContentReader, head: &ResponseHead) -> Outcome {
         let (id, client) = (self.order.id, &self.client);
-        let ours = connection::settings(&client.limits);
+        let ours = connection::settings::ours(&client.limits);
         let peers = lock(&self.connection.peer_settings).clone().unwrap_or_default();
         let beginning = Beginning {
             id,

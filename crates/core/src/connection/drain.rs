@@ -9,7 +9,7 @@ use trilane_http3::Code;
 
 use super::Task;
 use crate::peer_streams;
-use crate::shutdown::Phase;
+use crate::shutdown::{Phase, Presence};
 use crate::sync::lock;
 use crate::wire::wire_code;
 
@@ -35,20 +35,40 @@ impl Task {
             }
             Phase::Wait => {}
         }
-        // RFC9114-5.2-graceful-code
-        if self.drain.is_decided() && self.is_done(cx, round_trip) && self.drain.has_said_farewell(cx) {
+        if !self.drain.is_decided() {
+            return;
+        }
+        let is_done = !self.has_work() && self.drain.has_said_farewell(cx);
+        if is_done || self.is_gone(cx, round_trip) {
+            // RFC9114-5.2-graceful-code
             self.state.close(wire_code(Code::H3_NO_ERROR), b"");
             self.over = true;
         }
     }
 
-    /// Whether all requests are answered, and all answers acknowledged or given up as undeliverable.
-    fn is_done(&mut self, cx: &mut Context<'_>, round_trip: Duration) -> bool {
-        if self.state.exchanges.load(SeqCst) > 0 || !self.streams.is_empty() || self.open.has_open() {
-            return false;
+    /// Whether a request is to be answered, or an answer to be acknowledged.
+    fn has_work(&self) -> bool {
+        self.state.exchanges.load(SeqCst) > 0
+            || !self.streams.is_empty()
+            || !self.open.is_empty()
+            || self.state.finished_len() > 0
+    }
+
+    /// Whether the client has vanished. That it has nothing to acknowledge is no sign of it, so it is given something: GOAWAY
+    /// may be repeated (RFC 9114 §5.2), and QUIC's own PING is not at hand.
+    fn is_gone(&mut self, cx: &mut Context<'_>, round_trip: Duration) -> bool {
+        let quic = &self.state.quic;
+        match self.drain.presence(cx, round_trip, || quic.stats().frame_rx.acks) {
+            Presence::Here => false,
+            Presence::Ask => {
+                self.state.goaway.repeat();
+                false
+            }
+            Presence::Gone => {
+                tracing::debug!("a client vanished during a graceful stop");
+                true
+            }
         }
-        let unacknowledged = self.open.unacknowledged() + self.state.finished_len();
-        unacknowledged == 0 || self.drain.is_silent(cx, unacknowledged, round_trip)
     }
 }
 

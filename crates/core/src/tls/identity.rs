@@ -112,6 +112,11 @@ impl Identity {
         })
     }
 
+    /// The server's own certificate, without its chain (DER).
+    pub fn certificate(&self) -> &[u8] {
+        self.leaf()
+    }
+
     /// The SHA-256 of the server's own certificate, ready for `serverCertificateHashes`.
     pub fn leaf_sha256(&self) -> [u8; 32] {
         sha256(self.leaf())

@@ -9,17 +9,21 @@ use trilane_core::{
 use trilane_http3::{Capsule, write_capsule, write_data_header, write_request_head};
 
 use crate::client::quic;
+use crate::relay::Relay;
 use crate::support::{Script, Setup, TestServer, answer, found, soon, start};
 
 pub(crate) const SETTINGS: &[u8] = &[0x00, 0x04, 0x02, 0x33, 0x01];
 pub(crate) const WT_SESSION_GONE: u64 = 0x170d_7b68;
 pub(crate) const WT_BUFFERED_STREAM_REJECTED: u64 = 0x3994_bd84;
 
+/// Sessions that were asked for.
+pub(crate) type Asked = Arc<Mutex<Vec<ExchangeId>>>;
+
 /// A server whose sessions wait in `asked`, and a client.
 pub(crate) struct Scene {
     pub(crate) server: TestServer,
     pub(crate) script: Arc<Script>,
-    pub(crate) asked: Arc<Mutex<Vec<ExchangeId>>>,
+    pub(crate) asked: Asked,
     pub(crate) client: quinn::Connection,
     pub(crate) _endpoint: quinn::Endpoint,
     pub(crate) _control: quinn::SendStream,
@@ -42,6 +46,22 @@ impl Scene {
 
     /// With a client whose control stream begins with `preface`.
     pub(crate) async fn with_client(limits: Limits, preface: &[u8]) -> Self {
+        let (server, script, asked) = Self::serve(limits);
+        Self::dial(server, script, asked, preface).await
+    }
+
+    /// With a relay between client and server.
+    pub(crate) async fn through_relay() -> (Self, Relay) {
+        let (server, script, asked) = Self::serve(Limits::default());
+        let relay = Relay::start(server.address, |_, _| true).await;
+        let server = TestServer {
+            address: relay.address,
+            ..server
+        };
+        (Self::dial(server, script, asked, SETTINGS).await, relay)
+    }
+
+    fn serve(limits: Limits) -> (TestServer, Arc<Script>, Asked) {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let asking = asked.clone();
         let script = Script::new(move |request, exchange| {
@@ -56,7 +76,10 @@ impl Scene {
             limits,
             ..Setup::default()
         };
-        let server = start(setup, script.clone());
+        (start(setup, script.clone()), script, asked)
+    }
+
+    async fn dial(server: TestServer, script: Arc<Script>, asked: Asked, preface: &[u8]) -> Self {
         let (client, endpoint) = quic(&server).await;
         let mut control = client.open_uni().await.unwrap();
         control.write_all(preface).await.unwrap();
