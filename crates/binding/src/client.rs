@@ -290,7 +290,7 @@ impl From<RequestError> for NativeRequestFailure {
             RequestError::Dial(dial) => (dial_code(dial), None, false),
             RequestError::Rejected | RequestError::GoneAway => ("ERR_H3_CLIENT_REJECTED", None, true),
             RequestError::Reset(code) => ("ERR_H3_STREAM_RESET", Some(*code), true),
-            RequestError::Malformed(_) => ("ERR_H3_PROTOCOL", None, true),
+            RequestError::Malformed(_) | RequestError::ServerBroke(_) => ("ERR_H3_PROTOCOL", None, true),
             RequestError::HeadTooLarge => ("ERR_H3_CLIENT_HEADERS_TOO_LARGE", None, true),
             RequestError::OwnHeadTooLarge { .. } | RequestError::BodyLength => {
                 ("ERR_H3_CLIENT_REQUEST", None, false)
