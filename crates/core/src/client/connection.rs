@@ -228,9 +228,16 @@ impl Task {
                 return false;
             }
             match open.as_mut().poll(cx) {
-                Poll::Pending => return false,
+                Poll::Pending => {
+                    // Of an early connection the limit is one that is remembered: the server's own comes at once.
+                    if self.early.is_none() && self.connection.set_full(true) {
+                        self.client.spread(&self.connection);
+                    }
+                    return false;
+                }
                 Poll::Ready(Ok((send, recv))) => {
                     open.set(quic.open_bi());
+                    self.connection.set_full(false);
                     self.next_stream = u64::from(send.id()) + 4;
                     self.begin_next(send, recv);
                 }

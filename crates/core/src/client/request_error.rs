@@ -19,6 +19,11 @@ pub enum RequestError {
         "the server refused the request before it processed it (H3_REQUEST_REJECTED): try again later, or elsewhere"
     )]
     Rejected,
+    /// The server refused it unprocessed, and its body is gone.
+    #[error(
+        "the server refused the request before it processed it (H3_REQUEST_REJECTED); its body cannot be sent a second time"
+    )]
+    RejectedStream,
     /// The server reset its stream with this code.
     #[error("the server reset the request with code {0:#x}")]
     Reset(u64),

@@ -22,7 +22,7 @@ use crate::wire::wire_code;
 
 use super::connection;
 use super::error::{DialError, DialErrorKind};
-use super::order::{Order, Tunnel};
+use super::order::{Order, OutgoingBody, Tunnel};
 use super::request_error::{ConnectionLoss, RequestError};
 use super::state::ClientState;
 
@@ -297,7 +297,13 @@ impl Awaited {
         if order.can_be_sent_again() && self.client.table.take_back(order.id) {
             self.client.again(order);
         } else {
-            self.client.fail(order.id, otherwise);
+            let error = match otherwise {
+                RequestError::Rejected if order.body == OutgoingBody::Streaming => {
+                    RequestError::RejectedStream
+                }
+                other => other,
+            };
+            self.client.fail(order.id, error);
         }
         Outcome::Done
     }

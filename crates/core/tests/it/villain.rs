@@ -26,8 +26,12 @@ pub(crate) struct Plot {
     /// Its bidirectional streams.
     pub(crate) bidi: Vec<(Vec<u8>, End)>,
     pub(crate) datagrams: Vec<Vec<u8>>,
-    /// To the first request. All others get [`honest`].
+    /// To its first requests. All others get [`honest`].
     pub(crate) answer: (Vec<u8>, End),
+    /// How many get that answer.
+    pub(crate) times: usize,
+    /// It behaves like that on every connection, not only the first.
+    pub(crate) every_connection: bool,
     /// Reads the first request to its end before it answers.
     pub(crate) listens: bool,
     /// Closes the connection behind all that, with this code.
@@ -41,6 +45,8 @@ impl Default for Plot {
             bidi: Vec::new(),
             datagrams: Vec::new(),
             answer: honest(),
+            times: 1,
+            every_connection: false,
             listens: true,
             leaves: None,
         }
@@ -75,6 +81,7 @@ pub(crate) fn honest() -> (Vec<u8>, End) {
 #[derive(Default)]
 pub(crate) struct Seen {
     connections: AtomicUsize,
+    requests: AtomicUsize,
     /// The code with which it stopped the answer to the first request.
     stopped: Mutex<Option<u64>>,
     /// The code with which it closed the connection.
@@ -103,7 +110,11 @@ impl Villain {
             while let Some(incoming) = endpoint.accept().await {
                 let Ok(quic) = incoming.await else { continue };
                 let is_first = kept.connections.fetch_add(1, SeqCst) == 0;
-                let plot = if is_first { plot.clone() } else { Plot::default() };
+                let plot = if is_first || plot.every_connection {
+                    plot.clone()
+                } else {
+                    Plot::default()
+                };
                 tokio::spawn(serve(quic, plot, is_first.then(|| kept.clone())));
             }
         });
@@ -124,6 +135,11 @@ impl Villain {
 
     pub(crate) fn connections(&self) -> usize {
         self.seen.connections.load(SeqCst)
+    }
+
+    /// Requests on the first connection.
+    pub(crate) fn requests(&self) -> usize {
+        self.seen.requests.load(SeqCst)
     }
 
     /// The code with which the client stopped the first answer.
@@ -156,14 +172,17 @@ async fn serve(quic: Connection, plot: Plot, seen: Option<Arc<Seen>>) {
         write(&mut stream, &[], *end).await;
         kept.push(stream);
     }
-    let mut answer = Some(plot.answer.clone());
     let mut others = Some((plot.bidi.clone(), plot.datagrams.clone()));
+    let mut count = 0;
     while let Ok((send, recv)) = quic.accept_bi().await {
-        let first = answer.take();
-        let notes = seen.clone().filter(|_| first.is_some());
-        let listens = plot.listens || first.is_none();
-        let answering = respond(send, recv, first.unwrap_or_else(honest), listens, notes);
-        tokio::spawn(answering);
+        let notes = seen.clone().filter(|_| count == 0);
+        if let Some(seen) = &seen {
+            seen.requests.fetch_add(1, SeqCst);
+        }
+        let is_plotted = count < plot.times;
+        let answer = if is_plotted { plot.answer.clone() } else { honest() };
+        count += 1;
+        tokio::spawn(respond(send, recv, answer, plot.listens || !is_plotted, notes));
         if let Some((bidi, datagrams)) = others.take() {
             tokio::spawn(say_more(quic.clone(), bidi, datagrams, plot.leaves));
         }
