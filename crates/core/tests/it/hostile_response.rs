@@ -12,6 +12,8 @@ use crate::hostile_scene::{
 use crate::raw::{End, frame, headers};
 use crate::villain::{Plot, Villain};
 
+/// RFC9114-4.1.2-malformed-response, RFC9114-4.1-response-incomplete, RFC9114-10.3-response-fields,
+/// RFC9114-4.1-second-response
 #[tokio::test]
 async fn a_malformed_response_fails_its_request_and_the_connection_goes_on() {
     let cases: Vec<(&str, Vec<Vec<u8>>)> = vec![
@@ -119,6 +121,7 @@ async fn a_malformed_response_fails_its_request_and_the_connection_goes_on() {
     }
 }
 
+/// The reset of an answer that is not at its end carries the code.
 #[tokio::test]
 async fn the_server_is_told_by_a_stop_with_the_code() {
     let cases = [
@@ -150,6 +153,8 @@ async fn the_server_is_told_by_a_stop_with_the_code() {
     }
 }
 
+/// RFC9114-4.1-data-before-head, RFC9114-4.1-data-after-interim, RFC9114-7.1-truncated-response,
+/// RFC9114-7.2.5-push-promise-not-allowed
 #[tokio::test]
 async fn a_breach_in_a_response_that_reaches_the_connection_closes_it() {
     let cut = {
@@ -213,6 +218,7 @@ async fn a_breach_in_a_response_that_reaches_the_connection_closes_it() {
     }
 }
 
+/// RFC9114-8-unknown-code, RFC9114-4.1.1-partial-response: whatever the code, before the head and behind it.
 #[tokio::test]
 async fn a_reset_of_the_response_fails_its_request_with_the_code() {
     let codes = (0x100..=0x110)

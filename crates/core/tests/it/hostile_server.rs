@@ -12,6 +12,8 @@ use crate::hostile_scene::{
 use crate::raw::{End, frame, headers, varint};
 use crate::villain::{Plot, Villain, control};
 
+/// RFC9114-6.2.1-first-frame, RFC9114-7.2.4-settings-repeated, RFC9114-5.2-goaway-grows,
+/// RFC9114-7.2.6-goaway-id, RFC9114-6.1-server-stream
 #[tokio::test]
 async fn a_breach_on_a_stream_of_the_server_closes_the_connection_and_says_why() {
     let uni = |streams: Vec<(Vec<u8>, End)>| Plot {
@@ -151,6 +153,7 @@ async fn a_breach_on_a_stream_of_the_server_closes_the_connection_and_says_why()
     }
 }
 
+/// RFC9114-7.2.8-reserved-frames, RFC9114-6.2-unknown-type, RFC9114-4.1-unknown-frames, RFC9114-7.2.4-unknown-setting
 #[tokio::test]
 async fn what_a_server_may_send_changes_nothing() {
     let grease = frame(0x21, b"grease");
@@ -236,6 +239,7 @@ async fn what_a_server_may_send_changes_nothing() {
     }
 }
 
+/// RFC9114-10.5-overhead
 #[tokio::test]
 async fn floods_of_what_brings_nothing_end_the_connection() {
     let cases = [
@@ -257,6 +261,7 @@ async fn floods_of_what_brings_nothing_end_the_connection() {
     }
 }
 
+/// RFC9297-2.1-receive-side-closed, RFC9297-2.1-stream-beyond-limit: datagrams of requests that are over, or that want none, are nobody's.
 #[tokio::test]
 async fn datagrams_that_nobody_wants_are_dropped_and_impossible_ones_close_the_connection() {
     let speaking = (([&[0], &frame(4, &[0x33, 1])[..]].concat()), End::Open);
@@ -295,6 +300,7 @@ async fn datagrams_that_nobody_wants_are_dropped_and_impossible_ones_close_the_c
     }
 }
 
+/// RFC8441-3-setting-awaited
 #[tokio::test]
 async fn an_extended_connect_waits_for_settings_that_allow_it() {
     for (settings, status) in [(&[8, 1][..], Some(200)), (&[], None)] {

@@ -9,6 +9,7 @@ use crate::raw::{End, frame, varint};
 use crate::support::found;
 use crate::villain::{Plot, Villain, control};
 
+/// RFC9114-4.1.1-retry
 #[tokio::test]
 async fn a_request_that_is_rejected_is_sent_again() {
     for method in ["GET", "POST"] {
@@ -45,6 +46,7 @@ async fn a_server_that_leaves_fails_its_request_whatever_it_says() {
     }
 }
 
+/// RFC9114-4.1-request-ended
 #[tokio::test]
 async fn a_request_is_ended_before_its_response_is_waited_for() {
     let villain = Villain::start(Plot::default());
@@ -55,6 +57,7 @@ async fn a_request_is_ended_before_its_response_is_waited_for() {
     assert_eq!(villain.request().await[0], 1, "HEADERS");
 }
 
+/// RFC9114-5.2-goaway-received, RFC9114-4.1.1-retry
 #[tokio::test]
 async fn a_request_at_or_above_the_id_of_a_goaway_is_sent_elsewhere() {
     let villain = Villain::start(Plot {
@@ -84,6 +87,7 @@ async fn a_goaway_that_only_announces_itself_lets_the_request_be_answered() {
     serves_on(&villain, &caller, 2, "behind the announcement").await;
 }
 
+/// RFC9114-4.1-complete-response-used: the rest of the request is not wanted, its answer counts.
 #[tokio::test]
 async fn an_answer_that_comes_without_the_request_being_read_counts() {
     let villain = Villain::start(Plot {
@@ -98,6 +102,7 @@ async fn an_answer_that_comes_without_the_request_being_read_counts() {
     serves_on(&villain, &caller, 1, "a request that was not read").await;
 }
 
+/// RFC9114-5.4-lost-without-goaway: what may have been processed is not sent again on a fresh connection.
 #[tokio::test]
 async fn a_request_whose_connection_is_lost_without_goaway_is_not_sent_twice() {
     for method in ["GET", "POST"] {
