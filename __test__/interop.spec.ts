@@ -1,4 +1,4 @@
-// Clients that nobody here wrote, from npm. Those of other languages: `npm run interop`.
+// Clients and servers that nobody here wrote, from npm. Those of other languages: `npm run interop`.
 
 import { Buffer } from 'node:buffer';
 import { spawn } from 'node:child_process';
@@ -6,8 +6,11 @@ import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import type { H3Server } from '../index.js';
+import { withPairFiles } from './harness/pair.js';
 import { locate } from './harness/spec-run.js';
 import { REQUEST_CHECKS } from './interop/checks.js';
+import { CLIENT_CHECKS } from './interop/client-checks.js';
+import { checkForeignServer } from './interop/foreign-server.js';
 import { RAW_CHECKS } from './interop/raw-checks.js';
 import type { CheckReport } from './interop/report.js';
 import { startDatagramServer, startInteropServer } from './interop/server.js';
@@ -103,6 +106,33 @@ for (const { name, runtime, args = [], script, checks, start } of CLIENTS) {
     }
   });
 }
+
+test.serial("our client and Bun's server (lsquic)", async (t) => {
+  t.timeout(2 * CLIENT_MS);
+  const found = locate('bun');
+  if ('missing' in found) {
+    t.log(`skipped: ${found.missing}`);
+    if (process.env['CI'] && process.platform === 'linux' && process.arch === 'x64') t.fail(found.missing);
+    else t.pass();
+    return;
+  }
+  const script = fileURLToPath(new URL('interop/servers/bun-server.js', import.meta.url));
+  const reports: CheckReport[] = [];
+  const skipped = {
+    trailers: 'Bun.serve sends none',
+    'an answer that the server breaks off': 'Bun.serve ends it as if it were whole',
+  };
+  await withPairFiles((cert, key) => {
+    const command = [found.command, ...found.args, script, cert, key];
+    return checkForeignServer({ command, skipped }, (line) => reports.push(JSON.parse(line) as CheckReport));
+  });
+  for (const { check, ok, error } of reports) if (!ok) t.log(`✘ ${check}: ${error}`);
+  t.deepEqual(
+    reports.filter(({ ok }) => !ok).map(({ check }) => check),
+    [],
+  );
+  t.is(reports.length, CLIENT_CHECKS);
+});
 
 /** Runs a client to its end; one that does not end in time is killed, and what it printed until then counts. */
 async function runClient(

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// `npm run interop`: clients of other languages, and a browser, against this server. Needs Python 3.11 and Go 1.26; what needs
+// `npm run interop`: clients of other languages, and a browser, against this server, and this client against their servers. Needs Python 3.11 and Go 1.26; what needs
 // Chromium, or Python 3.12, is skipped where there is none. TRILANE_PYTHON can name a Python.
 //
 //   npm run interop                     all of them but h3i
@@ -27,11 +27,15 @@ const PYTHON_COMMAND = process.env.TRILANE_PYTHON ?? (process.platform === 'win3
 const EXE = process.platform === 'win32' ? '.exe' : '';
 const GO_PROGRAM = join(ROOT, 'artifacts', `interop${EXE}`);
 const GO_WEBTRANSPORT_PROGRAM = join(ROOT, 'artifacts', `interop-webtransport${EXE}`);
+const GO_SERVER_PROGRAM = join(ROOT, 'artifacts', `interop-server${EXE}`);
+const CADDY_PROGRAM = join(ROOT, 'artifacts', `caddy${EXE}`);
 const H3I_TARGET = join(ROOT, 'artifacts', 'h3i');
 const H3I_PROGRAM = join(H3I_TARGET, 'debug', `trilane-interop-h3i${EXE}`);
 const TABLE = join(FOLDER, 'malformed.json');
 const BROWSER = join(FOLDER, 'browser');
 const CLIENT_MS = 180_000;
+/** Of more checks than these only those are printed that are not ok. */
+const SHOWN = 13;
 /** The checks of `__test__/interop/checks.ts` and its like. */
 const CHECKS = 10;
 /** Those of `__test__/interop/session-checks.ts` and its like. */
@@ -125,13 +129,38 @@ const CLIENTS = {
   },
 };
 
+/** Servers that our client is set on: the checks of `__test__/interop/client-checks.ts`. */
+const SERVERS = {
+  'go-server': {
+    title: "our client and quic-go's server",
+    prepare: buildGoServer,
+    command: (cert, key) => [GO_SERVER_PROGRAM, cert, key],
+  },
+  caddy: {
+    title: 'our client and Caddy',
+    prepare: buildCaddy,
+    command: (cert, key) => [
+      process.execPath,
+      join(FOLDER, 'servers', 'caddy-server.js'),
+      CADDY_PROGRAM,
+      cert,
+      key,
+    ],
+  },
+  'aioquic-server': {
+    title: "our client and aioquic's server",
+    prepare: installPython,
+    command: (cert, key) => [PYTHON, join(FOLDER, 'servers', 'aioquic_server.py'), cert, key],
+  },
+};
+
 const { values, positionals } = parseArgs({
   options: { prebuilt: { type: 'boolean', default: false } },
   allowPositionals: true,
 });
 
 await runScript(async () => {
-  const clients = chosenClients();
+  const { clients, servers } = chosen();
   await setUp({ scope: 'tests', binding: values.prebuilt ? 'prebuilt' : 'built' });
   const missing = new Map();
   for (const client of clients) {
@@ -139,7 +168,7 @@ await runScript(async () => {
     if (why !== undefined) missing.set(client, why);
   }
   const present = clients.filter((client) => !missing.has(client));
-  for (const prepare of new Set(present.map((client) => client.prepare))) {
+  for (const prepare of new Set([...present, ...servers].map((peer) => peer.prepare))) {
     await prepare();
   }
   const { startDatagramServer, startInteropServer } = await import('../__test__/interop/server.js');
@@ -149,6 +178,9 @@ await runScript(async () => {
     let failures = 0;
     for (const client of present) {
       failures += await step(client.title, () => runClient(client, client.datagrams ? datagrams : requests));
+    }
+    for (const server of servers) {
+      failures += await step(server.title, () => runServer(server));
     }
     for (const [client, why] of missing) {
       console.log(`\n=== ${client.title}: skipped: ${why}`);
@@ -164,15 +196,17 @@ await runScript(async () => {
   }
 });
 
-function chosenClients() {
+function chosen() {
   const usual = Object.keys(CLIENTS).filter((name) => CLIENTS[name].onRequest !== true);
-  const names = positionals.length > 0 ? positionals : usual;
-  return names.map((name) => {
-    if (!Object.hasOwn(CLIENTS, name)) {
-      throw new StepError(`There is no client "${name}"; known are ${Object.keys(CLIENTS).join(', ')}.`, 2);
+  const names = positionals.length > 0 ? positionals : [...usual, ...Object.keys(SERVERS)];
+  const known = { ...CLIENTS, ...SERVERS };
+  for (const name of names) {
+    if (!Object.hasOwn(known, name)) {
+      throw new StepError(`There is no peer "${name}"; known are ${Object.keys(known).join(', ')}.`, 2);
     }
-    return CLIENTS[name];
-  });
+  }
+  const of = (peers) => names.filter((name) => Object.hasOwn(peers, name)).map((name) => peers[name]);
+  return { clients: of(CLIENTS), servers: of(SERVERS) };
 }
 
 async function installPython() {
@@ -194,6 +228,18 @@ async function buildGo() {
 async function buildGoWebTransport() {
   await step('build the client of webtransport-go', () =>
     run('go', ['build', '-C', join(FOLDER, 'go-webtransport'), '-o', GO_WEBTRANSPORT_PROGRAM, '.']),
+  );
+}
+
+async function buildGoServer() {
+  await step('build the Go server', () =>
+    run('go', ['build', '-C', join(FOLDER, 'servers', 'go'), '-o', GO_SERVER_PROGRAM, '.']),
+  );
+}
+
+async function buildCaddy() {
+  await step('build Caddy', () =>
+    run('go', ['build', '-C', join(FOLDER, 'servers', 'caddy'), '-o', CADDY_PROGRAM, '.']),
   );
 }
 
@@ -242,14 +288,33 @@ async function runClient(client, server) {
     .split('\n')
     .filter((line) => line.startsWith('{"check":'))
     .map((line) => JSON.parse(line));
+  return report(reports, client.checks);
+}
+
+/** Sets our client on a server, prints its checks, and returns how many of them failed or never came. */
+async function runServer({ command, skipped }) {
+  const { checkForeignServer } = await import('../__test__/interop/foreign-server.js');
+  const { CLIENT_CHECKS } = await import('../__test__/interop/client-checks.js');
+  const { withPairFiles } = await import('../__test__/harness/pair.js');
+  const reports = [];
+  await withPairFiles(async (cert, key) => {
+    await checkForeignServer({ command: command(cert, key), skipped }, (line) =>
+      reports.push(JSON.parse(line)),
+    );
+  });
+  return report(reports, CLIENT_CHECKS);
+}
+
+/** Prints checks, of a long list only what is not ok; returns how many of `expected` failed or never came. */
+function report(reports, expected) {
   for (const { check, ok, ms, error, skipped } of reports) {
-    if (client.checks > CHECKS && ok && skipped === undefined) continue;
+    if (expected > SHOWN && ok && skipped === undefined) continue;
     const verdict = skipped === undefined ? (ok ? 'ok  ' : 'FAIL') : 'skip';
     const remark = error ?? skipped;
     console.log(`${verdict} ${check} (${ms} ms)${remark === undefined ? '' : `: ${remark}`}`);
   }
   const skips = reports.filter(({ skipped }) => skipped !== undefined).length;
   const passed = reports.filter(({ ok }) => ok).length - skips;
-  console.log(`${passed} of ${client.checks} checks passed, ${skips} skipped`);
-  return client.checks - passed - skips;
+  console.log(`${passed} of ${expected} checks passed, ${skips} skipped`);
+  return expected - passed - skips;
 }

@@ -20,10 +20,10 @@ export class Child {
   #complaints = '';
   #ended = false;
 
-  /** `env` is added to the environment of this process. */
-  constructor(scenario: string, env: Readonly<Record<string, string>> = {}) {
+  /** `env` is added to the environment of this process; `program` is one of `children/`. */
+  constructor(scenario: string, env: Readonly<Record<string, string>> = {}, program = 'scenario.js') {
     const { command, args } = sameRuntime({ exposeGc: true });
-    const script = fileURLToPath(new URL('../children/scenario.js', import.meta.url));
+    const script = fileURLToPath(new URL(`../children/${program}`, import.meta.url));
     this.#process = spawn(command, [...args, script, scenario], {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...process.env, ...env },
@@ -50,6 +50,12 @@ export class Child {
     const line = lines()[nth - 1];
     if (line === undefined) throw new Error(`it ended early: ${this.#output} ${this.#complaints}`);
     return line.split(' ').slice(1).map(Number);
+  }
+
+  /** Waits until it has printed `text`. */
+  async printed(text: string): Promise<void> {
+    await until(`"${text}" (${this.#complaints})`, () => this.#output.includes(text) || this.#ended);
+    if (!this.#output.includes(text)) throw new Error(`it ended early: ${this.#output} ${this.#complaints}`);
   }
 
   /** Lets it go on with its next step. */

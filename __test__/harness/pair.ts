@@ -14,10 +14,8 @@ export interface Pair {
 /** A pair for localhost, made now. */
 function makePair(): Pair {
   return withFolder((folder) => {
-    const made = spawnSync(peerProgram(), ['certificate', '--out', folder]);
-    assert.equal(made.status, 0, String(made.stderr));
-    const read = (file: string): string => readFileSync(join(folder, file), 'utf8');
-    return { cert: read('cert.pem'), key: read('key.pem') };
+    const [cert, key] = writePair(folder);
+    return { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') };
   });
 }
 
@@ -27,4 +25,15 @@ let pairs: [Pair, Pair] | null = null;
 export function twoPairs(): [Pair, Pair] {
   pairs ??= [makePair(), makePair()];
   return pairs;
+}
+
+/** Runs `run` with the files of a certificate and its key, PEM. */
+export function withPairFiles<Result>(run: (cert: string, key: string) => Promise<Result>): Promise<Result> {
+  return withFolder((folder) => run(...writePair(folder)));
+}
+
+function writePair(folder: string): [cert: string, key: string] {
+  const made = spawnSync(peerProgram(), ['certificate', '--out', folder]);
+  assert.equal(made.status, 0, String(made.stderr));
+  return [join(folder, 'cert.pem'), join(folder, 'key.pem')];
 }

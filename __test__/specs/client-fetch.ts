@@ -165,6 +165,7 @@ export const specs = clientSpecs([
   refused('the header connection', { headers: { connection: 'close' } }, 'ERR_H3_HEADER'),
   refused('the header transfer-encoding', { headers: { 'transfer-encoding': 'chunked' } }, 'ERR_H3_HEADER'),
   refused('a te that is not trailers', { headers: { te: 'gzip' } }, 'ERR_H3_HEADER'),
+  // RFC9114-3.1.2-scheme-willing
   {
     name: 'a URL that is relative, or has a user name, is a TypeError; another scheme a network error',
     run: () =>

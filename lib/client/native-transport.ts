@@ -30,6 +30,9 @@ const STREAMING = 0xffffffff;
 const REUSED = 1;
 const EARLY_DATA = 2;
 
+/** Those with requests under way: what waits for these is held by nothing else. A client that is idle can be collected. */
+const BUSY = new Set<NativeTransport>();
+
 /** The connections of the native client. */
 export const openNativeTransport: OpenTransport = (options) => new NativeTransport(options);
 
@@ -48,20 +51,33 @@ class NativeTransport implements ClientTransport {
   constructor(options: ValidatedClientOptions) {
     this.#options = options;
     this.#reading = reading(options.limits.bodyTimeoutMs);
-    const hooks = {
-      inbox: this.#inbox,
-      response: (count: number, text: string, bodies: Uint8Array[]) =>
-        this.#takeResponses(count, text, bodies),
-      requestFailed: (_slot: number, generation: number, failure: NativeRequestFailure) =>
-        this.#failed(generation, fromNative(failure)),
-      exchange: (_slot: number, generation: number, event: string, code: number | null) =>
-        this.#hear(generation, event, code),
-      h3Datagrams: (count: number, bytes: Uint8Array) => this.#takeDatagrams(count, bytes),
-    };
+    const hooks = NativeTransport.#hooks(new WeakRef(this), this.#inbox);
     this.#native = native(() => new NativeClient(nativeOptions(options), hooks, this.#name));
     this.#exchanges = this.#native.exchanges;
     this.#facts = new ConnectionFacts(this.#native);
     this.#datagrams.connect(this.#exchanges);
+  }
+
+  /**
+   * The native client holds these as long as it lives, and it lives as long as the transport: they must not hold that. So
+   * they are not made where `this` is.
+   */
+  static #hooks(weak: WeakRef<NativeTransport>, inbox: Uint32Array) {
+    const tell = (how: (transport: NativeTransport) => void): void => {
+      const transport = weak.deref();
+      if (transport !== undefined) how(transport);
+    };
+    return {
+      inbox,
+      response: (count: number, text: string, bodies: Uint8Array[]) =>
+        tell((transport) => transport.#takeResponses(count, text, bodies)),
+      requestFailed: (_slot: number, generation: number, failure: NativeRequestFailure) =>
+        tell((transport) => transport.#failed(generation, fromNative(failure))),
+      exchange: (_slot: number, generation: number, event: string, code: number | null) =>
+        tell((transport) => transport.#hear(generation, event, code)),
+      h3Datagrams: (count: number, bytes: Uint8Array) =>
+        tell((transport) => transport.#takeDatagrams(count, bytes)),
+    };
   }
 
   get stats(): H3ClientStats {
@@ -108,6 +124,7 @@ class NativeTransport implements ClientTransport {
     );
     const exchange = new OutgoingExchange(order, this.#name[0] as number, this.#name[1] as number);
     this.#open.set(exchange.generation, exchange);
+    BUSY.add(this);
     this.#watch(exchange);
     if (isStream) void this.#upload(exchange, body);
     return exchange;
@@ -265,7 +282,9 @@ class NativeTransport implements ClientTransport {
   }
 
   #forget(exchange: OutgoingExchange): void {
-    if (this.#open.delete(exchange.generation)) exchange.onOver?.();
+    if (!this.#open.delete(exchange.generation)) return;
+    if (this.#open.size === 0) BUSY.delete(this);
+    exchange.onOver?.();
   }
 
   close(): Promise<void> {

@@ -288,15 +288,20 @@ impl From<RequestError> for NativeRequestFailure {
     fn from(error: RequestError) -> Self {
         let (code, wire_code, remote) = match &error {
             RequestError::Dial(dial) => (dial_code(dial), None, false),
-            RequestError::Rejected | RequestError::GoneAway => ("ERR_H3_CLIENT_REJECTED", None, true),
+            RequestError::Rejected | RequestError::RejectedStream | RequestError::GoneAway => {
+                ("ERR_H3_CLIENT_REJECTED", None, true)
+            }
             RequestError::Reset(code) => ("ERR_H3_STREAM_RESET", Some(*code), true),
-            RequestError::Malformed(_) => ("ERR_H3_PROTOCOL", None, true),
+            RequestError::Malformed(_) | RequestError::ServerBroke(_) => ("ERR_H3_PROTOCOL", None, true),
             RequestError::HeadTooLarge => ("ERR_H3_CLIENT_HEADERS_TOO_LARGE", None, true),
             RequestError::OwnHeadTooLarge { .. } | RequestError::BodyLength => {
                 ("ERR_H3_CLIENT_REQUEST", None, false)
             }
             RequestError::TimedOut => ("ERR_H3_CLIENT_HEADERS_TIMEOUT", None, true),
-            RequestError::ConnectionLost(loss) => ("ERR_H3_CLIENT_CONNECTION_LOST", loss.code, loss.remote),
+            RequestError::ConnectionLost(loss) if loss.timed_out => {
+                ("ERR_H3_CLIENT_CONNECTION_LOST", loss.code, loss.remote)
+            }
+            RequestError::ConnectionLost(loss) => ("ERR_H3_CONNECTION_CLOSED", loss.code, loss.remote),
             RequestError::NoExtendedConnect | RequestError::NoWebTransport => {
                 ("ERR_H3_CLIENT_UNSUPPORTED", None, true)
             }

@@ -203,6 +203,7 @@ impl BodyReader {
 
     fn fail(&mut self, error: ContentError) -> BodyError {
         let error = match error {
+            // RFC9114-4.1.1-partial-response: what was cut short ends with an error, never with an end.
             ContentError::Reset(code) => {
                 if self.of == Of::Response {
                     self.table.cut(self.id, Code::H3_REQUEST_CANCELLED, code);

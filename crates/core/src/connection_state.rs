@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 use quinn::{SendStream, VarInt};
 use trilane_http3::{PeerStreams, Role, Settings};
 
+use crate::client::RequestError;
 use crate::congestion;
 use crate::connection::Outcome;
 use crate::connections::ConnectionName;
@@ -79,6 +80,8 @@ pub(crate) struct ConnectionState {
     pub(crate) peer_settings: Mutex<Option<Settings>>,
     /// Tells those who wait for them.
     pub(crate) settings_came: tokio::sync::Notify,
+    /// Of a client: why its requests find the connection ended, where QUIC knows only that we closed it.
+    pub(crate) ended_by: OnceLock<RequestError>,
     pub(crate) goaway: Goaway,
     /// The id of the last GOAWAY of a server: requests with it and above are not processed (RFC 9114 §5.2).
     pub(crate) peer_goaway: AtomicU64,
@@ -121,6 +124,7 @@ impl ConnectionState {
             peer_streams: Mutex::new(PeerStreams::new(role)),
             peer_settings: Mutex::default(),
             settings_came: tokio::sync::Notify::new(),
+            ended_by: OnceLock::new(),
             goaway: Goaway::new(),
             peer_goaway: AtomicU64::new(u64::MAX),
             priorities: Priorities::new(max_concurrent_streams),

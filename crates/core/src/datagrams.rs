@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use quinn::ReadDatagram;
 use tokio::time::{Sleep, sleep_until};
-use trilane_http3::{Code, Error};
+use trilane_http3::Error;
 
 use crate::connection_state::ConnectionState;
 use crate::datagram_counters::DatagramLayer;
@@ -244,7 +244,7 @@ impl Datagrams {
     /// RFC9297-2-request-without-datagrams: the request is aborted, if it is still open.
     fn refuse(&self, id: ExchangeId, dropped: u64) {
         self.state.dropped_incoming(DatagramLayer::Http, dropped);
-        self.table.cut(id, Code::H3_DATAGRAM_ERROR, None);
+        self.table.refuse_datagrams(id);
     }
 
     /// The request was given up before it was one.

@@ -119,6 +119,9 @@ impl ExchangeTable {
         if let Ok(slot) = slots.get(id) {
             slot.capsules = body.is_capsules();
             slot.body = Some(body);
+            if let Some(response) = &mut slot.response {
+                response.is_head_here = true;
+            }
         }
     }
 
@@ -365,8 +368,19 @@ impl ExchangeTable {
             Answer::Streaming(queue) => queue.reset(with),
             Answer::Sent => {}
         }
-        slot.response.take().into_iter().for_each(Pending::wake);
-        self.aborted(id, &mut slot, code);
+        match slot.response.take() {
+            // Whoever waits for it hears of nothing else.
+            Some(pending) if !pending.is_head_here => {
+                pending.wake();
+                self.counters.requests_aborted.fetch_add(1, Relaxed);
+                let error = RequestError::of_end(&slot.connection);
+                self.handler.request_failed(id, error);
+            }
+            pending => {
+                pending.into_iter().for_each(Pending::wake);
+                self.aborted(id, &mut slot, code);
+            }
+        }
         self.over(&slot.connection);
     }
 

@@ -85,6 +85,34 @@ impl Settings {
         }
     }
 
+    /// Whether a peer that said `before` takes something of it back with these: a limit is lower, or what it could do is left
+    /// out. A server that accepted early data must not (RFC 9114 §7.2.4.2).
+    pub fn reduce(&self, before: &Self) -> bool {
+        // RFC 9114 §7.2.4.1: no limit told is no limit.
+        let section = |settings: &Self| settings.max_field_section_size.unwrap_or(u64::MAX);
+        let values = |settings: &Self| {
+            [
+                u64::from(settings.enable_connect_protocol),
+                u64::from(settings.h3_datagram),
+                settings.qpack_blocked_streams,
+            ]
+        };
+        let pairs = values(self).into_iter().zip(values(before));
+        let webtransport = self
+            .webtransport
+            .pairs()
+            .into_iter()
+            .zip(before.webtransport.pairs());
+        let omits_section = self.max_field_section_size.is_none() && before.max_field_section_size.is_some();
+        // RFC 9204 §3.2.3: the capacity may only change from 0.
+        let capacity = before.qpack_max_table_capacity;
+        omits_section
+            || section(self) < section(before)
+            || (capacity != 0 && capacity != self.qpack_max_table_capacity)
+            || pairs.into_iter().any(|(now, then)| now < then)
+            || webtransport.into_iter().any(|((_, now), (_, then))| now < then)
+    }
+
     /// Reads the payload of a SETTINGS frame. Unknown settings are ignored (RFC 9114 §7.2.4).
     ///
     /// # Errors

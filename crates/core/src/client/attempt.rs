@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use quinn::{Connecting, Endpoint, EndpointConfig, ZeroRttAccepted};
-use rustls_pki_types::ServerName;
 use tokio::time::{Instant, timeout_at};
 
 use super::addresses::Target;
 use super::attempted::Attempted;
 use super::drivers::{Drivers, Evidence, Reins};
 use super::error::{DialError, Stage};
+use super::memory::Memory;
 use super::path::{News, PathSocket};
 use super::tls::TlsConfig;
 use crate::endpoint::protocol;
@@ -39,6 +39,8 @@ pub struct Dialed {
     pub early: Option<Early>,
     /// From the first packet to this winning address to the end of the handshake, or to the beginning of early data.
     pub handshake: Duration,
+    /// What is remembered of the server.
+    pub(super) memory: Memory,
 }
 
 /// A handshake that goes on while its connection already carries early data.
@@ -56,9 +58,7 @@ struct Watch {
     socket: Arc<PathSocket>,
     evidence: Arc<Evidence>,
     attempted: Attempted,
-    tls: Arc<TlsConfig>,
-    name: ServerName<'static>,
-    port: u16,
+    memory: Memory,
 }
 
 /// An attempt whose first packet has left. Dropping it closes it.
@@ -84,15 +84,13 @@ impl Attempt {
             socket: socket.clone(),
             evidence: drivers.evidence(),
             attempted,
-            tls,
-            name: target.name().clone(),
-            port: target.port(),
+            memory: Memory::new(tls, target.name().clone(), target.port()),
         };
         let begun = Instant::now();
         let endpoint = Endpoint::new_with_abstract_socket(endpoint, None, socket, drivers)
             .map_err(|source| DialError::Socket { source })?;
         let connecting = endpoint
-            .connect_with(config, watch.socket.remote(), &watch.name.to_str())
+            .connect_with(config, watch.socket.remote(), &watch.memory.name().to_str())
             .map_err(|error| watch.attempted.not_begun(error))?;
         Ok(Self {
             connecting,
@@ -126,6 +124,7 @@ impl Attempt {
                     is_resumed: true,
                     handshake: begun.elapsed(),
                     endpoint,
+                    memory: watch.memory.clone(),
                     quic: quic.clone(),
                     early: Some(Early {
                         over: ZeroRtt(over),
@@ -154,6 +153,7 @@ impl Attempt {
             is_resumed: !watch.evidence.was_certificate_shown(),
             early: None,
             handshake: begun.elapsed(),
+            memory: watch.memory,
             endpoint,
             quic,
         })
@@ -197,7 +197,10 @@ impl Early {
         };
         match &ended {
             Ok(_) => watch.reached(),
-            Err(_) => quic.close(0_u32.into(), b""),
+            Err(_) => {
+                watch.memory.forget();
+                quic.close(0_u32.into(), b"");
+            }
         }
         ended
     }
@@ -218,7 +221,7 @@ impl Watch {
     }
 
     fn reached(&self) {
-        self.tls.reached(&self.name, self.port, self.attempted.address);
+        self.memory.reached(self.attempted.address);
     }
 }
 

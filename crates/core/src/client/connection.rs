@@ -2,6 +2,7 @@
 
 mod idle;
 mod incoming;
+mod remembered;
 pub(super) mod settings;
 
 use std::future::{Future, poll_fn};
@@ -32,7 +33,9 @@ use crate::sync::lock;
 use crate::wire::wire_code;
 
 use self::idle::Idle;
-use super::error::DialError;
+use self::remembered::Remembered;
+use super::error::{DialError, DialErrorKind};
+use super::memory::Memory;
 use super::order::{Order, OutgoingBody, Tunnel};
 use super::pooled_connection::PooledConnection;
 use super::request_error::RequestError;
@@ -53,13 +56,14 @@ pub(super) async fn run(
     client: Arc<ClientState>,
     connection: Arc<PooledConnection>,
     early: Option<Confirmation>,
+    memory: Memory,
 ) {
     let quic = connection.state.quic.clone();
     let mut accept_bi = pin!(quic.accept_bi());
     let mut accept_uni = pin!(quic.accept_uni());
     let mut open_bi = pin!(quic.open_bi());
     let mut read_datagram = pin!(quic.read_datagram());
-    let mut task = Task::new(client.clone(), connection, early);
+    let mut task = Task::new(client.clone(), connection, early, memory);
     poll_fn(|cx| {
         task.state.register(cx.waker());
         let mut more = false;
@@ -71,6 +75,7 @@ pub(super) async fn run(
         more |= task.accept_unidirectional(cx, &quic, accept_uni.as_mut());
         more |= task.accept_bidirectional(cx, &quic, accept_bi.as_mut());
         more |= task.poll_outcomes(cx);
+        task.compare_settings();
         more |= task.poll_datagrams(cx, &quic, read_datagram.as_mut());
         task.poll_sweep(cx);
         task.poll_idle(cx);
@@ -120,13 +125,19 @@ struct Task {
     next_stream: u64,
     /// The handshake is under way: only what may be processed twice is sent.
     early: Option<Confirmation>,
+    remembered: Remembered,
     goaway: Option<u64>,
     idle: Idle,
     over: bool,
 }
 
 impl Task {
-    fn new(client: Arc<ClientState>, connection: Arc<PooledConnection>, early: Option<Confirmation>) -> Self {
+    fn new(
+        client: Arc<ClientState>,
+        connection: Arc<PooledConnection>,
+        early: Option<Confirmation>,
+        memory: Memory,
+    ) -> Self {
         let state = connection.state.clone();
         let control = our_control(&client, &state);
         Self {
@@ -141,6 +152,7 @@ impl Task {
             sweeping: false,
             guard: LoadGuard::new(&client.limits),
             next_stream: 0,
+            remembered: Remembered::new(memory, early.is_some()),
             early,
             goaway: None,
             idle: Idle::new(),
@@ -163,11 +175,28 @@ impl Task {
         let Some(accepted) = &mut self.early else { return };
         if let Poll::Ready(was_accepted) = accepted.as_mut().poll(cx) {
             self.early = None;
-            // One that failed has closed the connection.
-            if matches!(was_accepted, Ok(false)) {
-                self.control = our_control(&self.client, &self.state);
+            match was_accepted {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.remembered.drop_settings();
+                    self.control = our_control(&self.client, &self.state);
+                }
+                Err(error) => self.handshake_failed(error),
             }
         }
+    }
+
+    /// The connection is closed. A server that is elsewhere now is found without early data, but nobody waits twice for one
+    /// that is silent.
+    fn handshake_failed(&mut self, error: DialError) {
+        let is_timeout = error.kind() == DialErrorKind::TimedOut;
+        let error = RequestError::Dial(Arc::new(error));
+        if is_timeout {
+            for order in self.client.retire(&self.connection) {
+                self.client.fail(order.id, error.clone());
+            }
+        }
+        let _ = self.state.ended_by.set(error);
     }
 
     /// A server that sends much that is no progress is left (RFC 9114 §10.5).
@@ -203,9 +232,16 @@ impl Task {
                 return false;
             }
             match open.as_mut().poll(cx) {
-                Poll::Pending => return false,
+                Poll::Pending => {
+                    // Of an early connection the limit is one that is remembered: the server's own comes at once.
+                    if self.early.is_none() && self.connection.set_full(true) {
+                        self.client.spread(&self.connection);
+                    }
+                    return false;
+                }
                 Poll::Ready(Ok((send, recv))) => {
                     open.set(quic.open_bi());
+                    self.connection.set_full(false);
                     self.next_stream = u64::from(send.id()) + 4;
                     self.begin_next(send, recv);
                 }
@@ -263,7 +299,7 @@ impl Task {
     /// What the server's SETTINGS say against this request.
     fn objection(&self, order: &Order) -> Option<RequestError> {
         let settings = lock(&self.state.peer_settings);
-        let settings = settings.as_ref()?;
+        let settings = settings.as_ref().or(self.remembered.settings())?;
         // RFC9114-4.2.2-peer-limit
         if let Some(most) = settings.max_field_section_size
             && order.section_size > most
@@ -457,6 +493,7 @@ impl Task {
             reason = error.reason,
             "connection error"
         );
+        let _ = self.state.ended_by.set(RequestError::ServerBroke(error.reason));
         self.state.close(wire_code(error.code), error.reason.as_bytes());
         self.over = true;
     }

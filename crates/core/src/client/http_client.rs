@@ -33,6 +33,7 @@ use super::attempt::Dialed;
 use super::connection::{self, Confirmation};
 use super::dial::{DialOptions, Dialer};
 use super::error::DialError;
+use super::memory::Memory;
 use super::order::{Order, OrderError, OutgoingBody, RequestOrder};
 use super::pool::Pool;
 use super::pooled_connection::PooledConnection;
@@ -266,6 +267,7 @@ impl ClientState {
         let (state, registration) = self.register(&dialed);
         let opening = Opening {
             early: early.map(|early| early.accepted().boxed()),
+            memory: dialed.memory.clone(),
             registration,
         };
         Ok((PooledConnection::new(state), opening))
@@ -304,7 +306,11 @@ impl ClientState {
 
     /// Runs a connection to its end.
     pub(super) async fn run(self: &Arc<Self>, connection: Arc<PooledConnection>, opening: Opening) {
-        let Opening { early, registration } = opening;
+        let Opening {
+            early,
+            memory,
+            registration,
+        } = opening;
         let (state, quic) = (connection.state.clone(), connection.state.quic.clone());
         let tell = |event| {
             if self.tell_connections {
@@ -312,7 +318,7 @@ impl ClientState {
             }
         };
         tell(ConnectionEvent::Opened(Box::new(ConnectionInfo::of(&state))));
-        connection::run(self.clone(), connection, early).await;
+        connection::run(self.clone(), connection, early, memory).await;
         self.ended(&quic);
         tell(ConnectionEvent::Closed(close_cause(quic.close_reason())));
         drop(registration);
@@ -322,5 +328,6 @@ impl ClientState {
 /// A connection that was made and does not run yet.
 pub(super) struct Opening {
     early: Option<Confirmation>,
+    memory: Memory,
     registration: crate::connections::Registration,
 }

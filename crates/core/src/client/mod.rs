@@ -17,6 +17,7 @@ mod drivers;
 mod error;
 mod http_client;
 mod limits;
+mod memory;
 mod order;
 mod path;
 mod pool;

@@ -146,6 +146,7 @@ impl RequestOrder<'_> {
         let fields = self.fields.iter().copied().chain(added);
         let mut frame = BytesMut::with_capacity(256);
         let is_plain_connect = self.method == b"CONNECT" && self.protocol.is_none();
+        // RFC9114-3.1.2-scheme-willing: no other is ever sent.
         let scheme: &[u8] = if is_plain_connect { b"" } else { b"https" };
         let authority = match self.authority {
             Some(other) => other.to_vec(),

@@ -80,6 +80,13 @@ impl Pool {
         });
     }
 
+    /// Whether another connection may be made beside this one, and none is being made.
+    fn may_grow(&self, target: &Target) -> bool {
+        let state = lock(&self.state);
+        let entry = state.origins.get(&key(target));
+        entry.is_some_and(|entry| entry.dialing == 0 && entry.connections.len() < self.max_per_origin)
+    }
+
     /// A handshake is over: those who wait go to the new connection.
     fn opened(&self, target: &Target, connection: &Arc<PooledConnection>) {
         let waiting = {
@@ -137,7 +144,8 @@ impl Pool {
     }
 }
 
-/// What connections are kept under.
+/// What connections are kept under. No other origin is served by one, whatever its certificate names
+/// (RFC9114-3.3-origin-validated).
 fn key(target: &Target) -> (String, u16) {
     (target.host(), target.port())
 }
@@ -147,20 +155,19 @@ impl PerOrigin {
         self.connections.is_empty() && self.dialing == 0 && self.waiting.is_empty()
     }
 
-    /// Gives a request to the connection that has the least to do, unless all have their hands full and there may be one more.
+    /// Gives a request to the connection that has the least to do, unless none has a stream left and there may be one more.
     fn give(&mut self, order: Box<Order>, max: usize) -> Option<Box<Order>> {
         let may_grow = self.connections.len() + self.dialing < max;
         let least = self
             .connections
             .iter()
             .filter_map(|connection| {
-                let waiting = connection.waiting()?;
-                let load = waiting + connection.state.exchanges.load(SeqCst);
-                Some((waiting, load, connection))
+                let load = connection.waiting()? + connection.state.exchanges.load(SeqCst);
+                Some((connection.is_full(), load, connection))
             })
-            .min_by_key(|(waiting, load, _)| (*waiting, *load));
+            .min_by_key(|(is_full, load, _)| (*is_full, *load));
         match least {
-            Some((waiting, _, connection)) if waiting == 0 || !may_grow => connection.give(order).err(),
+            Some((is_full, _, connection)) if !(is_full && may_grow) => connection.give(order).err(),
             _ => Some(order),
         }
     }
@@ -190,6 +197,16 @@ impl ClientState {
                         }
                     }
                 });
+            }
+        }
+    }
+
+    /// The server allows a connection no more streams: what waits there looks for another one, if there may be one.
+    pub(super) fn spread(self: &Arc<Self>, connection: &Arc<PooledConnection>) {
+        let target = connection.orders().front().map(|order| order.target.clone());
+        if target.is_some_and(|target| self.pool.may_grow(&target)) {
+            for order in connection.take_waiting() {
+                self.submit(order);
             }
         }
     }

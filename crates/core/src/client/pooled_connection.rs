@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::connection_state::ConnectionState;
@@ -13,6 +14,8 @@ use super::order::Order;
 pub(crate) struct PooledConnection {
     pub(crate) state: Arc<ConnectionState>,
     orders: Mutex<Orders>,
+    /// The server allows no more streams for now.
+    is_full: AtomicBool,
 }
 
 struct Orders {
@@ -29,6 +32,7 @@ impl PooledConnection {
                 waiting: VecDeque::new(),
                 takes_more: true,
             }),
+            is_full: AtomicBool::new(false),
         })
     }
 
@@ -48,6 +52,24 @@ impl PooledConnection {
     pub(super) fn waiting(&self) -> Option<usize> {
         let orders = lock(&self.orders);
         orders.takes_more.then(|| orders.waiting.len())
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full.load(Relaxed)
+    }
+
+    /// Whether that is news.
+    pub(super) fn set_full(&self, is_full: bool) -> bool {
+        self.is_full.swap(is_full, Relaxed) != is_full
+    }
+
+    /// Gives back the requests that wait for a stream, unless they have nowhere else to go.
+    pub(super) fn take_waiting(&self) -> VecDeque<Box<Order>> {
+        let mut orders = lock(&self.orders);
+        match orders.takes_more {
+            true => std::mem::take(&mut orders.waiting),
+            false => VecDeque::new(),
+        }
     }
 
     /// Takes no more requests than it has: it ends with the last of them.

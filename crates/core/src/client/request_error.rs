@@ -6,6 +6,7 @@ use quinn::ConnectionError;
 use trilane_http3::Code;
 
 use super::error::DialError;
+use crate::connection_state::ConnectionState;
 
 /// Why there is no response, or no whole one. One that is safe to repeat has been repeated before.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -18,12 +19,20 @@ pub enum RequestError {
         "the server refused the request before it processed it (H3_REQUEST_REJECTED): try again later, or elsewhere"
     )]
     Rejected,
+    /// The server refused it unprocessed, and its body is gone.
+    #[error(
+        "the server refused the request before it processed it (H3_REQUEST_REJECTED); its body cannot be sent a second time"
+    )]
+    RejectedStream,
     /// The server reset its stream with this code.
     #[error("the server reset the request with code {0:#x}")]
     Reset(u64),
     /// The response breaks the rules of HTTP/3.
     #[error("the server's response breaks the rules of HTTP/3: {0}")]
     Malformed(&'static str),
+    /// The server broke a rule of HTTP/3 elsewhere on the connection, which was closed for it.
+    #[error("the connection was closed because the server broke a rule of HTTP/3: {0}")]
+    ServerBroke(&'static str),
     /// The head of the response exceeds the limit.
     #[error("the head of the response exceeds the limit of header bytes or fields")]
     HeadTooLarge,
@@ -76,6 +85,17 @@ pub struct ConnectionLoss {
 impl std::fmt::Display for ConnectionLoss {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.reason)
+    }
+}
+
+impl RequestError {
+    /// Why a request of this connection, which is over, has no response.
+    pub(crate) fn of_end(connection: &ConnectionState) -> Self {
+        let known = connection.ended_by.get().cloned();
+        known.unwrap_or_else(|| {
+            let reason = connection.quic.close_reason();
+            Self::ConnectionLost(ConnectionLoss::of(reason.as_ref()))
+        })
     }
 }
 

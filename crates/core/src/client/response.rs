@@ -21,8 +21,8 @@ use crate::sync::lock;
 use crate::wire::wire_code;
 
 use super::connection;
-use super::error::DialError;
-use super::order::{Order, Tunnel};
+use super::error::{DialError, DialErrorKind};
+use super::order::{Order, OutgoingBody, Tunnel};
 use super::request_error::{ConnectionLoss, RequestError};
 use super::state::ClientState;
 
@@ -88,8 +88,8 @@ impl Awaited {
         content: &mut ContentReader,
         head: &mut ResponseHead,
     ) -> Poll<Result<(), Missing>> {
-        if !self.client.table.awaits_response(self.order.id, cx) {
-            return Poll::Ready(Err(Missing::GivenUp));
+        if let Err(breach) = self.client.table.awaits_response(self.order.id, cx) {
+            return Poll::Ready(Err(breach.map_or(Missing::GivenUp, Missing::Broken)));
         }
         // A handler that is busy takes no more, interim answers included: what is not read holds the server back.
         ready!(self.client.table.handler().poll_ready(cx));
@@ -254,6 +254,19 @@ impl Awaited {
             }
             Missing::Reset(code) => self.client.fail(id, RequestError::Reset(code)),
             Missing::ConnectionLost => {
+                match self.connection.ended_by.get().cloned() {
+                    // Early data is safe to be sent again, and the next dial sends none.
+                    Some(RequestError::Dial(error))
+                        if self.in_early_data && error.kind() != DialErrorKind::TimedOut =>
+                    {
+                        return self.send_again(content, RequestError::Dial(error));
+                    }
+                    Some(error) => {
+                        self.client.fail(id, error);
+                        return Outcome::Done;
+                    }
+                    None => {}
+                }
                 let reason = self.connection.quic.close_reason();
                 // A server judges a client's certificate when the client takes its handshake for complete.
                 if let Some(refused) = reason.as_ref().and_then(DialError::of_close) {
@@ -284,7 +297,13 @@ impl Awaited {
         if order.can_be_sent_again() && self.client.table.take_back(order.id) {
             self.client.again(order);
         } else {
-            self.client.fail(order.id, otherwise);
+            let error = match otherwise {
+                RequestError::Rejected if order.body == OutgoingBody::Streaming => {
+                    RequestError::RejectedStream
+                }
+                other => other,
+            };
+            self.client.fail(order.id, error);
         }
         Outcome::Done
     }

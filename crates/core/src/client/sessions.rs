@@ -1,4 +1,4 @@
-//! Sessions that a client can resume, and the address that each was made with.
+//! Sessions that a client can resume, and the address and the settings of their servers.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use rustls::NamedGroup;
 use rustls::client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
 use rustls_pki_types::ServerName;
+use trilane_http3::Settings;
 
 use crate::sync::lock;
 
@@ -40,6 +41,8 @@ struct Server {
     group: Option<NamedGroup>,
     tickets: VecDeque<Tls13ClientSessionValue>,
     address: Option<SocketAddr>,
+    /// What it said last (RFC9114-7.2.4.2-remembered-settings).
+    settings: Option<Settings>,
 }
 
 impl Sessions {
@@ -52,6 +55,22 @@ impl Sessions {
     /// Remembers that `server` was reached at `address`.
     pub(super) fn reached(&self, server: &ServerName<'_>, port: u16, address: SocketAddr) {
         self.edit((server.to_owned(), port), |entry| entry.address = Some(address));
+    }
+
+    /// The settings of `server`, as it said them last.
+    pub(super) fn settings(&self, server: &ServerName<'_>, port: u16) -> Option<Settings> {
+        let known = lock(&self.known);
+        known.servers.get(&(server.to_owned(), port))?.settings.clone()
+    }
+
+    /// Remembers the settings of `server`.
+    pub(super) fn keep_settings(&self, server: &ServerName<'_>, port: u16, settings: Settings) {
+        self.edit((server.to_owned(), port), |entry| entry.settings = Some(settings));
+    }
+
+    /// Forgets `server` and its tickets.
+    pub(super) fn forget(&self, server: &ServerName<'_>, port: u16) {
+        lock(&self.known).servers.remove(&(server.to_owned(), port));
     }
 
     fn edit<Output>(&self, origin: Origin, change: impl FnOnce(&mut Server) -> Output) -> Output {

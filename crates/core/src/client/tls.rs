@@ -138,10 +138,8 @@ impl TlsConfig {
         self.sessions.as_ref()?.address(server, port)
     }
 
-    /// Remembers the address with which a server was reached.
-    pub(super) fn reached(&self, server: &ServerName<'_>, port: u16, address: std::net::SocketAddr) {
-        if let Some(sessions) = &self.sessions {
-            sessions.reached(server, port, address);
-        }
+    /// What is remembered of servers; `None`: nothing is.
+    pub(super) fn sessions(&self) -> Option<&Sessions> {
+        self.sessions.as_deref()
     }
 }

@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::task::{Context, Waker};
 
 use quinn::SendStream;
-use trilane_http3::{Code, Priority};
+use trilane_http3::{Code, Error, Priority};
 
+use crate::client::RequestError;
 use crate::connection_state::ConnectionState;
 use crate::exchange::{ExchangeError, ExchangeId};
 use crate::outbound::{Outbound, Outcome};
@@ -40,6 +41,10 @@ impl Reserved {
 pub(super) struct Pending {
     /// Of the work that reads it.
     reader: Option<Waker>,
+    /// Its head was handed over: what reads its body tells how that ends.
+    pub(super) is_head_here: bool,
+    /// What the server did against the request beside its stream.
+    breach: Option<Error>,
 }
 
 impl Pending {
@@ -121,20 +126,50 @@ impl ExchangeTable {
     }
 
     /// Whether the response is still wanted; the task of `cx` is woken when it no longer is.
-    pub(crate) fn awaits_response(&self, id: ExchangeId, cx: &Context<'_>) -> bool {
+    ///
+    /// # Errors
+    /// It is not: given up, or with what the server did against it.
+    pub(crate) fn awaits_response(&self, id: ExchangeId, cx: &Context<'_>) -> Result<(), Option<Error>> {
         let mut slots = lock(&self.slots);
         let Ok(Slot {
             response: Some(pending),
             ..
         }) = slots.get(id)
         else {
-            return false;
+            return Err(None);
         };
+        if let Some(breach) = pending.breach.take() {
+            return Err(Some(breach));
+        }
         match &mut pending.reader {
             Some(waker) => waker.clone_from(cx.waker()),
             reader => *reader = Some(cx.waker().clone()),
         }
-        true
+        Ok(())
+    }
+
+    /// A datagram came for an exchange that knows none (RFC9297-2-request-without-datagrams).
+    pub(crate) fn refuse_datagrams(&self, id: ExchangeId) {
+        const REASON: &str = "datagram for a request without datagrams";
+        let mut is_ours = false;
+        if let Ok(Slot {
+            response: Some(pending),
+            ..
+        }) = lock(&self.slots).get(id)
+        {
+            is_ours = true;
+            if !pending.is_head_here {
+                pending.breach = Some(Error::stream(Code::H3_DATAGRAM_ERROR, REASON));
+                if let Some(reader) = pending.reader.take() {
+                    reader.wake();
+                }
+                return;
+            }
+        }
+        if is_ours {
+            self.handler.request_failed(id, RequestError::Malformed(REASON));
+        }
+        self.cut(id, Code::H3_DATAGRAM_ERROR, None);
     }
 
     /// All that read responses on this connection have a look at what has become of it.
@@ -142,7 +177,9 @@ impl ExchangeTable {
         for (_, entry) in &mut lock(&self.slots).slab {
             if let Entry::Open(slot) = entry
                 && Arc::ptr_eq(&slot.connection, connection)
-                && let Some(Pending { reader: Some(waker) }) = &slot.response
+                && let Some(Pending {
+                    reader: Some(waker), ..
+                }) = &slot.response
             {
                 waker.wake_by_ref();
             }

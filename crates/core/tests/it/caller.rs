@@ -161,6 +161,23 @@ impl Caller {
         self.response(id).await
     }
 
+    /// The response to a request, or why there is none.
+    pub(crate) async fn outcome(&self, id: ExchangeId) -> Result<Heard, RequestError> {
+        found("a response or a failure", || {
+            if let Some(error) = self.ear.failures.lock().unwrap().get(&id) {
+                return Some(Err(error.clone()));
+            }
+            self.ear.responses.lock().unwrap().get(&id).cloned().map(Ok)
+        })
+        .await
+    }
+
+    /// Whether nothing has become of a request yet.
+    pub(crate) fn is_pending(&self, id: ExchangeId) -> bool {
+        !self.ear.failures.lock().unwrap().contains_key(&id)
+            && !self.ear.responses.lock().unwrap().contains_key(&id)
+    }
+
     /// The response to a request.
     pub(crate) async fn response(&self, id: ExchangeId) -> Heard {
         found("a response", || {

@@ -119,7 +119,7 @@ pub(crate) async fn tell(connection: &Connection, bytes: &[u8], end: End) -> Sen
     send
 }
 
-async fn write(send: &mut SendStream, bytes: &[u8], end: End) {
+pub(crate) async fn write(send: &mut SendStream, bytes: &[u8], end: End) {
     let _ = soon("a write", send.write_all(bytes)).await;
     match end {
         End::Open => {}

@@ -318,3 +318,25 @@ async fn a_connection_without_requests_is_closed_and_one_with_a_slow_answer_is_n
         trilane_core::ConnectionEvent::Closed(cause) if !cause.remote
     )));
 }
+
+/// RFC9114-3.3-origin-validated: the certificate may be good for both names, and is believed for both.
+#[tokio::test]
+async fn a_connection_is_used_for_its_own_origin_only() {
+    let server = start(
+        Setup::default(),
+        Script::new(|_, exchange: Exchange| answer(exchange, "here")),
+    );
+    let caller = caller_of(&server.certificate, server.address.port(), |config| {
+        config.dial.tls.trust = trilane_core::client::Trust::Insecure;
+    });
+    for host in ["localhost", "other.example", "localhost", "other.example"] {
+        let mut order = caller.order("GET", "/");
+        order.target = trilane_core::client::Target::new(host, server.address.port())
+            .unwrap()
+            .at(vec![server.address.ip()])
+            .unwrap();
+        let id = caller.client.request(order).unwrap();
+        assert_eq!(caller.body(id).await.0, 200);
+    }
+    assert_eq!(caller.client.stats().connections_total, 2);
+}
