@@ -2,6 +2,7 @@
 
 mod idle;
 mod incoming;
+mod outgoing;
 mod remembered;
 pub(super) mod settings;
 
@@ -12,23 +13,18 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use quinn::{ConnectionError, RecvStream, SendStream};
+use quinn::ConnectionError;
 use tokio::time::{Instant, Sleep, sleep_until};
-use trilane_http3::{Code, Error, Priority};
+use trilane_http3::{Code, Error};
 
 use crate::connection::Outcome;
 use crate::connection_state::{Adopted, ConnectionState, StreamWork};
 use crate::datagrams::{Datagrams, Read};
 use crate::early_streams::EarlyStreams;
-use crate::exchange::Notify;
 use crate::load_guard::LoadGuard;
 use crate::open_exchanges::OpenExchanges;
-use crate::outbound::{self, Outbound};
 use crate::peer_streams;
-use crate::priority::Place;
 use crate::sync::lock;
 use crate::wire::wire_code;
 
@@ -36,10 +32,8 @@ use self::idle::Idle;
 use self::remembered::Remembered;
 use super::error::{DialError, DialErrorKind};
 use super::memory::Memory;
-use super::order::{Order, OutgoingBody, Tunnel};
 use super::pooled_connection::PooledConnection;
 use super::request_error::RequestError;
-use super::response;
 use super::state::ClientState;
 
 /// Streams accepted or opened, and outcomes taken, before the other parts of the connection get their turn.
@@ -47,9 +41,6 @@ const STREAMS_PER_TURN: usize = 64;
 
 /// How often open requests are looked at, so that those that are over are forgotten.
 const SWEEP: Duration = Duration::from_millis(20);
-
-/// Bytes of a whole body that are handed to QUIC at once; a longer one can still be given up while it is written.
-const AT_ONCE: usize = 16 * 1024;
 
 /// Runs `connection` until it is closed by either side. With `early`, its handshake is still under way.
 pub(super) async fn run(
@@ -282,117 +273,6 @@ impl Task {
         }
     }
 
-    fn begin_next(&mut self, send: SendStream, recv: RecvStream) {
-        let next = self.connection.orders().pop_front();
-        match next {
-            Some(order) => match self.objection(&order) {
-                None => self.begin(order, send, recv),
-                Some(error) => {
-                    abandon(send, recv);
-                    self.client.fail(order.id, error);
-                }
-            },
-            None => abandon(send, recv),
-        }
-    }
-
-    /// What the server's SETTINGS say against this request.
-    fn objection(&self, order: &Order) -> Option<RequestError> {
-        let settings = lock(&self.state.peer_settings);
-        let settings = settings.as_ref().or(self.remembered.settings())?;
-        // RFC9114-4.2.2-peer-limit
-        if let Some(most) = settings.max_field_section_size
-            && order.section_size > most
-        {
-            let size = order.section_size;
-            return Some(RequestError::OwnHeadTooLarge { size, most });
-        }
-        if order.has_protocol && !settings.enable_connect_protocol {
-            return Some(RequestError::NoExtendedConnect);
-        }
-        if order.tunnel == Tunnel::Session && !(settings.h3_datagram && settings.webtransport.is_offered()) {
-            return Some(RequestError::NoWebTransport);
-        }
-        None
-    }
-
-    /// Sends a request on its stream (RFC9114-4.1-request-ended), and has its response read.
-    fn begin(&mut self, mut order: Box<Order>, mut send: SendStream, recv: RecvStream) {
-        let (id, stream) = (order.id, u64::from(send.id()));
-        let own = match &order.body {
-            OutgoingBody::Whole(body) if body.len() > AT_ONCE => Some(whole(body.clone())),
-            _ => None,
-        };
-        let Ok(queue) = self.client.table.begin(id, &self.state, &send, own) else {
-            return abandon(send, recv);
-        };
-        order.attempts += 1;
-        self.open.add(id);
-        match (&order.body, queue) {
-            (_, Some(queue)) => {
-                queue.put_first(order.head.clone());
-                let place = Place::new(
-                    self.state.clone(),
-                    &send,
-                    Priority::default(),
-                    Priority::default(),
-                );
-                let sent = outbound::send(self.client.table.clone(), id, send, queue, place);
-                self.streams.push(Box::pin(sent.map(|()| Outcome::Done)));
-            }
-            (OutgoingBody::Whole(body), None) => {
-                let mut header = BytesMut::with_capacity(9);
-                trilane_http3::write_data_header(&mut header, body.len() as u64);
-                self.write(send, vec![order.head.clone(), header.freeze(), body.clone()]);
-            }
-            // A queue that is gone was taken by an earlier attempt, and such a request is not sent again.
-            (OutgoingBody::Streaming, None) => {
-                let _ = send.reset(wire_code(Code::H3_REQUEST_CANCELLED));
-            }
-            (OutgoingBody::Empty, None) => self.write(send, vec![order.head.clone()]),
-        }
-        let in_early_data = self.early.is_some();
-        if order.takes_datagrams || order.tunnel == Tunnel::Session {
-            self.datagrams.opened(stream, id);
-        } else {
-            self.datagrams.opened_without(stream, id);
-        }
-        let early_streams = self.early_streams.clone();
-        self.streams.push(Box::pin(response::read(
-            response::Awaited {
-                client: self.client.clone(),
-                connection: self.state.clone(),
-                early_streams,
-                in_early_data,
-                order,
-                stream,
-            },
-            recv,
-        )));
-    }
-
-    /// Writes a whole request at once if flow control lets it, else hands the rest to the connection's work.
-    fn write(&mut self, mut send: SendStream, mut chunks: Vec<Bytes>) {
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        let polled = pin!(send.write_all_chunks(&mut chunks)).poll(&mut cx);
-        match polled {
-            Poll::Ready(Ok(())) => _ = send.finish(),
-            // Stopped, or the connection is lost: whoever reads the response finds out.
-            Poll::Ready(Err(_)) => {}
-            Poll::Pending => {
-                let rest = chunks.into_iter().filter(|chunk| !chunk.is_empty()).collect();
-                let place = Place::new(
-                    self.state.clone(),
-                    &send,
-                    Priority::default(),
-                    Priority::default(),
-                );
-                let sent = outbound::send_rest(send, rest, place, None).map(|()| Outcome::Done);
-                self.streams.push(Box::pin(sent));
-            }
-        }
-    }
-
     fn poll_outcomes(&mut self, cx: &mut Context<'_>) -> bool {
         if let Poll::Ready(error) = self.control.as_mut().poll(cx) {
             self.fail(&error);
@@ -507,20 +387,4 @@ impl Task {
         let mut cx = Context::from_waker(std::task::Waker::noop());
         while let Poll::Ready(Some(_)) = self.streams.poll_next_unpin(&mut cx) {}
     }
-}
-
-/// A queue that holds all of a body.
-fn whole(body: Bytes) -> Arc<Outbound> {
-    let queue = Outbound::new(Bytes::new(), None);
-    // The first chunk is taken whatever its length.
-    let _ = queue.push(body, Notify::Never);
-    queue.finish(Bytes::new());
-    Arc::new(queue)
-}
-
-/// A stream that carries nothing after all.
-fn abandon(mut send: SendStream, mut recv: RecvStream) {
-    // RFC9114-4.1.1-client-code
-    let _ = send.reset(wire_code(Code::H3_REQUEST_CANCELLED));
-    let _ = recv.stop(wire_code(Code::H3_REQUEST_CANCELLED));
 }
