@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { readAlpn } from '../alpn.js';
-import { describe, fromNative, usageError } from '../errors.js';
+import { describe, usageError } from '../errors.js';
+import { fromNative } from '../native-error.js';
 import { checkInteger, checkKeys, checkObject, checkText } from '../option-check.js';
 import { KeepAlive } from '../runtime.js';
 import { nativeOptions } from './native-transport.js';

@@ -1,4 +1,4 @@
-import { NativeClient, type NativeConnection } from '../../binding.cjs';
+import type { NativeConnection } from '../../binding.cjs';
 import {
   checkDatagram,
   DatagramOutbox,
@@ -8,6 +8,7 @@ import {
 } from '../datagrams.js';
 import { H3Error } from '../errors.js';
 import { IncomingQueue } from '../incoming-queue.js';
+import { NativeClient } from '../native.js';
 import { KeepAlive } from '../runtime.js';
 import { Settled } from '../settled.js';
 

@@ -20,6 +20,9 @@ use crate::runtime;
 use crate::session::NativeReadHalf;
 use crate::values::Utf8;
 
+/// Slot and generation of a stream that was opened, or `none`.
+type Opened = Either<(u32, u32), &'static str>;
+
 /// The open exchanges of a server or a client: its requests and answers are written here, and sessions and datagrams used.
 #[napi]
 pub struct NativeExchanges {
@@ -135,7 +138,7 @@ impl NativeExchanges {
         generation: u32,
         bidirectional: bool,
         wait: bool,
-    ) -> Result<PromiseRaw<'env, Option<Either<(u32, u32), &'static str>>>> {
+    ) -> Result<PromiseRaw<'env, Option<Opened>>> {
         let kind = if bidirectional {
             StreamKind::Bidirectional
         } else {
