@@ -228,10 +228,9 @@ export const specs: Spec[] = [
     const { readable, writable } = await client.createBidirectionalStream();
     const reading = held(readable.getReader().read());
     const writer = writable.getWriter();
-    held(writer.closed);
+    void held(writer.closed);
     await writer.write(bytes('x'));
-    const incoming = client.incomingUnidirectionalStreams.getReader().read();
-    held(incoming);
+    const incoming = held(client.incomingUnidirectionalStreams.getReader().read());
     const datagram = held(client.datagrams.readable.getReader().read());
     const sending = held(client.datagrams.writable.getWriter().closed);
     client.close({ closeCode: 0xffffffff, reason: 'enough ✓' });
@@ -280,8 +279,7 @@ export const specs: Spec[] = [
     const { client } = await open();
     const { readable, writable } = await client.createBidirectionalStream();
     const reading = held(readable.getReader().read());
-    const incoming = client.incomingBidirectionalStreams.getReader().read();
-    held(incoming);
+    const incoming = held(client.incomingBidirectionalStreams.getReader().read());
     const datagram = held(client.datagrams.readable.getReader().read());
     await server.stop(true);
     const error = await sessionError(client.closed);
