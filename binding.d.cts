@@ -82,10 +82,14 @@ export declare class NativeExchanges {
   /** Asks the client to wind a session up. */
   drainSession(slot: number, generation: number): void
   /**
-   * Opens a stream in a session. Resolves with its slot and generation once the client allows one more; with `null` if
-   * the session is over.
+   * Opens a stream in a session. Resolves with its slot and generation; with `null` if the session is over; if the peer
+   * allows none now, with `none`, or where `wait` says so once it does.
    */
-  openStream(slot: number, generation: number, bidirectional: boolean): Promise<[number, number] | null>
+  openStream(slot: number, generation: number, bidirectional: boolean, wait: boolean): Promise<[number, number] | 'none' | null>
+  /** How long the datagrams of a session that are sent from now on may wait, in milliseconds; 0: as the limits say. */
+  limitDatagramAge(slot: number, generation: number, ms: number): void
+  /** Resolves when fewer than `most` datagrams of a session's connection wait to be sent, or it is over. */
+  datagramRoom(slot: number, generation: number, most: number): Promise<void>
   /** The half of a stream that is read; `null` if it has none, or is gone. */
   readHalf(slot: number, generation: number): NativeReadHalf | null
   /**
@@ -97,6 +101,8 @@ export declare class NativeExchanges {
   finishStream(slot: number, generation: number): void
   /** RESET_STREAM with the application's code. */
   resetStream(slot: number, generation: number, code: number): void
+  /** The written half goes before those of its connection with a lower priority. Default 0. */
+  prioritizeStream(slot: number, generation: number, priority: number): void
   /** Both halves are done with. */
   forgetStream(slot: number, generation: number): void
   /** The stream of an open exchange, and the largest HTTP datagram it can send now (0: none); `null` once it is over. */
@@ -273,8 +279,12 @@ export interface NativeConnection {
   congestionWindowBytes: number
   /** The largest packet that the path carries, in bytes of UDP payload. */
   mtuBytes: number
+  /** Packets sent. */
+  sentPackets: bigint
   /** Packets sent that were lost. */
   lostPackets: bigint
+  /** Bytes of the packets that were lost. */
+  lostBytes: bigint
   /** Bytes of UDP payload received. */
   bytesReceived: bigint
   /** Bytes of UDP payload sent. */

@@ -2,11 +2,29 @@ export type { NativeDatagramStats as H3DatagramStats } from './binding.cjs';
 export { type AltSvcOptions, altSvc } from './lib/alt-svc.js';
 export type { CertificateHash } from './lib/client/certificate-hashes.js';
 export { H3Client, type H3Exchange, type H3TunnelInit, h3fetch } from './lib/client/client.js';
+export { type ConnectQuicOptions, connectQuic, type QUICTarget } from './lib/client/connect-quic.js';
 export type { H3ClientOptions, Resolve } from './lib/client/options.js';
 export type { H3RequestInit, H3RequestInput } from './lib/client/outgoing-request.js';
+export type {
+  QUICClientConnection,
+  QUICCloseInfo,
+  QUICConnectionStats,
+  QUICDatagrams,
+} from './lib/client/quic-connection.js';
 export type { RequestDatagrams } from './lib/client/request-datagrams.js';
 export type { H3Response } from './lib/client/response.js';
 export type { H3ClientStats, ResponseConnection } from './lib/client/transport.js';
+export {
+  WebTransport,
+  type WebTransportConnectionStats,
+  type WebTransportDatagramStats,
+  type WebTransportSendStreamOptions,
+} from './lib/client/web-transport.js';
+export type {
+  WebTransportCongestionControl,
+  WebTransportHash,
+  WebTransportOptions,
+} from './lib/client/web-transport-options.js';
 export type { H3Connection, H3DatagramContext, QUICDatagramContext, RemoteAddress } from './lib/datagrams.js';
 export type {
   ConnectionCloseMessage,
@@ -55,16 +73,18 @@ export type {
 export { route } from './lib/routes.js';
 export { type ServeStaticOptions, type StaticHandler, serveStatic } from './lib/serve-static.js';
 export { createH3Server, type H3ConnectionStats, H3Server, type H3ServerStats } from './lib/server.js';
+export type { WebTransportDatagrams } from './lib/session-datagrams.js';
 export type { WebTransportBidirectionalStream } from './lib/session-streams.js';
 export type { ClientCertificateOptions, SessionOptions, TlsUpdate } from './lib/tls-options.js';
-export type {
-  WebTransportCloseInfo,
-  WebTransportDatagrams,
-  WTAcceptOptions,
-  WTContext,
-} from './lib/webtransport.js';
+export type { WebTransportCloseInfo, WTAcceptOptions, WTContext } from './lib/webtransport.js';
 export {
   WebTransportError,
   type WebTransportErrorOptions,
   type WebTransportErrorSource,
 } from './lib/webtransport-error.js';
+export {
+  WebTransportReceiveStream,
+  type WebTransportReceiveStreamStats,
+  WebTransportSendStream,
+  type WebTransportSendStreamStats,
+} from './lib/webtransport-streams.js';

@@ -4,6 +4,7 @@ import type { H3ServeOptions } from '../lib/options.js';
 import type { H3Request, IncomingStream } from '../lib/request.js';
 import { Response as FastResponse } from '../lib/response.js';
 import { type RouteDefinition, type RouteParams, route } from '../lib/routes.js';
+import type { WebTransportReceiveStream } from '../lib/webtransport-streams.js';
 
 type Equal<Left, Right> =
   (<T>() => T extends Left ? 1 : 2) extends <T>() => T extends Right ? 1 : 2 ? true : false;
@@ -149,7 +150,8 @@ serve({
         fact<Equal<typeof session.params, { room: string }>>();
         fact<Equal<typeof session.sessionId, bigint>>();
         for await (const stream of session.incomingUnidirectionalStreams) {
-          fact<Equal<typeof stream, ReadableStream<Uint8Array>>>();
+          stream satisfies ReadableStream<Uint8Array>;
+          fact<Equal<typeof stream, WebTransportReceiveStream>>();
         }
         // @ts-expect-error: the pattern has no such parameter
         session.params.id;

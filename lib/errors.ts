@@ -321,6 +321,12 @@ export const ERROR_CODES = {
     doc: 'The server does not speak HTTP/3 on this port.',
     hint: 'Check the port: another QUIC protocol answers there.',
   },
+  ERR_H3_CLIENT_UNSUPPORTED: {
+    kind: 'H3Error',
+    layer: 'http3',
+    doc: 'The server does not support what the request needs: extended CONNECT, or WebTransport.',
+    hint: 'Check the server and its routes: it says in its SETTINGS what it supports.',
+  },
   ERR_H3_CLIENT_VERSION: {
     kind: 'H3Error',
     layer: 'quic',

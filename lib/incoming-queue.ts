@@ -1,39 +1,71 @@
+/** How what arrives is kept and handed over. */
+export interface IncomingQueueOptions<Item> {
+  /** How many wait at most; of more, the oldest go. */
+  readonly most: number;
+  /** Is told when nobody wants more. */
+  readonly cancelled?: () => void;
+  /** Hands one over in another way than as a chunk, to a stream of bytes. Throws what errors the stream. */
+  readonly deliver?: (controller: ReadableByteStreamController, item: Item) => void;
+}
+
+/** What waits, and since when. */
+interface Waiting<Item> {
+  readonly item: Item;
+  /** By `performance.now()`. */
+  readonly since: number;
+}
+
+type Controller<Item> = ReadableStreamDefaultController<Item> | ReadableByteStreamController;
+
 /** Things that arrive and are read as a stream: a bounded queue that drops the oldest, or an unbounded one. */
 export class IncomingQueue<Item> {
   readonly readable: ReadableStream<Item>;
-  readonly #most: number;
-  #controller: ReadableStreamDefaultController<Item> | null = null;
-  #queue: Item[] = [];
+  /** How many wait at most. */
+  most: number;
+  /** How long they wait at most, in milliseconds; null: as long as it takes. */
+  maxAgeMs: number | null = null;
+  /** How many waited longer than that. */
+  expired = 0;
+  readonly #deliver: IncomingQueueOptions<Item>['deliver'];
+  #controller: Controller<Item> | null = null;
+  #queue: Waiting<Item>[] = [];
   #wanted: (() => void) | null = null;
   #end: { readonly error?: unknown } | null = null;
 
-  /** At most `most` wait; `cancelled` is told when nobody wants more. */
-  constructor(most: number, cancelled?: () => void) {
-    this.#most = most;
-    this.readable = new ReadableStream<Item>(
-      {
-        start: (controller) => {
-          this.#controller = controller;
-        },
-        pull: (controller) => this.#pull(controller),
-        cancel: () => {
-          this.#queue = [];
-          this.#end ??= {};
-          this.#wanted?.();
-          cancelled?.();
-        },
+  constructor({ most, cancelled, deliver }: IncomingQueueOptions<Item>) {
+    this.most = most;
+    this.#deliver = deliver;
+    const source = {
+      start: (controller: Controller<Item>) => {
+        this.#controller = controller;
       },
-      { highWaterMark: 0 },
-    );
+      pull: () => this.#pull(),
+      cancel: () => {
+        this.#queue = [];
+        this.#end ??= {};
+        this.#wanted?.();
+        cancelled?.();
+      },
+    };
+    this.readable = (
+      deliver === undefined
+        ? new ReadableStream<Item>(source, { highWaterMark: 0 })
+        : new ReadableStream({ ...source, type: 'bytes' }, { highWaterMark: 0 })
+    ) as ReadableStream<Item>;
   }
 
-  /** Adds one. Returns how many had to go: of a full queue the oldest, of an ended one this. */
+  /** Adds one. Returns how many had to go: of a full queue the oldest, of an ended one this, and those that are too old. */
   add(item: Item): number {
     if (this.#end !== null) return 1;
-    this.#queue.push(item);
-    const dropped = this.#queue.length > this.#most ? 1 : 0;
-    if (dropped > 0) this.#queue.shift();
-    this.#wanted?.();
+    const since = performance.now();
+    this.#queue.push({ item, since });
+    let dropped = 0;
+    while (this.#queue.length > this.most) {
+      this.#queue.shift();
+      dropped += 1;
+    }
+    dropped += this.#expire(since);
+    if (this.#queue.length > 0) this.#wanted?.();
     return dropped;
   }
 
@@ -41,7 +73,7 @@ export class IncomingQueue<Item> {
   close(): void {
     if (this.#end !== null) return;
     this.#end = {};
-    if (this.#wanted === null && this.#queue.length === 0) this.#controller?.close();
+    if (this.#wanted === null && this.#queue.length === 0) this.#closeStream();
     this.#wanted?.();
   }
 
@@ -54,27 +86,45 @@ export class IncomingQueue<Item> {
     this.#wanted?.();
   }
 
-  async #pull(controller: ReadableStreamDefaultController<Item>): Promise<void> {
+  /** Drops what waited too long. Returns how many that were. */
+  #expire(now: number): number {
+    const age = this.maxAgeMs;
+    if (age === null) return 0;
+    const before = this.#queue.length;
+    while (this.#queue[0] !== undefined && now - this.#queue[0].since > age) this.#queue.shift();
+    const gone = before - this.#queue.length;
+    this.expired += gone;
+    return gone;
+  }
+
+  async #pull(): Promise<void> {
+    if (this.maxAgeMs !== null) this.#expire(performance.now());
     if (this.#queue.length === 0 && this.#end === null) {
       await new Promise<void>((resolve) => {
         this.#wanted = resolve;
       });
       this.#wanted = null;
     }
-    const [item] = this.#queue;
-    if (item !== undefined) {
-      this.#queue.shift();
-      controller.enqueue(item);
-    }
-    if (this.#queue.length === 0 && this.#end !== null && !('error' in this.#end)) closeQuietly(controller);
+    const first = this.#queue.shift();
+    if (first !== undefined) this.#enqueue(first.item);
+    if (this.#queue.length === 0 && this.#end !== null && !('error' in this.#end)) this.#closeStream();
   }
-}
 
-/** A stream that was cancelled meanwhile is closed already. */
-function closeQuietly(controller: ReadableStreamDefaultController): void {
-  try {
-    controller.close();
-  } catch {
-    // Nobody reads it any more.
+  #enqueue(item: Item): void {
+    if (this.#deliver === undefined)
+      (this.#controller as ReadableStreamDefaultController<Item>).enqueue(item);
+    else this.#deliver(this.#controller as ReadableByteStreamController, item);
+  }
+
+  /** A stream that was cancelled meanwhile is closed already. */
+  #closeStream(): void {
+    try {
+      this.#controller?.close();
+      // A reader that brought a buffer of its own gets it back.
+      if (this.#deliver !== undefined)
+        (this.#controller as ReadableByteStreamController).byobRequest?.respond(0);
+    } catch {
+      // Nobody reads it any more.
+    }
   }
 }

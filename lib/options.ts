@@ -1,3 +1,4 @@
+import { readAlpn } from './alpn.js';
 import type { H3Connection, QUICDatagramContext } from './datagrams.js';
 import { describe, usageError } from './errors.js';
 import {
@@ -337,7 +338,7 @@ export function validateOptions(options: unknown): ValidatedOptions {
       optional(given['drainTimeoutMs'], (value) => checkInteger(value, 'drainTimeoutMs', 0, DAY_MS)) ??
       10_000,
     ...readConnectionHooks(given),
-    quicAlpn: optional(given['quicAlpn'], checkAlpn) ?? [],
+    quicAlpn: optional(given['quicAlpn'], (value) => readAlpn(value, 'quicAlpn')) ?? [],
     quicDatagramFallback:
       optional(given['quicDatagramFallback'], (value) => checkBoolean(value, 'quicDatagramFallback')) ??
       false,
@@ -370,31 +371,6 @@ function readConnectionHooks(given: Readonly<Record<string, unknown>>): Connecti
     onConnection: hook('onConnection'),
     onConnectionClose: hook('onConnectionClose'),
   };
-}
-
-/** Names as TLS has them: 1 to 255 bytes each (RFC 7301 §3.1). */
-function checkAlpn(value: unknown): string[] {
-  if (!Array.isArray(value)) {
-    throw usageError(
-      'ERR_H3_OPTION_TYPE',
-      `option "quicAlpn" is ${describe(value)}; expected an array of strings`,
-    );
-  }
-  for (const name of value as unknown[]) {
-    if (name === 'h3') {
-      throw usageError(
-        'ERR_H3_OPTION_TYPE',
-        'option "quicAlpn" has "h3", which is always offered: remove it',
-      );
-    }
-    if (typeof name === 'string' && /^[\x21-\x7e]{1,255}$/.test(name)) continue;
-    const wrong = typeof name === 'string' ? JSON.stringify(name) : describe(name);
-    throw usageError(
-      'ERR_H3_OPTION_TYPE',
-      `option "quicAlpn" has ${wrong}; expected 1 to 255 ASCII characters without spaces`,
-    );
-  }
-  return [...new Set(value as string[])];
 }
 
 function optional<Value>(value: unknown, check: (value: unknown) => Value): Value | undefined {

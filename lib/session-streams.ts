@@ -1,13 +1,20 @@
 import type { NativeExchanges, NativeReadHalf, NativeStreamFailure } from '../binding.cjs';
-import { chunkBytes, pulledStream } from './body.js';
+import { chunkBytes } from './body.js';
 import { sessionOver, streamCode, WebTransportError } from './webtransport-error.js';
+import { WebTransportReceiveStream, WebTransportSendStream } from './webtransport-streams.js';
 
 /** A stream that carries both ways. */
 export interface WebTransportBidirectionalStream {
   /** What the peer sends; `cancel(error)` asks it to stop, with the `streamErrorCode` of a WebTransportError. */
-  readonly readable: ReadableStream<Uint8Array>;
+  readonly readable: WebTransportReceiveStream;
   /** What is sent; `abort(error)` resets the stream, with the `streamErrorCode` of a WebTransportError. */
-  readonly writable: WritableStream<Uint8Array>;
+  readonly writable: WebTransportSendStream;
+}
+
+/** Which halves of a stream are this side's. */
+export interface Halves {
+  readonly read: boolean;
+  readonly write: boolean;
 }
 
 /** Bytes handed over before the writer waits until they are sent. */
@@ -17,21 +24,25 @@ const HIGH_WATER_MARK = 64 * 1024;
 export class SessionStream {
   readonly slot: number;
   readonly generation: number;
-  readonly readable: ReadableStream<Uint8Array> | null;
-  readonly writable: WritableStream<Uint8Array> | null;
+  readonly readable: WebTransportReceiveStream | null;
+  readonly writable: WebTransportSendStream | null;
   readonly #native: NativeExchanges;
   readonly #forget: (stream: SessionStream) => void;
   #controller: WritableStreamDefaultController | null = null;
+  #readController: ReadableStreamDefaultController<Uint8Array> | null = null;
   #waiting: { resolve(): void; reject(reason: unknown): void } | null = null;
   #unsent = 0;
   #openHalves = 0;
-  #failed: WebTransportError | null = null;
+  #reading = false;
+  #failed: Error | null = null;
+  #bytesRead = 0;
+  #bytesWritten = 0;
 
   /** `forget` is called when both halves are done with. */
   constructor(
     native: NativeExchanges,
     [slot, generation]: readonly [slot: number, generation: number],
-    halves: { readonly read: boolean; readonly write: boolean },
+    halves: Halves,
     forget: (stream: SessionStream) => void,
   ) {
     this.slot = slot;
@@ -39,6 +50,7 @@ export class SessionStream {
     this.#native = native;
     this.#forget = forget;
     this.#openHalves = Number(halves.read) + Number(halves.write);
+    this.#reading = halves.read;
     this.readable = halves.read ? this.#makeReadable() : null;
     this.writable = halves.write ? this.#makeWritable() : null;
   }
@@ -55,40 +67,59 @@ export class SessionStream {
     if (event === 'finished') this.#halfDone();
   }
 
-  #makeReadable(): ReadableStream<Uint8Array> {
+  /** The session is over: both halves end with `error`. */
+  over(error: Error): void {
+    if (this.#reading) {
+      this.#readController?.error(error);
+      this.#readDone();
+    }
+    if (this.writable !== null) this.#fail(error);
+  }
+
+  #makeReadable(): WebTransportReceiveStream {
     const half = this.#native.readHalf(this.slot, this.generation);
     const steps = half?.[Symbol.asyncIterator]() ?? null;
-    return pulledStream({
+    return new WebTransportReceiveStream({
+      bytesRead: () => this.#bytesRead,
+      start: (controller) => {
+        this.#readController = controller;
+      },
       pull: async (controller) => {
         if (half === null || steps === null) throw this.#readFailed(sessionOver());
         try {
           const { done, value } = await steps.next();
+          if (!this.#reading) return;
           if (done !== true) {
+            this.#bytesRead += value.byteLength;
             controller.enqueue(value);
             return;
           }
         } catch (error) {
+          if (!this.#reading) return;
           throw this.#readFailed(readFailure(half, error));
         }
         controller.close();
-        this.#halfDone();
+        this.#readDone();
       },
       cancel: (reason) => {
         half?.stop(streamCode(reason));
-        this.#halfDone();
+        this.#readDone();
       },
     });
   }
 
-  #makeWritable(): WritableStream<Uint8Array> {
-    return new WritableStream<Uint8Array>({
+  #makeWritable(): WebTransportSendStream {
+    return new WebTransportSendStream({
+      bytesWritten: () => this.#bytesWritten,
+      prioritize: (sendOrder) => this.#native.prioritizeStream(this.slot, this.generation, sendOrder),
       start: (controller) => {
         this.#controller = controller;
       },
       write: async (chunk) => {
-        const bytes = chunkBytes(chunk);
+        const bytes = this.#bytesOf(chunk);
         if (this.#failed !== null) throw this.#failed;
         this.#unsent += bytes.byteLength;
+        this.#bytesWritten += bytes.byteLength;
         const full = this.#unsent >= HIGH_WATER_MARK;
         this.#native.writeStream(this.slot, this.generation, bytes, full);
         if (!full) return;
@@ -106,6 +137,16 @@ export class SessionStream {
     });
   }
 
+  /** A writable that is written what is no bytes is errored, and nobody would abort it: the peer hears of it here. */
+  #bytesOf(chunk: unknown): Uint8Array {
+    try {
+      return chunkBytes(chunk);
+    } catch (error) {
+      this.#native.resetStream(this.slot, this.generation, 0);
+      throw error;
+    }
+  }
+
   #wait(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject };
@@ -113,11 +154,17 @@ export class SessionStream {
   }
 
   #readFailed(error: WebTransportError): WebTransportError {
-    this.#halfDone();
+    this.#readDone();
     return error;
   }
 
-  #fail(error: WebTransportError): void {
+  #readDone(): void {
+    if (!this.#reading) return;
+    this.#reading = false;
+    this.#halfDone();
+  }
+
+  #fail(error: Error): void {
     if (this.#failed !== null) return;
     this.#failed = error;
     const waiting = this.#waiting;

@@ -4,6 +4,7 @@ import type { Exchange } from './exchange.js';
 import type { H3Request } from './request.js';
 import type { Route } from './routes.js';
 import { Session, type SessionHost } from './session.js';
+import { sessionHooks } from './session-hooks.js';
 import type { SessionStream } from './session-streams.js';
 import { WebTransportError } from './webtransport-error.js';
 
@@ -31,14 +32,7 @@ export class Sessions {
   constructor(owner: SessionOwner) {
     this.#owner = owner;
     const session = (generation: number): Session | undefined => owner.find(generation)?.session ?? undefined;
-    this.hooks = {
-      sessionStream: (_slot, generation, streamSlot, streamGeneration, bidirectional) =>
-        session(generation)?.arrived(streamSlot, streamGeneration, bidirectional),
-      sessionDraining: (_slot, generation) => session(generation)?.drained(),
-      sessionClosed: (_slot, generation, clean, closeCode, reason) =>
-        session(generation)?.ended(clean ? { closeCode, reason } : null),
-      stream: (_slot, generation, event, failure) => this.#streams.get(generation)?.hear(event, failure),
-    };
+    this.hooks = sessionHooks(session, this.#streams);
   }
 
   /** Datagrams that came too late, or that nobody read in time. */

@@ -1,5 +1,7 @@
 import type { H3Request } from './request.js';
+import type { WebTransportDatagrams } from './session-datagrams.js';
 import type { WebTransportBidirectionalStream } from './session-streams.js';
+import type { WebTransportReceiveStream, WebTransportSendStream } from './webtransport-streams.js';
 
 /** How a session ended. */
 export interface WebTransportCloseInfo {
@@ -15,18 +17,6 @@ export interface WTAcceptOptions {
   protocol?: string | undefined;
   /** More header fields of the answer. Default: none. */
   headers?: ConstructorParameters<typeof Headers>[0];
-}
-
-/** The datagrams of a session (W3C WebTransport §5). */
-export interface WebTransportDatagrams {
-  /** What the client sends. At most `incomingHighWaterMark` wait to be read; of more, the oldest are dropped and counted. */
-  readonly readable: ReadableStream<Uint8Array>;
-  /** Sends each chunk as a datagram; one that is too large is dropped. */
-  readonly writable: WritableStream<Uint8Array>;
-  /** The most bytes that a datagram can have now; it changes with the path. 0 once the session is over. */
-  readonly maxDatagramSize: number;
-  /** The most datagrams that wait to be read: 1,024. */
-  readonly incomingHighWaterMark: number;
 }
 
 /** A WebTransport session that a client asks for; the first use, or returning without `reject()`, accepts it. */
@@ -50,7 +40,7 @@ export interface WTContext<Params = Record<string, string>> {
   /** The bidirectional streams that the client opens, in the order in which they come. */
   readonly incomingBidirectionalStreams: ReadableStream<WebTransportBidirectionalStream>;
   /** The unidirectional streams that the client opens, in the order in which they come. */
-  readonly incomingUnidirectionalStreams: ReadableStream<ReadableStream<Uint8Array>>;
+  readonly incomingUnidirectionalStreams: ReadableStream<WebTransportReceiveStream>;
   /** Accepts the session, with a protocol or fields of its own. Throws a TypeError if it was refused or is accepted already. */
   accept(options?: WTAcceptOptions): void;
   /** Refuses the session with an HTTP status from 300 to 599. Throws a TypeError once it is accepted. */
@@ -60,7 +50,7 @@ export interface WTContext<Params = Record<string, string>> {
   /** Opens a stream both ways; waits until the client allows one more. Rejects with a WebTransportError if the session is over. */
   createBidirectionalStream(): Promise<WebTransportBidirectionalStream>;
   /** Opens a stream to the client; waits until it allows one more. Rejects with a WebTransportError if the session is over. */
-  createUnidirectionalStream(): Promise<WritableStream<Uint8Array>>;
+  createUnidirectionalStream(): Promise<WebTransportSendStream>;
   /** Ends the session with all its streams; `reason` is cut at 1,024 bytes of UTF-8. Idempotent. */
   close(code?: number, reason?: string): void;
   /** The same, with the argument of the W3C's `close()`; `closeCode` is 0 to 2³²-1, default 0, `reason` default `""`. */

@@ -40,6 +40,8 @@ const SHOWN = 13;
 const CHECKS = 10;
 /** Those of `__test__/interop/session-checks.ts` and its like. */
 const SESSION_CHECKS = 14;
+/** What the server of webtransport-go cannot be checked for, and why. */
+const GO_SERVER_LACKS = { 'a session that the server winds up': 'it cannot ask for it' };
 const CONVERSATIONS = JSON.parse(readFileSync(TABLE, 'utf8')).length;
 
 const CLIENTS = {
@@ -77,6 +79,13 @@ const CLIENTS = {
     command: (url) => [GO_WEBTRANSPORT_PROGRAM, url],
     checks: SESSION_CHECKS,
     datagrams: true,
+  },
+  'webtransport-go-server': {
+    title: 'our WebTransport against a server of webtransport-go',
+    prepare: buildGoWebTransport,
+    server: () => [GO_WEBTRANSPORT_PROGRAM, 'serve'],
+    command: (url) => [process.execPath, join(FOLDER, 'own-client.js'), url, JSON.stringify(GO_SERVER_LACKS)],
+    checks: SESSION_CHECKS,
   },
   chromium: {
     title: 'WebTransport of Chromium',
@@ -177,7 +186,9 @@ await runScript(async () => {
   try {
     let failures = 0;
     for (const client of present) {
-      failures += await step(client.title, () => runClient(client, client.datagrams ? datagrams : requests));
+      const own = client.datagrams ? datagrams : requests;
+      const run = client.server === undefined ? () => runClient(client, own) : () => runAgainst(client);
+      failures += await step(client.title, run);
     }
     for (const server of servers) {
       failures += await step(server.title, () => runServer(server));
@@ -263,6 +274,18 @@ async function buildH3i() {
   await step('build the h3i client', () =>
     run('cargo', ['build', '--locked', '--manifest-path', manifest, '--target-dir', H3I_TARGET]),
   );
+}
+
+/** Starts the server of a client of ours, which prints its URL, and runs the client against it. */
+async function runAgainst(client) {
+  const [command, ...args] = client.server();
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'], timeout: CLIENT_MS });
+  try {
+    const [line] = await once(child.stdout.setEncoding('utf8'), 'data');
+    return await runClient(client, { url: new URL(line.trim()), certificateHash: new Uint8Array() });
+  } finally {
+    child.kill();
+  }
 }
 
 /** Runs a client, prints its checks (of a long list only what is not ok), and returns how many of them failed or never came. */

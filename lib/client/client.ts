@@ -9,6 +9,9 @@ import { IncomingDatagrams, type RequestDatagrams } from './request-datagrams.js
 import type { H3Response } from './response.js';
 import type { ClientTransport, H3ClientStats, OpenTransport } from './transport.js';
 
+/** What carries the requests of `client`: for what this package builds on clients. */
+export let hostOf: (client: H3Client) => FetchHost;
+
 /** What `H3Client.request` takes beside the members of fetch's init. */
 export interface H3TunnelInit extends H3RequestInit {
   /** Makes it an extended CONNECT with this `:protocol` (RFC 9220), such as `"connect-udp"`. Default: none. */
@@ -38,6 +41,11 @@ export class H3Client {
   readonly #transport: ClientTransport;
   readonly #liveness = new Liveness();
   readonly #host: FetchHost;
+
+  static {
+    hostOf = (client) => client.#host;
+  }
+
   #closing: H3Error | null = null;
   #settleClosed!: () => void;
 

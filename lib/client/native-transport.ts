@@ -9,6 +9,7 @@ import { unpackHeaders } from '../headers.js';
 import { IncomingBody, type Reading } from '../incoming-body.js';
 import { NativeClient, type NativeExchanges } from '../native.js';
 import { fromNative } from '../native-error.js';
+import { ClientSessions } from './client-sessions.js';
 import { ConnectionFacts } from './connection-facts.js';
 import type { ValidatedClientOptions } from './options.js';
 import { H3_REQUEST_CANCELLED, OutgoingExchange } from './outgoing-exchange.js';
@@ -44,6 +45,7 @@ class NativeTransport implements ClientTransport {
   readonly #inbox = new Uint32Array(INBOX_WORDS);
   readonly #name = new Uint32Array(2);
   readonly #datagrams = new DatagramOutbox('h3');
+  readonly #sessions = new ClientSessions();
   readonly #open = new Map<number, OutgoingExchange>();
   readonly #reading: Reading;
   #destroyed: H3Error | null = null;
@@ -51,18 +53,19 @@ class NativeTransport implements ClientTransport {
   constructor(options: ValidatedClientOptions) {
     this.#options = options;
     this.#reading = reading(options.limits.bodyTimeoutMs);
-    const hooks = NativeTransport.#hooks(new WeakRef(this), this.#inbox);
+    const hooks = NativeTransport.#hooks(new WeakRef(this), this.#inbox, this.#sessions);
     this.#native = native(() => new NativeClient(nativeOptions(options), hooks, this.#name));
     this.#exchanges = this.#native.exchanges;
     this.#facts = new ConnectionFacts(this.#native);
     this.#datagrams.connect(this.#exchanges);
+    this.#sessions.connect(this.#exchanges);
   }
 
   /**
    * The native client holds these as long as it lives, and it lives as long as the transport: they must not hold that. So
    * they are not made where `this` is.
    */
-  static #hooks(weak: WeakRef<NativeTransport>, inbox: Uint32Array) {
+  static #hooks(weak: WeakRef<NativeTransport>, inbox: Uint32Array, sessions: ClientSessions) {
     const tell = (how: (transport: NativeTransport) => void): void => {
       const transport = weak.deref();
       if (transport !== undefined) how(transport);
@@ -77,6 +80,8 @@ class NativeTransport implements ClientTransport {
         tell((transport) => transport.#hear(generation, event, code)),
       h3Datagrams: (count: number, bytes: Uint8Array) =>
         tell((transport) => transport.#takeDatagrams(count, bytes)),
+      sessionDatagrams: (count: number, bytes: Uint8Array) => sessions.takeDatagrams(count, inbox, bytes),
+      ...sessions.hooks,
     };
   }
 
@@ -111,13 +116,12 @@ class NativeTransport implements ClientTransport {
           ...(authority !== null && { authority }),
           path: `${url.pathname}${url.search}`,
           ...(order.protocol !== undefined && { protocol: order.protocol }),
-          // RFC 9297 §3.1: where datagrams are wanted of a tunnel, its content is capsules.
-          tunnel: order.protocol !== undefined && order.onDatagram !== undefined ? 'capsules' : 'bytes',
+          tunnel: tunnelOf(order),
           fields,
           streaming: isStream || (order.protocol !== undefined && body === null),
           takesDatagrams: order.onDatagram !== undefined,
           mayBeEarly: order.earlyData === true,
-          dedicated: false,
+          dedicated: order.session?.dedicated ?? false,
         },
         body instanceof Uint8Array ? body : null,
       ),
@@ -213,17 +217,24 @@ class NativeTransport implements ClientTransport {
         firstByteMs,
       },
       ...(order.onDatagram !== undefined && {
+        onLost: (listener: (reason: Error) => void) => exchange.onGone(listener),
         sendDatagram(data: Uint8Array): boolean {
           const most = exchanges.exchangeStream(slot, generation)?.[1] ?? 0;
           if (data.byteLength > most) return false;
           datagrams.add(slot, generation, data);
           return true;
         },
-        get maxDatagramSize() {
+        maxDatagramSize() {
           return exchanges.exchangeStream(slot, generation)?.[1] ?? 0;
         },
       }),
     };
+    const { session } = order;
+    if (session !== undefined && status < 300) {
+      parts.connectionNumbers = () => this.#native.connection(connectionSlot, connectionGeneration);
+      parts.abandon = (code) => exchanges.reset(slot, generation, code);
+      this.#sessions.begin(session.session, exchange);
+    }
     exchange.answered(parts, body);
     if (body === null) this.#leave(exchange);
     else body.onOver = () => this.#ended(exchange);
@@ -294,11 +305,20 @@ class NativeTransport implements ClientTransport {
   destroy(reason: H3Error): void {
     this.#destroyed ??= reason;
     for (const exchange of [...this.#open.values()]) this.#giveUp(exchange, reason);
+    this.#sessions.destroy();
     this.#native.destroy();
   }
 }
 
-function nativeOptions(options: ValidatedClientOptions): ConstructorParameters<typeof NativeClient>[0] {
+/** What an accepted CONNECT carries. RFC 9297 §3.1: where datagrams are wanted of a tunnel, its content is capsules. */
+function tunnelOf({ session, protocol, onDatagram }: RequestOrder): 'bytes' | 'capsules' | 'session' {
+  if (session !== undefined) return 'session';
+  return protocol !== undefined && onDatagram !== undefined ? 'capsules' : 'bytes';
+}
+
+export function nativeOptions(
+  options: ValidatedClientOptions,
+): ConstructorParameters<typeof NativeClient>[0] {
   const { identity, ca, localAddress, limits, keyLog, qlogDir } = options;
   return {
     certificateHashes: [...options.serverCertificateHashes],

@@ -28,7 +28,7 @@ export class OutgoingExchange implements Sender {
   #reject!: (reason: unknown) => void;
   #body: IncomingBody | null = null;
   #gone: Error | null = null;
-  #onGone: ((reason: Error) => void) | null = null;
+  #goneListeners: ((reason: Error) => void)[] = [];
   #onDrained: (() => void) | null = null;
 
   constructor(order: RequestOrder, slot: number, generation: number) {
@@ -77,13 +77,13 @@ export class OutgoingExchange implements Sender {
   stop(reason: Error): void {
     if (this.#gone !== null) return;
     this.#gone = reason;
-    this.#onGone?.(reason);
+    for (const listener of this.#goneListeners) listener(reason);
     this.drained();
   }
 
   onGone(listener: (reason: Error) => void): void {
     if (this.#gone !== null) listener(this.#gone);
-    else this.#onGone = listener;
+    else this.#goneListeners.push(listener);
   }
 
   /** All that was written is sent. */

@@ -131,7 +131,8 @@ function readMethod(given: unknown): string {
   return NORMALISED.has(upper) ? upper : method;
 }
 
-function readFields(headers: H3RequestInit['headers']): FieldPair[] {
+/** The fields of `headers`, checked. Throws a TypeError for what cannot be sent over HTTP/3. */
+export function readFields(headers: H3RequestInit['headers']): FieldPair[] {
   const pairs: FieldPair[] = [];
   const packed =
     typeof (headers as Headers | undefined)?.forEach === 'function' && !Array.isArray(headers)

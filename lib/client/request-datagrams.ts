@@ -21,7 +21,7 @@ export interface RequestDatagrams {
 
 /** The incoming side, which exists before the response does. */
 export class IncomingDatagrams {
-  readonly #queue = new IncomingQueue<Uint8Array>(INCOMING_HIGH_WATER_MARK);
+  readonly #queue = new IncomingQueue<Uint8Array>({ most: INCOMING_HIGH_WATER_MARK });
   readonly #liveness: Liveness;
 
   constructor(liveness: Liveness) {
@@ -43,6 +43,8 @@ export class IncomingDatagrams {
       () => this.#queue.close(),
       (error: unknown) => this.#queue.fail(error),
     );
+    // A body that nobody reads tells nothing.
+    parts.onLost?.((reason) => this.#queue.fail(reason));
     return {
       readable: deliver(this.#queue.readable, null, this.#liveness),
       writable: new WritableStream<Uint8Array>({
@@ -51,7 +53,7 @@ export class IncomingDatagrams {
         },
       }),
       get maxDatagramSize() {
-        return parts.sendDatagram === undefined ? 0 : (parts.maxDatagramSize ?? 0);
+        return parts.maxDatagramSize?.() ?? 0;
       },
       send,
     };

@@ -1,5 +1,7 @@
+import type { NativeConnection } from '../../binding.cjs';
 import type { RemoteAddress } from '../datagrams.js';
 import type { H3Error } from '../errors.js';
+import type { OpenSession } from '../open-session.js';
 import type { ValidatedClientOptions } from './options.js';
 
 /** A field as it goes over the wire: the name lower-case, the value a byte string (latin1). */
@@ -27,12 +29,21 @@ export interface RequestOrder {
   readonly signal: AbortSignal | null;
   /** `:protocol` of an extended CONNECT (RFC 9220). */
   readonly protocol?: string;
+  /** A WebTransport session is asked for: it is opened before `send` resolves, if the status is 2xx. */
+  readonly session?: SessionOrder;
   /** May go in early data (0-RTT) if a ticket allows it. */
   readonly earlyData?: boolean;
   /** Hears of each interim answer (1xx) before the response. */
   readonly onInformational?: (status: number, headers: Headers) => void;
   /** Gets each HTTP datagram of the request (RFC 9297); without it none are taken. */
   readonly onDatagram?: (payload: Uint8Array) => void;
+}
+
+/** A WebTransport session that is asked for. */
+export interface SessionOrder {
+  readonly session: OpenSession;
+  /** Whether it has a connection of its own, which ends with it. */
+  readonly dedicated: boolean;
 }
 
 /** The connection that carried a response. */
@@ -71,10 +82,16 @@ export interface ResponseParts {
    */
   readonly trailers: Promise<Headers>;
   readonly connection: ResponseConnection;
+  /** Of a session: the numbers of its connection now; null once that is gone. */
+  connectionNumbers?(): NativeConnection | null;
+  /** Of a session: gives it up with a code, right behind its answer. */
+  abandon?(code: number): void;
+  /** Of a request with datagrams: calls `listener` when the request is given up or its connection is lost. */
+  onLost?(listener: (reason: Error) => void): void;
   /** Queues an HTTP datagram of the request, copied; false if it was not. Absent: the server takes none. */
   sendDatagram?(data: Uint8Array): boolean;
   /** The most bytes that such a datagram can have now; it changes with the path. */
-  readonly maxDatagramSize?: number;
+  maxDatagramSize?(): number;
 }
 
 /** Carries requests. */

@@ -1,4 +1,4 @@
-// webtransport-go: `go run . <url>` runs the checks of session-checks.ts.
+// webtransport-go: `go run . <url>` runs the checks of session-checks.ts; `go run . serve` is a server for them.
 //
 // A module of its own: the newest webtransport-go that does not ask servers for RESET_STREAM_AT needs an older quic-go than
 // the client next door.
@@ -35,6 +35,10 @@ type report struct {
 }
 
 func main() {
+	if os.Args[1] == "serve" {
+		fmt.Fprintln(os.Stderr, serve())
+		os.Exit(1)
+	}
 	c := &client{base: strings.TrimSuffix(os.Args[1], "/")}
 	for _, check := range checks {
 		started := time.Now()

@@ -78,6 +78,7 @@ pub(crate) enum StreamCommand {
     Write { chunk: Bytes, notify: bool },
     Finish,
     Reset(u32),
+    Prioritize(i32),
     Forget,
 }
 
@@ -173,6 +174,7 @@ fn stream(name: StreamName, command: StreamCommand, sessions: &SessionTable) {
         }
         StreamCommand::Finish => sessions.finish(name),
         StreamCommand::Reset(code) => sessions.reset(name, code),
+        StreamCommand::Prioritize(priority) => sessions.prioritize(name, priority),
         StreamCommand::Forget => {
             sessions.forget(name);
             Ok(())

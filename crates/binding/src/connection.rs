@@ -39,8 +39,12 @@ pub struct NativeConnection {
     pub congestion_window_bytes: f64,
     /// The largest packet that the path carries, in bytes of UDP payload.
     pub mtu_bytes: u32,
+    /// Packets sent.
+    pub sent_packets: BigInt,
     /// Packets sent that were lost.
     pub lost_packets: BigInt,
+    /// Bytes of the packets that were lost.
+    pub lost_bytes: BigInt,
     /// Bytes of UDP payload received.
     pub bytes_received: BigInt,
     /// Bytes of UDP payload sent.
@@ -73,7 +77,9 @@ impl From<ConnectionInfo> for NativeConnection {
             round_trip_ms: info.round_trip.as_secs_f64() * 1000.0,
             congestion_window_bytes: info.congestion_window as f64,
             mtu_bytes: u32::from(info.mtu),
+            sent_packets: info.sent_packets.into(),
             lost_packets: info.lost_packets.into(),
+            lost_bytes: info.lost_bytes.into(),
             bytes_received: info.bytes_received.into(),
             bytes_sent: info.bytes_sent.into(),
             max_datagram_size: info.max_datagram_size.unwrap_or(0) as u32,

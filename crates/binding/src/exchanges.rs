@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use napi::Env;
-use napi::bindgen_prelude::{BigInt, PromiseRaw};
+use napi::bindgen_prelude::{BigInt, Either, PromiseRaw};
 use napi_derive::napi;
 use trilane_core::{
     DatagramLayer, DatagramSender, ExchangeId, ExchangeTable, SessionTable, StreamKind, StreamName,
@@ -19,6 +19,9 @@ use crate::error::{ErrorCode, Result, error, internal};
 use crate::runtime;
 use crate::session::NativeReadHalf;
 use crate::values::Utf8;
+
+/// Slot and generation of a stream that was opened, or `none`.
+type Opened = Either<(u32, u32), &'static str>;
 
 /// The open exchanges of a server or a client: its requests and answers are written here, and sessions and datagrams used.
 #[napi]
@@ -125,26 +128,59 @@ impl NativeExchanges {
             .push(Command::Drain(ExchangeId { slot, generation }));
     }
 
-    /// Opens a stream in a session. Resolves with its slot and generation once the client allows one more; with `null` if
-    /// the session is over.
-    #[napi(ts_return_type = "Promise<[number, number] | null>")]
+    /// Opens a stream in a session. Resolves with its slot and generation; with `null` if the session is over; if the peer
+    /// allows none now, with `none`, or where `wait` says so once it does.
+    #[napi(ts_return_type = "Promise<[number, number] | 'none' | null>")]
     pub fn open_stream<'env>(
         &self,
         env: &'env Env,
         slot: u32,
         generation: u32,
         bidirectional: bool,
-    ) -> Result<PromiseRaw<'env, Option<(u32, u32)>>> {
+        wait: bool,
+    ) -> Result<PromiseRaw<'env, Option<Opened>>> {
         let kind = if bidirectional {
             StreamKind::Bidirectional
         } else {
             StreamKind::Unidirectional
         };
         let sessions = self.parts.sessions.clone();
-        let opened = sessions.open_stream(ExchangeId { slot, generation }, kind);
+        let id = ExchangeId { slot, generation };
         env.spawn_future(async move {
-            let opened = opened.await;
-            Ok(opened.ok().map(|name| (name.slot, name.generation)))
+            let opened = if wait {
+                sessions.open_stream(id, kind).await.map(Some)
+            } else {
+                sessions.open_stream_now(id, kind).await
+            };
+            Ok(opened.ok().map(|name| match name {
+                Some(name) => Either::A((name.slot, name.generation)),
+                None => Either::B("none"),
+            }))
+        })
+        .map_err(internal)
+    }
+
+    /// How long the datagrams of a session that are sent from now on may wait, in milliseconds; 0: as the limits say.
+    #[napi]
+    pub fn limit_datagram_age(&self, slot: u32, generation: u32, ms: u32) {
+        let id = ExchangeId { slot, generation };
+        self.parts.sessions.limit_datagram_age(id, ms);
+    }
+
+    /// Resolves when fewer than `most` datagrams of a session's connection wait to be sent, or it is over.
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn datagram_room<'env>(
+        &self,
+        env: &'env Env,
+        slot: u32,
+        generation: u32,
+        most: u32,
+    ) -> Result<PromiseRaw<'env, ()>> {
+        let room =
+            (self.parts.sessions.clone()).datagram_room(ExchangeId { slot, generation }, most as usize);
+        env.spawn_future(async move {
+            room.await;
+            Ok(())
         })
         .map_err(internal)
     }
@@ -174,6 +210,12 @@ impl NativeExchanges {
     #[napi]
     pub fn reset_stream(&self, slot: u32, generation: u32, code: u32) {
         self.stream(slot, generation, StreamCommand::Reset(code));
+    }
+
+    /// The written half goes before those of its connection with a lower priority. Default 0.
+    #[napi]
+    pub fn prioritize_stream(&self, slot: u32, generation: u32, priority: i32) {
+        self.stream(slot, generation, StreamCommand::Prioritize(priority));
     }
 
     /// Both halves are done with.

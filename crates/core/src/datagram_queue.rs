@@ -1,7 +1,9 @@
 //! Datagrams on their way out: a queue with a bound and an age, in front of QUIC's own.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -50,11 +52,14 @@ struct Waiting {
     emptying: bool,
     /// The connection is over: nobody will empty it.
     closed: bool,
+    /// Those who wait for room: one for each writer of a session.
+    writers: Vec<Waker>,
 }
 
 struct Datagram {
     layer: DatagramLayer,
     since: Instant,
+    max_age: Option<Duration>,
     data: Bytes,
 }
 
@@ -74,9 +79,12 @@ impl DatagramQueue {
     /// The next one that is not too old; `None`, and no longer emptying, if there is none.
     fn next(&self, connection: &ConnectionState) -> Option<Datagram> {
         let mut waiting = lock(&self.waiting);
+        for writer in waiting.writers.drain(..) {
+            writer.wake();
+        }
         while let Some(datagram) = waiting.queue.pop_front() {
             waiting.bytes -= datagram.data.len() + OVERHEAD;
-            if self.left(&datagram).is_none_or(|left| left > Duration::ZERO) {
+            if datagram.left().is_none_or(|left| left > Duration::ZERO) {
                 return Some(datagram);
             }
             connection.dropped_outgoing(datagram.layer);
@@ -85,21 +93,38 @@ impl DatagramQueue {
         None
     }
 
+    /// Waits until fewer than `most` datagrams of the connection wait, or it is over.
+    pub(crate) async fn room(&self, most: usize) {
+        poll_fn(|cx| {
+            let mut waiting = lock(&self.waiting);
+            if waiting.closed || waiting.queue.len() < most {
+                return Poll::Ready(());
+            }
+            waiting.writers.retain(|writer| !writer.will_wake(cx.waker()));
+            waiting.writers.push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
     /// The connection is over: what waits will not be sent, and nothing more is taken.
     pub(crate) fn abandon(&self, connection: &ConnectionState) {
         let mut waiting = lock(&self.waiting);
         waiting.closed = true;
         waiting.bytes = 0;
+        for writer in waiting.writers.drain(..) {
+            writer.wake();
+        }
         for datagram in waiting.queue.drain(..) {
             connection.dropped_outgoing(datagram.layer);
         }
     }
+}
 
+impl Datagram {
     /// How much longer it may wait.
-    fn left(&self, datagram: &Datagram) -> Option<Duration> {
-        self.policy
-            .max_age
-            .map(|age| age.saturating_sub(datagram.since.elapsed()))
+    fn left(&self) -> Option<Duration> {
+        self.max_age.map(|age| age.saturating_sub(self.since.elapsed()))
     }
 }
 
@@ -108,6 +133,16 @@ pub(crate) fn send(
     connection: &Arc<ConnectionState>,
     layer: DatagramLayer,
     data: Bytes,
+) -> Result<(), DatagramError> {
+    send_within(connection, layer, data, None)
+}
+
+/// Like [`send`]; it waits no longer than `max_age`. `None`: as the limits say.
+pub(crate) fn send_within(
+    connection: &Arc<ConnectionState>,
+    layer: DatagramLayer,
+    data: Bytes,
+    max_age: Option<Duration>,
 ) -> Result<(), DatagramError> {
     let Some(most) = connection.quic.max_datagram_size() else {
         connection.dropped_outgoing(layer);
@@ -129,7 +164,13 @@ pub(crate) fn send(
     }
     waiting.bytes += data.len() + OVERHEAD;
     let since = Instant::now();
-    waiting.queue.push_back(Datagram { layer, since, data });
+    let max_age = max_age.or(queue.policy.max_age);
+    waiting.queue.push_back(Datagram {
+        layer,
+        since,
+        max_age,
+        data,
+    });
     while waiting.bytes > queue.policy.max_bytes
         && let Some(oldest) = waiting.queue.pop_front()
     {
@@ -146,7 +187,7 @@ pub(crate) fn send(
 /// Hands what waits to QUIC as room appears. Part of the connection's task.
 async fn empty(connection: Arc<ConnectionState>) -> Outcome {
     while let Some(datagram) = connection.datagrams.next(&connection) {
-        let left = connection.datagrams.left(&datagram);
+        let left = datagram.left();
         let leaving = Leaving(&connection, Some(datagram.layer));
         let sent = connection.quic.send_datagram_wait(datagram.data);
         let result = match left {

@@ -370,8 +370,12 @@ pub struct ConnectionInfo {
     pub congestion_window: u64,
     /// Largest packet that the path carries, in bytes.
     pub mtu: u16,
-    /// Packets sent that were lost.
+    /// Packets sent, and those of them that were lost.
+    pub sent_packets: u64,
+    /// See `sent_packets`.
     pub lost_packets: u64,
+    /// Bytes of the packets that were lost.
+    pub lost_bytes: u64,
     /// Bytes of UDP payload received and sent.
     pub bytes_received: u64,
     /// See `bytes_received`.
@@ -401,7 +405,9 @@ impl ConnectionInfo {
             round_trip: stats.path.rtt,
             congestion_window: stats.path.cwnd,
             mtu: stats.path.current_mtu,
+            sent_packets: stats.path.sent_packets,
             lost_packets: stats.path.lost_packets,
+            lost_bytes: stats.path.lost_bytes,
             bytes_received: stats.udp_rx.bytes,
             bytes_sent: stats.udp_tx.bytes,
             max_datagram_size: state.quic.max_datagram_size(),

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -53,6 +54,8 @@ pub(crate) struct Session {
     capsules: Mutex<Option<SessionCapsules>>,
     /// `None`: not agreed on.
     pub(crate) flow: Option<Arc<FlowControl>>,
+    /// How long its datagrams wait to be sent, in milliseconds; 0: as the limits say.
+    datagram_age_ms: AtomicU32,
 }
 
 /// What a session comes from.
@@ -114,6 +117,7 @@ impl Session {
             table,
             state: Mutex::new(state),
             capsules: Mutex::new(None),
+            datagram_age_ms: AtomicU32::new(0),
             flow: (begin.flow).map(|flow| Arc::new(FlowControl::new(flow, this.clone(), window))),
         })
     }
@@ -180,9 +184,21 @@ impl Session {
             }
             (_, None) => {
                 drop(guard);
-                datagram_queue::send(&self.connection, DatagramLayer::WebTransport, data)
+                let age = self.datagram_age_ms.load(Relaxed);
+                let age = (age > 0).then(|| Duration::from_millis(age.into()));
+                datagram_queue::send_within(&self.connection, DatagramLayer::WebTransport, data, age)
             }
         }
+    }
+
+    /// How long datagrams that are sent from now on wait, in milliseconds; 0: as the limits say.
+    pub(crate) fn limit_datagram_age(&self, ms: u32) {
+        self.datagram_age_ms.store(ms, Relaxed);
+    }
+
+    /// Waits until fewer than `most` datagrams of its connection wait to be sent, or the connection is over.
+    pub(crate) async fn datagram_room(&self, most: usize) {
+        self.connection.datagrams.room(most).await;
     }
 
     /// A stream of it is done with.
@@ -282,6 +298,13 @@ impl Session {
             self.connection.adopt(written.map(|()| Outcome::Done));
         }
         name
+    }
+
+    /// The peer's connection goes away.
+    pub(crate) fn goes_away(&self) {
+        if self.is_open() {
+            self.tell(SessionEvent::Draining);
+        }
     }
 
     fn tell(&self, event: SessionEvent) {

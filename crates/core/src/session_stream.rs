@@ -186,6 +186,8 @@ pub(crate) struct WriteHalf {
 struct WriteState {
     queue: ChunkQueue,
     end: Option<WriteEnd>,
+    /// Not told to QUIC yet.
+    priority: Option<i32>,
 }
 
 #[derive(Clone, Copy)]
@@ -231,6 +233,18 @@ impl WriteHalf {
         state.queue.push(chunk, notify);
         self.waker.wake();
         Ok(())
+    }
+
+    pub(crate) fn prioritize(&self, priority: i32) {
+        lock(&self.state).priority = Some(priority);
+        self.waker.wake();
+    }
+
+    /// Tells QUIC of a new priority. One that is gone has none.
+    fn rank(&self, stream: &SendStream) {
+        if let Some(priority) = lock(&self.state).priority.take() {
+            let _ = stream.set_priority(priority);
+        }
     }
 
     pub(crate) fn finish(&self) {
@@ -336,6 +350,7 @@ async fn carry(
     loop {
         let next = poll_fn(|cx| {
             half.waker.register(cx.waker());
+            half.rank(stream);
             match half.take() {
                 Taken::Nothing => stopped.as_mut().poll(cx).map(|end| Err(stop_error(end))),
                 other => Poll::Ready(Ok(other)),
@@ -378,6 +393,7 @@ async fn write_all(
     while done < chunks.len() {
         done += poll_fn(|cx| {
             half.waker.register(cx.waker());
+            half.rank(stream);
             if let Some(end @ WriteEnd::Reset(_)) = lock(&half.state).end {
                 return Poll::Ready(Err(end));
             }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, Weak};
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use slab::Slab;
 use trilane_http3::webtransport::{write_bidi_prefix, write_uni_prefix};
 use trilane_http3::{Capsule, write_capsule};
@@ -116,6 +117,29 @@ impl SessionTable {
         session.send_datagram(payload)
     }
 
+    /// How long the datagrams of a session that are sent from now on wait at most, in milliseconds; 0: as the limits say.
+    pub fn limit_datagram_age(&self, id: ExchangeId, ms: u32) {
+        if let Some(session) = self.exchanges.session(id) {
+            session.limit_datagram_age(ms);
+        }
+    }
+
+    /// Waits until fewer than `most` datagrams of the session's connection wait to be sent, or it is over.
+    pub async fn datagram_room(self: Arc<Self>, id: ExchangeId, most: usize) {
+        if let Some(session) = self.exchanges.session(id) {
+            session.datagram_room(most).await;
+        }
+    }
+
+    /// Opens a stream if the peer allows one more now; `None`: it does not.
+    pub async fn open_stream_now(
+        self: Arc<Self>,
+        id: ExchangeId,
+        kind: StreamKind,
+    ) -> Result<Option<StreamName>, StreamError> {
+        self.open_stream(id, kind).now_or_never().transpose()
+    }
+
     /// Opens a stream. Waits until the client allows one more (WT_MAX_STREAMS if flow control was agreed on, and QUIC
     /// MAX_STREAMS). Dropped before, nothing was opened.
     pub async fn open_stream(
@@ -173,6 +197,12 @@ impl SessionTable {
     /// Ends the written half: a clean FIN once everything was sent.
     pub fn finish(&self, name: StreamName) -> Result<(), StreamError> {
         self.write_half(name)?.finish();
+        Ok(())
+    }
+
+    /// The written half goes before those of its connection with a lower priority. Default 0.
+    pub fn prioritize(&self, name: StreamName, priority: i32) -> Result<(), StreamError> {
+        self.write_half(name)?.prioritize(priority);
         Ok(())
     }
 

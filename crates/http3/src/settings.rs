@@ -65,6 +65,19 @@ impl WebTransportSettings {
     }
 }
 
+impl WebTransportSettings {
+    /// Whether the peer speaks the newest dialect alone, in which `:protocol` is `webtransport-h3`
+    /// (draft-ietf-webtrans-http3-16 §3.2).
+    pub fn wants_newest_token(&self) -> bool {
+        let older = [
+            self.enabled_draft02,
+            self.max_sessions_draft07,
+            self.max_sessions_draft13,
+        ];
+        self.enabled > 0 && older.iter().all(|offer| *offer == 0)
+    }
+}
+
 impl Settings {
     /// Appends the payload of a SETTINGS frame; defaults are left out. Each setting has one place, and those of HTTP/2
     /// have none (RFC9114-7.2.4-setting-sent-once, RFC9114-7.2.4.1-reserved-setting-sent).

@@ -209,6 +209,11 @@ impl Task {
             self.client.again(order);
         }
         self.client.table.wake_responses(&self.state);
+        // draft-ietf-webtrans-http3-16 §4.7: it asks for the sessions of the connection to be wound up, too.
+        let sessions: Vec<_> = lock(&self.state.sessions).values().cloned().collect();
+        for session in sessions {
+            session.goes_away();
+        }
     }
 
     /// Opens a stream for each request that waits, as the server allows.

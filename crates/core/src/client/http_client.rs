@@ -34,7 +34,7 @@ use super::connection::{self, Confirmation};
 use super::dial::{DialOptions, Dialer};
 use super::error::DialError;
 use super::memory::Memory;
-use super::order::{Order, OrderError, OutgoingBody, RequestOrder};
+use super::order::{NEWEST_SESSION, Order, OrderError, OutgoingBody, RequestOrder, Tunnel};
 use super::pool::Pool;
 use super::pooled_connection::PooledConnection;
 use super::request_error::RequestError;
@@ -120,10 +120,25 @@ impl Client {
                 .body_bytes_sent
                 .fetch_add(body.len() as u64, Relaxed);
         }
+        let newest = match request.tunnel {
+            Tunnel::Session => {
+                let protocol = Some(NEWEST_SESSION);
+                Some(
+                    RequestOrder {
+                        protocol,
+                        ..request.clone()
+                    }
+                    .head()?
+                    .frame,
+                )
+            }
+            Tunnel::Bytes | Tunnel::Capsules => None,
+        };
         let id = self.state.table.reserve(queue);
         let order = Box::new(Order {
             id,
             head: head.frame,
+            newest_head: newest,
             section_size: head.section_size,
             to: request.response_to(),
             tunnel: request.tunnel,

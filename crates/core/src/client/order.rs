@@ -32,7 +32,8 @@ pub struct RequestOrder<'a> {
     pub authority: Option<&'a [u8]>,
     /// `:path` with its query; empty for a plain CONNECT.
     pub path: &'a [u8],
-    /// `:protocol` of an extended CONNECT (RFC 9220 §3).
+    /// `:protocol` of an extended CONNECT (RFC 9220 §3). Of a WebTransport session it is what older dialects call it; a server
+    /// that speaks the newest alone is asked for [`NEWEST_SESSION`].
     pub protocol: Option<&'a [u8]>,
     /// What the content is, both ways, after a 2xx answer to a CONNECT.
     pub tunnel: Tunnel,
@@ -78,6 +79,9 @@ pub enum OrderError {
     Closed,
 }
 
+/// What a WebTransport session is called in the newest dialect (draft-ietf-webtrans-http3-16 §3.2).
+pub(super) const NEWEST_SESSION: &[u8] = b"webtransport-h3";
+
 /// A request that is ready to be sent, as often as that is safe.
 #[derive(Debug)]
 pub(crate) struct Order {
@@ -85,6 +89,8 @@ pub(crate) struct Order {
     pub(super) target: Target,
     /// The HEADERS frame.
     pub(super) head: Bytes,
+    /// The same as a server of the newest dialect of WebTransport wants it, of a request for a session.
+    pub(super) newest_head: Option<Bytes>,
     /// The size of the header section, counted as RFC 9114 §4.2.2 says.
     pub(super) section_size: u64,
     pub(super) body: OutgoingBody,

@@ -59,6 +59,14 @@ impl Task {
         None
     }
 
+    /// The head of a request in the dialect of this server.
+    fn head(&self, order: &Order) -> Bytes {
+        match (&order.newest_head, &*lock(&self.state.peer_settings)) {
+            (Some(newest), Some(peer)) if peer.webtransport.wants_newest_token() => newest.clone(),
+            _ => order.head.clone(),
+        }
+    }
+
     /// Sends a request on its stream (RFC9114-4.1-request-ended), and has its response read.
     fn begin(&mut self, mut order: Box<Order>, mut send: SendStream, recv: RecvStream) {
         let (id, stream) = (order.id, u64::from(send.id()));
@@ -71,9 +79,10 @@ impl Task {
         };
         order.attempts += 1;
         self.open.add(id);
+        let head = self.head(&order);
         match (&order.body, queue) {
             (_, Some(queue)) => {
-                queue.put_first(order.head.clone());
+                queue.put_first(head);
                 let place = Place::new(
                     self.state.clone(),
                     &send,
@@ -86,13 +95,13 @@ impl Task {
             (OutgoingBody::Whole(body), None) => {
                 let mut header = BytesMut::with_capacity(9);
                 trilane_http3::write_data_header(&mut header, body.len() as u64);
-                self.write(send, vec![order.head.clone(), header.freeze(), body.clone()]);
+                self.write(send, vec![head, header.freeze(), body.clone()]);
             }
             // A queue that is gone was taken by an earlier attempt, and such a request is not sent again.
             (OutgoingBody::Streaming, None) => {
                 let _ = send.reset(wire_code(Code::H3_REQUEST_CANCELLED));
             }
-            (OutgoingBody::Empty, None) => self.write(send, vec![order.head.clone()]),
+            (OutgoingBody::Empty, None) => self.write(send, vec![head]),
         }
         let in_early_data = self.early.is_some();
         if order.takes_datagrams || order.tunnel == Tunnel::Session {

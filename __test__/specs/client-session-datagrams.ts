@@ -1,0 +1,175 @@
+// Datagrams of sessions of our client (W3C WebTransport §5).
+
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { WebTransportDatagrams } from '../../index.js';
+import { soon, until } from '../harness/deadline.js';
+import { LossyPath } from '../harness/lossy-path.js';
+import { type SessionStage, type SessionStageOptions, withSessions } from '../harness/session-stage.js';
+import type { Spec } from './spec.js';
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+const text = (data: Uint8Array | undefined): string => new TextDecoder().decode(data);
+
+function on(
+  name: string,
+  run: (stage: SessionStage) => Promise<void>,
+  options: SessionStageOptions = {},
+): Spec {
+  return { name, run: () => withSessions(run, options) };
+}
+
+async function read(datagrams: WebTransportDatagrams): Promise<string> {
+  const reader = datagrams.readable.getReader();
+  const { value } = await soon('a datagram', reader.read());
+  reader.releaseLock();
+  return text(value);
+}
+
+export const specs: Spec[] = [
+  on('datagrams go both ways, through every writable', async ({ open }) => {
+    const { client, server } = await open();
+    const first = client.datagrams.writable.getWriter();
+    await first.write(bytes('one'));
+    assert.equal(await read(server.datagrams), 'one');
+    const second = client.datagrams.createWritable().getWriter();
+    await second.write(bytes('two'));
+    assert.equal(await read(server.datagrams), 'two');
+    await second.close();
+    await first.write(bytes('three'));
+    assert.equal(await read(server.datagrams), 'three');
+    server.sendDatagram(bytes('back'));
+    assert.equal(await read(client.datagrams), 'back');
+    await first.write(new Uint8Array(0));
+    assert.equal(await read(server.datagrams), '');
+  }),
+  on('one that is too large is dropped, one that is no bytes errors its writable', async ({ open }) => {
+    const { client, server } = await open();
+    const writer = client.datagrams.writable.getWriter();
+    writer.closed.catch(() => undefined);
+    await writer.write(new Uint8Array(client.datagrams.maxDatagramSize + 1));
+    await writer.write(bytes('small'));
+    assert.equal(await read(server.datagrams), 'small');
+    await assert.rejects(writer.write('text' as unknown as Uint8Array), TypeError);
+    await client.datagrams.createWritable().getWriter().write(bytes('still'));
+    assert.equal(await read(server.datagrams), 'still');
+  }),
+  on('what is written while the session connects is sent once it is open', async ({ ask, open }) => {
+    await open();
+    const session = ask();
+    session.datagrams.outgoingHighWaterMark = 2;
+    const writer = session.datagrams.writable.getWriter();
+    for (const message of ['one', 'two', 'three']) await writer.write(bytes(message));
+    await soon('ready', session.ready);
+    assert.equal(session.reliability, 'supports-unreliable');
+  }),
+  on('marks and ages are kept as the draft wants them', async ({ open }) => {
+    const { datagrams } = (await open()).client;
+    assert.deepEqual([datagrams.incomingMaxAge, datagrams.outgoingMaxAge], [null, null]);
+    assert.deepEqual([datagrams.incomingHighWaterMark, datagrams.outgoingHighWaterMark], [1024, 1024]);
+    datagrams.incomingHighWaterMark = 0;
+    datagrams.outgoingHighWaterMark = 0.5;
+    assert.deepEqual([datagrams.incomingHighWaterMark, datagrams.outgoingHighWaterMark], [1, 1]);
+    datagrams.incomingMaxBufferedDatagrams = 7;
+    datagrams.outgoingMaxBufferedDatagrams = 8;
+    assert.deepEqual([datagrams.incomingHighWaterMark, datagrams.outgoingHighWaterMark], [7, 8]);
+    datagrams.incomingMaxAge = 5;
+    datagrams.outgoingMaxAge = 6;
+    assert.deepEqual([datagrams.incomingMaxAge, datagrams.outgoingMaxAge], [5, 6]);
+    datagrams.incomingMaxAge = 0;
+    datagrams.outgoingMaxAge = null;
+    assert.deepEqual([datagrams.incomingMaxAge, datagrams.outgoingMaxAge], [null, null]);
+    for (const name of [
+      'incomingMaxAge',
+      'outgoingMaxAge',
+      'incomingHighWaterMark',
+      'outgoingHighWaterMark',
+    ] as const) {
+      for (const value of [-1, Number.NaN]) {
+        assert.throws(() => {
+          datagrams[name] = value;
+        }, RangeError);
+      }
+    }
+  }),
+  on('of more than incomingHighWaterMark that wait, the oldest go', async ({ open }) => {
+    const { client, server } = await open();
+    client.datagrams.incomingHighWaterMark = 2;
+    for (const message of ['one', 'two', 'three']) server.sendDatagram(bytes(message));
+    const dropped = async (): Promise<number> => (await client.getStats()).datagrams.droppedIncoming;
+    let seen = 0;
+    await until('one to be dropped', () => {
+      void dropped().then((count) => {
+        seen = count;
+      });
+      return seen > 0;
+    });
+    assert.deepEqual([await read(client.datagrams), await read(client.datagrams)], ['two', 'three']);
+  }),
+  on('what waits longer than incomingMaxAge is not read any more', async ({ open }) => {
+    const { client, server } = await open();
+    client.datagrams.incomingMaxAge = 30;
+    server.sendDatagram(bytes('old'));
+    await sleep(150);
+    server.sendDatagram(bytes('new'));
+    assert.equal(await read(client.datagrams), 'new');
+    assert.deepEqual((await client.getStats()).datagrams, { droppedIncoming: 0, expiredIncoming: 1 });
+  }),
+  on('a BYOB reader gets whole datagrams into its own buffer, or a RangeError', async ({ open }) => {
+    const { client, server } = await open('/', { datagramsReadableType: 'bytes' });
+    const reader = client.datagrams.readable.getReader({ mode: 'byob' });
+    server.sendDatagram(bytes('seven.!'));
+    const { value } = await soon('a datagram', reader.read(new Uint8Array(64)));
+    assert.equal(text(value), 'seven.!');
+    assert.equal(value?.buffer.byteLength, 64);
+    server.sendDatagram(bytes('too long for this'));
+    await assert.rejects(soon('an error', reader.read(new Uint8Array(4))), RangeError);
+  }),
+  on('a stream of bytes ends with the session, and gives buffers back', async ({ open }) => {
+    const { client, server } = await open('/', { datagramsReadableType: 'bytes' });
+    const reader = client.datagrams.readable.getReader({ mode: 'byob' });
+    const reading = reader.read(new Uint8Array(64));
+    server.close();
+    assert.equal((await soon('the end', reading)).done, true);
+  }),
+  on(
+    'writing waits for outgoingHighWaterMark, and outgoingMaxAge lets what is old go',
+    async ({ server }) => {
+      const fate = { drop: 0, duplicate: 0, delay: 0, corrupt: 0 };
+      const path = await LossyPath.open(server.port, fate, 1);
+      try {
+        await withSlowPath(path, fate, server.certificateHash);
+      } finally {
+        path.close();
+      }
+    },
+    { limits: { idleTimeoutMs: 1_500 } },
+  ),
+];
+
+/** Nothing is acknowledged any more: QUIC's window fills, then ours, then the writer waits. */
+async function withSlowPath(path: LossyPath, fate: { drop: number }, hash: Uint8Array): Promise<void> {
+  const { WebTransport } = await import('../../index.js');
+  const session = new WebTransport(path.url, {
+    serverCertificateHashes: [{ algorithm: 'sha-256', value: hash }],
+    client: { idleTimeoutMs: 1_500 },
+  });
+  await soon('ready', session.ready);
+  session.datagrams.outgoingHighWaterMark = 16;
+  const writer = session.datagrams.writable.getWriter();
+  writer.closed.catch(() => undefined);
+  fate.drop = 1;
+  const size = 1_000;
+  let written = 0;
+  let stalled = false;
+  while (!stalled && written < 4_000) {
+    const wrote = writer.write(new Uint8Array(size)).then(() => true);
+    stalled = !(await Promise.race([wrote.catch(() => true), sleep(200, false)]));
+    written += 1;
+  }
+  assert.ok(stalled, `${written} datagrams were taken`);
+  // What waits was sent without an age; what is written now, once there is room, has one.
+  session.datagrams.outgoingMaxAge = 20;
+  const { name } = (await session.closed.catch((error: unknown) => error)) as Error;
+  assert.equal(name, 'WebTransportError');
+}

@@ -1,0 +1,245 @@
+// Streams of sessions of our client (W3C WebTransport §6.11, §9, §11).
+
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  type WebTransportBidirectionalStream,
+  WebTransportError,
+  WebTransportReceiveStream,
+  WebTransportSendStream,
+} from '../../index.js';
+import { soon } from '../harness/deadline.js';
+import { rejection } from '../harness/failure.js';
+import { type SessionStage, type SessionStageOptions, withSessions } from '../harness/session-stage.js';
+import type { Spec } from './spec.js';
+
+/** Long enough for what must not happen, in milliseconds. */
+const A_WHILE_MS = 100;
+const MIB = 1 << 20;
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+const all = async (stream: ReadableStream<Uint8Array>): Promise<string> => {
+  let text = '';
+  const decoder = new TextDecoder();
+  for await (const chunk of stream) text += decoder.decode(chunk, { stream: true });
+  return text;
+};
+
+function on(
+  name: string,
+  run: (stage: SessionStage) => Promise<void>,
+  options: SessionStageOptions = {},
+): Spec {
+  return { name, run: () => withSessions(run, options) };
+}
+
+async function next<Item>(stream: ReadableStream<Item>): Promise<Item> {
+  const reader = stream.getReader();
+  const { value } = await soon('a stream of the other side', reader.read());
+  reader.releaseLock();
+  return value as Item;
+}
+
+async function write(stream: WritableStream<Uint8Array>, text: string): Promise<void> {
+  const writer = stream.getWriter();
+  await writer.write(bytes(text));
+  await writer.close();
+}
+
+/** Waits until `promise` rejects with a stream's WebTransportError with this code. */
+async function streamError(promise: Promise<unknown>, code: number): Promise<void> {
+  const error = await rejection(promise);
+  assert.ok(error instanceof WebTransportError, String(error));
+  assert.deepEqual([error.source, error.streamErrorCode], ['stream', code]);
+}
+
+const failing = (streamErrorCode: number): WebTransportError =>
+  new WebTransportError('', { streamErrorCode });
+
+/** One stream as both sides have it. */
+async function both(
+  stage: SessionStage,
+): Promise<Record<'ours' | 'theirs', WebTransportBidirectionalStream>> {
+  const { client, server } = await stage.open();
+  const ours = await client.createBidirectionalStream();
+  const writer = ours.writable.getWriter();
+  await writer.write(bytes('x'));
+  writer.releaseLock();
+  const theirs = await next(server.incomingBidirectionalStreams);
+  const reader = theirs.readable.getReader();
+  await soon('the first byte', reader.read());
+  reader.releaseLock();
+  return { ours, theirs };
+}
+
+export const specs: Spec[] = [
+  on('streams of all four kinds carry bytes to their ends', async ({ open }) => {
+    const { client, server } = await open();
+    const ours = await client.createBidirectionalStream();
+    assert.ok(ours.readable instanceof WebTransportReceiveStream);
+    assert.ok(ours.writable instanceof WebTransportSendStream);
+    await write(ours.writable, 'to the server');
+    const theirs = await next(server.incomingBidirectionalStreams);
+    assert.equal(await all(theirs.readable), 'to the server');
+    await write(theirs.writable, 'and back');
+    assert.equal(await all(ours.readable), 'and back');
+    await write(await client.createUnidirectionalStream(), 'one way');
+    assert.equal(await all(await next(server.incomingUnidirectionalStreams)), 'one way');
+    await write(await server.createUnidirectionalStream(), 'the other way');
+    const incoming = await next(client.incomingUnidirectionalStreams);
+    assert.ok(incoming instanceof WebTransportReceiveStream);
+    assert.equal(await all(incoming), 'the other way');
+    const opened = await server.createBidirectionalStream();
+    await write(opened.writable, 'from the server');
+    const taken = await next(client.incomingBidirectionalStreams);
+    assert.equal(await all(taken.readable), 'from the server');
+    await write(taken.writable, 'an answer');
+    assert.equal(await all(opened.readable), 'an answer');
+  }),
+  on('a stream that is asked for while the session connects is there once it is open', async ({ ask }) => {
+    const session = ask();
+    const { writable } = await soon('a stream', session.createBidirectionalStream());
+    assert.equal(session.reliability, 'supports-unreliable');
+    await write(writable, 'x');
+  }),
+  on('abort() and cancel() of this side reach the server with their codes', async (stage) => {
+    const { ours, theirs } = await both(stage);
+    await ours.writable.abort(failing(0xffffffff));
+    await ours.readable.cancel(failing(42));
+    await streamError(theirs.readable.getReader().read(), 0xffffffff);
+    await streamError(theirs.writable.getWriter().closed, 42);
+  }),
+  on('without a WebTransportError the code is 0', async (stage) => {
+    const { ours, theirs } = await both(stage);
+    await ours.writable.abort(new Error('any'));
+    await ours.readable.cancel();
+    await streamError(theirs.readable.getReader().read(), 0);
+    await streamError(theirs.writable.getWriter().closed, 0);
+  }),
+  on('a reset and a stop of the server come with their codes', async (stage) => {
+    const { ours, theirs } = await both(stage);
+    await theirs.writable.abort(failing(5));
+    await theirs.readable.cancel(failing(6));
+    await streamError(ours.readable.getReader().read(), 5);
+    await streamError(ours.writable.getWriter().closed, 6);
+  }),
+  on('a server that does not read holds the writer back, and goes on where it stopped', async ({ open }) => {
+    const { client, server } = await open();
+    const writer = (await client.createUnidirectionalStream()).getWriter();
+    let written = 0;
+    const writing = (async () => {
+      for (; written < 16 * MIB; written += 64 * 1024) await writer.write(new Uint8Array(64 * 1024));
+      await writer.close();
+    })();
+    const stream = await next(server.incomingUnidirectionalStreams);
+    let before = -1;
+    while (before !== written) {
+      before = written;
+      await sleep(A_WHILE_MS);
+    }
+    assert.ok(written < 12 * MIB, `${written} bytes were taken`);
+    let read = 0;
+    for await (const chunk of stream) read += chunk.byteLength;
+    await writing;
+    assert.equal(read, 16 * MIB);
+  }),
+  on('a program that does not read holds the server back', async ({ open }) => {
+    const { client, server } = await open();
+    const writer = (await server.createUnidirectionalStream()).getWriter();
+    let written = 0;
+    const writing = (async () => {
+      for (; written < 16 * MIB; written += 64 * 1024) await writer.write(new Uint8Array(64 * 1024));
+      await writer.close();
+    })();
+    const stream = await next(client.incomingUnidirectionalStreams);
+    let before = -1;
+    while (before !== written) {
+      before = written;
+      await sleep(A_WHILE_MS);
+    }
+    assert.ok(written < 12 * MIB, `${written} bytes were taken`);
+    let read = 0;
+    for await (const chunk of stream) read += chunk.byteLength;
+    await writing;
+    assert.equal(read, 16 * MIB);
+    assert.deepEqual(await stream.getStats(), { bytesRead: 16 * MIB });
+  }),
+  on(
+    'one stream more than the server allows is a QuotaExceededError, or waits if it is told to',
+    async ({ open }) => {
+      const { client, server } = await open();
+      const first = await client.createBidirectionalStream();
+      const second = await client.createBidirectionalStream();
+      const refusal = await rejection(client.createBidirectionalStream());
+      assert.ok(refusal instanceof DOMException && refusal.name === 'QuotaExceededError', String(refusal));
+      let came = false;
+      const waiting = client.createBidirectionalStream({ waitUntilAvailable: true }).then((stream) => {
+        came = true;
+        return stream;
+      });
+      await sleep(A_WHILE_MS);
+      assert.equal(came, false);
+      await write(first.writable, 'done');
+      const theirs = await next(server.incomingBidirectionalStreams);
+      assert.equal(await all(theirs.readable), 'done');
+      await write(theirs.writable, 'done');
+      assert.equal(await all(first.readable), 'done');
+      await write((await soon('a third stream', waiting)).writable, 'third');
+      await second.writable.abort();
+    },
+    { limits: { maxSessionStreams: 2 } },
+  ),
+  on(
+    'a stream that waits is rejected when the session ends',
+    async ({ open }) => {
+      const { client } = await open();
+      await client.createUnidirectionalStream();
+      const waiting = client.createUnidirectionalStream({ waitUntilAvailable: true });
+      waiting.catch(() => undefined);
+      await sleep(A_WHILE_MS);
+      client.close();
+      const error = await rejection(waiting);
+      assert.ok(error instanceof DOMException && error.name === 'InvalidStateError', String(error));
+    },
+    { limits: { maxSessionUniStreams: 1 } },
+  ),
+  on('sendOrder is kept, and streams with a higher one go first', async ({ open }) => {
+    const { client, server } = await open();
+    const low = await client.createUnidirectionalStream({ sendOrder: -7 });
+    const high = await client.createUnidirectionalStream();
+    assert.deepEqual([low.sendOrder, high.sendOrder], [-7, 0]);
+    high.sendOrder = 2 ** 40;
+    assert.equal(high.sendOrder, 2 ** 31 - 1);
+    const most = 8 * MIB;
+    const sent = [low, high].map(async (stream) => {
+      const writer = stream.getWriter();
+      for (let at = 0; at < most; at += 64 * 1024) await writer.write(new Uint8Array(64 * 1024));
+      await writer.close();
+    });
+    const ends: string[] = [];
+    let lowRead = 0;
+    const streams = server.incomingUnidirectionalStreams.getReader();
+    const reading = [0, 1].map(async () => {
+      const { value } = await streams.read();
+      let read = 0;
+      for await (const chunk of value as ReadableStream<Uint8Array>) read += chunk.byteLength;
+      ends.push(`${read}`);
+      lowRead = read;
+    });
+    await soon('both streams', Promise.all([...sent, ...reading]));
+    assert.deepEqual(ends, [`${most}`, `${most}`]);
+    assert.equal(lowRead, most);
+    assert.deepEqual(await high.getStats(), { bytesWritten: most });
+  }),
+  on('chunks that are no bytes are refused, and views are taken', async ({ open }) => {
+    const { client, server } = await open();
+    const stream = await client.createUnidirectionalStream();
+    const writer = stream.getWriter();
+    writer.closed.catch(() => undefined);
+    await writer.write(new Uint16Array([0x4141]) as unknown as Uint8Array);
+    await writer.write(bytes('B').buffer as unknown as Uint8Array);
+    const theirs = await next(server.incomingUnidirectionalStreams);
+    await assert.rejects(writer.write(5 as unknown as Uint8Array), TypeError);
+    await streamError(all(theirs), 0);
+  }),
+];

@@ -1,0 +1,330 @@
+import type { NativeConnection } from '../../binding.cjs';
+import { OpenSession } from '../open-session.js';
+import { availableProtocols } from '../protocol-list.js';
+import type { WebTransportDatagrams } from '../session-datagrams.js';
+import type { Halves, SessionStream, WebTransportBidirectionalStream } from '../session-streams.js';
+import { Settled } from '../settled.js';
+import type { WebTransportCloseInfo } from '../webtransport.js';
+import { sessionOver, type WebTransportError } from '../webtransport-error.js';
+import {
+  sendOrderOf,
+  type WebTransportReceiveStream,
+  type WebTransportSendStream,
+} from '../webtransport-streams.js';
+import { leaseClient, type SessionLease } from './session-lease.js';
+import type { FieldPair, ResponseParts } from './transport.js';
+import {
+  type ReadOptions,
+  readAnticipated,
+  readSessionOptions,
+  readSessionUrl,
+  type WebTransportCongestionControl,
+  type WebTransportOptions,
+} from './web-transport-options.js';
+
+/** WT_ALPN_ERROR (draft-ietf-webtrans-http3-16 §9.5): the server chose a protocol that was not offered. */
+const WT_ALPN_ERROR = 0x0817b3dd;
+
+/** Of `createBidirectionalStream` and `createUnidirectionalStream` (W3C WebTransport §6.12). */
+export interface WebTransportSendStreamOptions {
+  /** Streams with a higher one are sent first. Default 0. */
+  sendOrder?: number | undefined;
+  /** Waits until the server allows one more stream, where else there is a QuotaExceededError. Default false. */
+  waitUntilAvailable?: boolean | undefined;
+}
+
+/** Numbers of a session's datagrams. Those that nobody counts are absent. */
+export interface WebTransportDatagramStats {
+  /** Those that nobody read before they had to make room. */
+  readonly droppedIncoming: number;
+  /** Those that nobody read before they were too old. */
+  readonly expiredIncoming: number;
+}
+
+/** Numbers of a session's connection (W3C WebTransport §6.13). Those that QUIC does not tell, and of a connection that may be shared all but `smoothedRtt`, are absent. */
+export interface WebTransportConnectionStats {
+  /** Bytes of UDP payload. */
+  readonly bytesSent?: number;
+  readonly bytesReceived?: number;
+  readonly bytesLost?: number;
+  readonly packetsSent?: number;
+  readonly packetsLost?: number;
+  /** Estimated round-trip time, in milliseconds. */
+  readonly smoothedRtt?: number;
+  readonly datagrams: WebTransportDatagramStats;
+  /** Not told. */
+  readonly estimatedSendRate: null;
+}
+
+type State = 'connecting' | 'connected' | 'closed' | 'failed';
+
+/**
+ * A WebTransport session over HTTP/3: the class of browsers (W3C WebTransport §6), so that code written for a page runs
+ * unchanged. While it is open, it keeps the process alive.
+ *
+ * @example
+ * const transport = new WebTransport('https://localhost:4433/room', { serverCertificateHashes: [{ algorithm: 'sha-256', value }] });
+ * await transport.ready;
+ */
+export class WebTransport {
+  readonly #session: OpenSession;
+  readonly #ready = new Settled<void>();
+  readonly #asked = new AbortController();
+  readonly #lease: SessionLease;
+  readonly #options: ReadOptions;
+  #state: State = 'connecting';
+  #protocol = '';
+  #responseHeaders: Headers | null = null;
+  #numbers: () => NativeConnection | null = () => null;
+  #lastNumbers: NativeConnection | null = null;
+  #anticipatedUnidirectional: number | null;
+  #anticipatedBidirectional: number | null;
+
+  /** Whether sessions can go over TCP: they cannot. */
+  static get supportsReliableOnly(): boolean {
+    return false;
+  }
+
+  /**
+   * Asks for a session. Throws a DOMException `SyntaxError` for a URL that is not absolute, not https or has a fragment, and
+   * for protocols that cannot be offered; `NotSupportedError` for hashes with pooling; a TypeError for other options.
+   */
+  constructor(url: string | URL, options: WebTransportOptions = {}) {
+    const target = readSessionUrl(url);
+    this.#options = readSessionOptions(options);
+    this.#anticipatedUnidirectional = this.#options.anticipatedUnidirectional;
+    this.#anticipatedBidirectional = this.#options.anticipatedBidirectional;
+    this.#session = new OpenSession(this.#options.readableType);
+    this.#lease = leaseClient(this.#options);
+    this.#session.onOver(() => this.#over());
+    void this.#connect(target);
+  }
+
+  /** Resolves when the server accepted the session; rejects with a WebTransportError whose `cause` tells why it is not. */
+  get ready(): Promise<void> {
+    return this.#ready.promise;
+  }
+
+  /** Resolves when either side closed the session; rejects with a WebTransportError when it never was, or broke off. */
+  get closed(): Promise<WebTransportCloseInfo> {
+    return this.#session.closed;
+  }
+
+  /** Resolves when the server asks for the session to be wound up. */
+  get draining(): Promise<void> {
+    return this.#session.draining;
+  }
+
+  /** `"supports-unreliable"` once the session is open. */
+  get reliability(): 'pending' | 'supports-unreliable' {
+    return this.#state === 'connecting' || this.#responseHeaders === null ? 'pending' : 'supports-unreliable';
+  }
+
+  /** What became of the wish: there is one algorithm, CUBIC. */
+  get congestionControl(): WebTransportCongestionControl {
+    return 'default';
+  }
+
+  /** The application protocol that the server chose; `""`: none. */
+  get protocol(): string {
+    return this.#protocol;
+  }
+
+  /** The header fields of the answer, without `wt-protocol`; null before it is here. */
+  get responseHeaders(): Headers | null {
+    return this.#responseHeaders;
+  }
+
+  get anticipatedConcurrentIncomingUnidirectionalStreams(): number | null {
+    return this.#anticipatedUnidirectional;
+  }
+
+  set anticipatedConcurrentIncomingUnidirectionalStreams(value: number | null) {
+    this.#anticipatedUnidirectional = readAnticipated(value);
+  }
+
+  get anticipatedConcurrentIncomingBidirectionalStreams(): number | null {
+    return this.#anticipatedBidirectional;
+  }
+
+  set anticipatedConcurrentIncomingBidirectionalStreams(value: number | null) {
+    this.#anticipatedBidirectional = readAnticipated(value);
+  }
+
+  get datagrams(): WebTransportDatagrams {
+    return this.#session.datagrams;
+  }
+
+  /** The streams that the server opens, in the order in which they come. */
+  get incomingBidirectionalStreams(): ReadableStream<WebTransportBidirectionalStream> {
+    return this.#session.incomingBidirectional;
+  }
+
+  get incomingUnidirectionalStreams(): ReadableStream<WebTransportReceiveStream> {
+    return this.#session.incomingUnidirectional;
+  }
+
+  /**
+   * Opens a stream, once the session is open. Rejects with an InvalidStateError if it is over, with a QuotaExceededError if the
+   * server allows no stream now and nobody waits.
+   */
+  async createBidirectionalStream(
+    options?: WebTransportSendStreamOptions,
+  ): Promise<WebTransportBidirectionalStream> {
+    const { readable, writable } = await this.#open({ read: true, write: true }, options);
+    return { readable, writable } as WebTransportBidirectionalStream;
+  }
+
+  /** Like {@link createBidirectionalStream}. */
+  async createUnidirectionalStream(options?: WebTransportSendStreamOptions): Promise<WebTransportSendStream> {
+    const { writable } = await this.#open({ read: false, write: true }, options);
+    return writable as WebTransportSendStream;
+  }
+
+  /**
+   * Ends the session with all its streams; `reason` is cut at 1,024 bytes of UTF-8. One that is still connecting fails.
+   * Idempotent.
+   */
+  close(closeInfo: { closeCode?: number | undefined; reason?: string | undefined } = {}): void {
+    if (this.#state === 'connecting') {
+      this.#fail(sessionOver('the session was closed before it was open'));
+      return;
+    }
+    const { closeCode = 0, reason = '' } = closeInfo ?? {};
+    const info = { closeCode: Number(closeCode), reason: String(reason) };
+    this.#session.close(info, new DOMException('the session was closed', 'AbortError'));
+  }
+
+  /** Numbers of its connection. Rejects with an InvalidStateError if the session failed. */
+  async getStats(): Promise<WebTransportConnectionStats> {
+    if (this.#state === 'connecting') await this.#ready.promise.catch(() => undefined);
+    if (this.#state === 'failed') throw invalidState('the session failed');
+    const numbers = this.#numbers() ?? this.#lastNumbers;
+    this.#lastNumbers = numbers;
+    const { dropped, expired } = this.#session.datagrams;
+    return {
+      ...(numbers !== null && { smoothedRtt: numbers.roundTripMs }),
+      ...(numbers !== null &&
+        !this.#options.allowPooling && {
+          bytesSent: Number(numbers.bytesSent),
+          bytesReceived: Number(numbers.bytesReceived),
+          bytesLost: Number(numbers.lostBytes),
+          packetsSent: Number(numbers.sentPackets),
+          packetsLost: Number(numbers.lostPackets),
+        }),
+      datagrams: { droppedIncoming: dropped, expiredIncoming: expired },
+      estimatedSendRate: null,
+    };
+  }
+
+  get [Symbol.toStringTag](): string {
+    return 'WebTransport';
+  }
+
+  async #connect(url: URL): Promise<void> {
+    try {
+      if (this.#options.hashes?.length === 0) {
+        throw new TypeError('no entry of serverCertificateHashes is a SHA-256 of 32 bytes');
+      }
+      const { transport } = this.#lease.host;
+      const { closed } = this.#lease.host;
+      if (closed !== null) throw closed;
+      const parts = await transport.send({
+        method: 'CONNECT',
+        url,
+        fields: this.#fields(),
+        body: null,
+        signal: this.#asked.signal,
+        protocol: 'webtransport',
+        session: { session: this.#session, dedicated: !this.#options.allowPooling },
+      });
+      this.#answered(parts);
+    } catch (cause) {
+      if (this.#state === 'connecting') this.#fail(notOpened(cause));
+    }
+  }
+
+  /** The caller's fields, and what says which dialect and which protocols this side speaks. */
+  #fields(): FieldPair[] {
+    const { fields, protocols } = this.#options;
+    const { userAgent } = this.#lease.host.options;
+    const all: FieldPair[] = [...fields];
+    if (userAgent !== '' && !fields.some(([name]) => name === 'user-agent'))
+      all.push(['user-agent', userAgent]);
+    // draft-ietf-webtrans-http3-02 §3.4: servers of that dialect want it.
+    all.push(['sec-webtransport-http3-draft02', '1']);
+    if (protocols.length > 0) {
+      const list = protocols.map((name) => `"${name.replaceAll(/["\\]/g, '\\$&')}"`);
+      all.push(['wt-available-protocols', list.join(', ')]);
+    }
+    return all;
+  }
+
+  #answered(parts: ResponseParts): void {
+    const { status, fields } = parts;
+    if (status < 200 || status > 299) {
+      const { body } = parts;
+      if (body instanceof ReadableStream) body.cancel().catch(() => undefined);
+      throw new TypeError(`the server refused the session with status ${status}`);
+    }
+    this.#numbers = () => parts.connectionNumbers?.() ?? null;
+    this.#lastNumbers = this.#numbers();
+    // Closed by the server right behind its answer: it was open for a moment.
+    const headers = new Headers(fields.map(([name, value]): [string, string] => [name, value]));
+    const chosen = availableProtocols(headers.get('wt-protocol'))[0] ?? '';
+    if (chosen !== '' && !this.#options.protocols.includes(chosen)) {
+      parts.abandon?.(WT_ALPN_ERROR);
+      throw new TypeError(`the server chose the protocol ${JSON.stringify(chosen)}, which was not offered`);
+    }
+    this.#protocol = chosen;
+    headers.delete('wt-protocol');
+    this.#responseHeaders = headers;
+    if (this.#state === 'connecting') this.#state = 'connected';
+    this.#ready.resolve();
+  }
+
+  async #open(
+    halves: Halves,
+    options: WebTransportSendStreamOptions | null | undefined,
+  ): Promise<SessionStream> {
+    const sendOrder = sendOrderOf(options?.sendOrder ?? 0);
+    const wait = Boolean(options?.waitUntilAvailable);
+    try {
+      if (this.#state === 'connecting') await this.#ready.promise;
+      const stream = await this.#session.openStream(halves, { wait, sendOrder });
+      if (stream !== null) return stream;
+    } catch {
+      throw invalidState('the session is over');
+    }
+    throw new DOMException(
+      'the server allows no more streams now: waitUntilAvailable: true waits until it does',
+      'QuotaExceededError',
+    );
+  }
+
+  #fail(error: WebTransportError): void {
+    this.#session.end(null, error);
+    this.#asked.abort(error);
+  }
+
+  /** Closed by either side, broken off, or never open. */
+  #over(): void {
+    this.#lastNumbers = this.#numbers() ?? this.#lastNumbers;
+    const { gone } = this.#session;
+    // Whether it broke off, the promise tells; the state must be right before anybody hears of it.
+    this.#state = this.#session.wasClosed ? 'closed' : 'failed';
+    if (this.#state === 'failed') this.#ready.reject(gone);
+    this.#lease.giveBack();
+  }
+}
+
+function notOpened(cause: unknown): WebTransportError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  const error = sessionOver(`the session was not opened: ${reason}`);
+  Object.defineProperty(error, 'cause', { value: cause, configurable: true, writable: true });
+  return error;
+}
+
+function invalidState(message: string): DOMException {
+  return new DOMException(message, 'InvalidStateError');
+}
