@@ -135,7 +135,7 @@ export const specs = clientSpecs([
         await burst(MANY);
         for (let n = 0; n < 100; n++) await text(client.fetch(at('/'), { signal }));
         collectGarbage();
-        assert.equal(descriptors(), before.descriptors);
+        assert.ok(descriptors() <= before.descriptors, 'descriptors are left');
         const grown = process.memoryUsage.rss() - before.rss;
         assert.ok(grown < 64 << 20, `${grown} bytes more`);
         assert.equal(client.getStats().requestsActive, 0);
