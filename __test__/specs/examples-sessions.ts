@@ -1,5 +1,5 @@
-// The examples with datagrams and sessions, each as a reader starts it, on the runtime that runs this. Their clients are Bun's
-// QUIC, and Deno's QUIC and WebTransport.
+// The examples with datagrams and sessions, each as a reader starts it, on the runtime that runs this. Their clients are ours,
+// Bun's QUIC, and Deno's QUIC and WebTransport.
 
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -36,13 +36,16 @@ async function uploadBySession(example: Example, name: string, size: number, sen
 }
 
 /** Runs the sender of telemetry against the receiver; returns what the receiver says at its end. */
-async function telemetry(runtime: 'bun' | 'deno', ...args: string[]): Promise<string | null> {
-  const foreign = foreignRuntime(runtime);
+async function telemetry(runtime: 'bun' | 'deno' | 'own', ...args: string[]): Promise<string | null> {
+  const foreign = runtime === 'own' ? undefined : foreignRuntime(runtime);
   if (foreign === null) return null;
   let total = '';
   await Example.with('telemetry/server.mjs', async (receiver) => {
     const [url = '', hash = ''] = (await receiver.prints(/sender\.mjs (\S+ \S+)/)).split(' ');
-    const sender = new Example('telemetry/sender.mjs', { args: [url, hash, ...args], runtime: foreign });
+    const sender = new Example('telemetry/sender.mjs', {
+      args: [url, hash, ...args],
+      ...(foreign !== undefined && { runtime: foreign }),
+    });
     try {
       assert.equal(await sender.exit(20_000), '0');
       assert.match(sender.output, /^connected; a datagram can have \d{4} bytes$/m);
@@ -144,13 +147,18 @@ export const specs: Spec[] = [
     },
   },
   {
+    name: 'telemetry: the QUIC of this package, where the runtime has none',
+    async run() {
+      const total = await telemetry('own', '--rate', '100', '--seconds', '1.5');
+      if (total !== null) assert.match(total, /^1[45]\d of 1[45]\d packets came, lost \d\.\d %$/);
+    },
+  },
+  {
     name: 'game-loop: bots get 30 states a second, their keys arrive, and they score',
     run: () =>
       Example.with('game-loop/server.mjs', async (example) => {
-        const deno = foreignRuntime('deno');
-        if (deno === null) return;
         const args = [(await example.page()).href, '4'];
-        const bots = [1, 2].map(() => new Example('game-loop/bot.mjs', { args, runtime: deno }));
+        const bots = [1, 2].map(() => new Example('game-loop/bot.mjs', { args }));
         try {
           let scores = 0;
           for (const bot of bots) {

@@ -1,10 +1,12 @@
 // A player without a screen: goes to the nearest spark, and says how it fares.
 //
-//   deno run --unstable-net --allow-net examples/game-loop/bot.mjs http://127.0.0.1:8080/ [SECONDS]
+//   node examples/game-loop/bot.mjs http://127.0.0.1:8080/ [SECONDS]
 //
-// It needs the WebTransport of browsers, which Deno has, too.
+// Bun runs it, too; Deno with --allow-net --allow-ffi --allow-read --allow-env. Its WebTransport is the class of browsers: what
+// is below would run in a page.
 
 import process from 'node:process';
+import { WebTransport } from 'trilane';
 import { decodeSnapshot, encodeInput, KEYS, TICKS_PER_SECOND } from './protocol.js';
 
 const [page = 'http://127.0.0.1:8080/', seconds = '10'] = process.argv.slice(2);
@@ -40,7 +42,6 @@ console.log(
 );
 session.close();
 await session.closed.catch(() => {});
-setTimeout(() => process.exit(0), 100); // Deno needs a moment to tell the server
 
 /** The keys that lead to the nearest spark. */
 function wish({ players, sparks, you }) {

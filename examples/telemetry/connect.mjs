@@ -1,12 +1,16 @@
+import { Buffer } from 'node:buffer';
+import { connectQuic } from 'trilane';
+
 /**
  * Opens a QUIC connection that agrees on `alpn`, to the server whose certificate has the SHA-256 `hash` (hexadecimal). The
- * QUIC is that of the runtime: Bun's node:quic or Deno's QuicEndpoint. Any other with datagrams (RFC 9221) would do.
+ * QUIC is that of the runtime where it has one, Bun's node:quic or Deno's QuicEndpoint, and else that of this package. Any
+ * other with datagrams (RFC 9221) would do.
  */
 export async function connect(url, hash, alpn) {
   const { hostname, port } = new URL(url);
   if (globalThis.Bun !== undefined) return connectWithBun(hostname, Number(port), alpn);
   if (globalThis.Deno?.connectQuic !== undefined) return connectWithDeno(hostname, Number(port), hash, alpn);
-  throw new Error('there is no QUIC here: start this with Bun, or with Deno and --unstable-net');
+  return connectQuic(url, { alpn, serverCertificateHashes: [Uint8Array.from(Buffer.from(hash, 'hex'))] });
 }
 
 async function connectWithBun(address, port, alpn) {

@@ -1,7 +1,8 @@
 // Sends a made-up reading some times a second, each as a datagram.
 //
-//   bun examples/telemetry/sender.mjs URL HASH [--rate 200] [--lose 5] [--seconds 10]
-//   deno run --unstable-net --allow-net examples/telemetry/sender.mjs URL HASH …
+//   node examples/telemetry/sender.mjs URL HASH [--rate 200] [--lose 5] [--seconds 10]
+//   bun examples/telemetry/sender.mjs URL HASH …
+//   deno run --unstable-net --allow-net --allow-ffi --allow-read --allow-env examples/telemetry/sender.mjs URL HASH …
 //
 // `--lose 5` leaves out five of a hundred on purpose: the loopback of a machine loses nothing.
 

@@ -31,7 +31,11 @@ const server = createH3Server({
 
 const hash = Buffer.from(server.certificateHash).toString('hex');
 console.log(`listening on ${server.url}. From another terminal, one of:`);
-for (const runtime of ['bun', 'deno run --unstable-net --allow-net']) {
+for (const runtime of [
+  'node',
+  'bun',
+  'deno run --unstable-net --allow-net --allow-ffi --allow-read --allow-env',
+]) {
   console.log(`  ${runtime} examples/telemetry/sender.mjs ${server.url} ${hash}`);
 }
 
