@@ -66,6 +66,11 @@ export function h3fetch(): never {
   throw browserError('h3fetch()');
 }
 
+/** Throws a TypeError with code `ERR_H3_BROWSER`: a browser has no raw QUIC; see WebTransport. */
+export function connectQuic(): never {
+  throw browserError('connectQuic()');
+}
+
 /** Its constructor throws a TypeError with code `ERR_H3_BROWSER`: a browser has its own `fetch`. */
 export class H3Client {
   constructor() {

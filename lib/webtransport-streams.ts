@@ -43,6 +43,7 @@ export class WebTransportSendStream extends WritableStream<Uint8Array> {
     return this.#sendOrder;
   }
 
+  /** Changes it: of streams of one session, higher ones go first. */
   set sendOrder(value: number) {
     const order = sendOrderOf(value);
     if (order === this.#sendOrder) return;

@@ -38,6 +38,7 @@ export interface ConnectQuicOptions
 export interface QUICTarget {
   /** A name, or an IP address without brackets. */
   hostname: string;
+  /** Its UDP port. */
   port: number;
 }
 

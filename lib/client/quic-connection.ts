@@ -39,13 +39,19 @@ export interface QUICDatagrams {
 export interface QUICConnectionStats {
   /** Time of the handshake, name resolution included, in milliseconds. */
   readonly handshakeMs: number;
+  /** Estimated round-trip time, in milliseconds. */
   readonly roundTripMs: number;
+  /** Bytes that may be under way unacknowledged. */
   readonly congestionWindowBytes: number;
+  /** The largest packet that the path carries, in bytes. */
   readonly mtuBytes: number;
+  /** Packets sent that were lost. */
   readonly lostPackets: bigint;
   /** Bytes in UDP payloads. */
   readonly bytesSent: bigint;
+  /** Bytes in UDP payloads. */
   readonly bytesReceived: bigint;
+  /** Datagrams handed to QUIC; the path may lose them. */
   readonly datagramsSent: bigint;
   /** Read by this side, those included that nobody took. */
   readonly datagramsReceived: bigint;
@@ -103,6 +109,7 @@ export class QUICClientConnection {
     return this.#connection.alpn;
   }
 
+  /** Where the server is. */
   get remoteAddress(): RemoteAddress {
     return this.#connection.remoteAddress;
   }

@@ -10,7 +10,9 @@ export type WebTransportCongestionControl = 'default' | 'throughput' | 'low-late
 
 /** A certificate by its hash. One of another algorithm than `"sha-256"` is ignored. */
 export interface WebTransportHash {
+  /** `"sha-256"`. */
   algorithm: string;
+  /** The hash, 32 bytes. */
   value: ArrayBuffer | ArrayBufferView;
 }
 
@@ -31,6 +33,7 @@ export interface WebTransportOptions {
   congestionControl?: WebTransportCongestionControl | undefined;
   /** Streams that the server may open at once, as a hint; it changes nothing here. Default null. */
   anticipatedConcurrentIncomingUnidirectionalStreams?: number | null | undefined;
+  /** The same of bidirectional streams. */
   anticipatedConcurrentIncomingBidirectionalStreams?: number | null | undefined;
   /** Application protocols, in order of preference; the server chooses one. Default: none. */
   protocols?: Iterable<string> | undefined;

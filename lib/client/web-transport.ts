@@ -45,12 +45,17 @@ export interface WebTransportDatagramStats {
 export interface WebTransportConnectionStats {
   /** Bytes of UDP payload. */
   readonly bytesSent?: number;
+  /** Bytes received in UDP payloads. */
   readonly bytesReceived?: number;
+  /** Bytes of packets that were lost. */
   readonly bytesLost?: number;
+  /** Packets sent. */
   readonly packetsSent?: number;
+  /** Packets sent that were lost. */
   readonly packetsLost?: number;
   /** Estimated round-trip time, in milliseconds. */
   readonly smoothedRtt?: number;
+  /** What became of datagrams. */
   readonly datagrams: WebTransportDatagramStats;
   /** Not told. */
   readonly estimatedSendRate: null;
@@ -135,22 +140,27 @@ export class WebTransport {
     return this.#responseHeaders;
   }
 
+  /** Unidirectional streams that the server is expected to have open at once; a hint. */
   get anticipatedConcurrentIncomingUnidirectionalStreams(): number | null {
     return this.#anticipatedUnidirectional;
   }
 
+  /** Changes the hint. */
   set anticipatedConcurrentIncomingUnidirectionalStreams(value: number | null) {
     this.#anticipatedUnidirectional = readAnticipated(value);
   }
 
+  /** Bidirectional streams that the server is expected to have open at once; a hint. */
   get anticipatedConcurrentIncomingBidirectionalStreams(): number | null {
     return this.#anticipatedBidirectional;
   }
 
+  /** Changes the hint. */
   set anticipatedConcurrentIncomingBidirectionalStreams(value: number | null) {
     this.#anticipatedBidirectional = readAnticipated(value);
   }
 
+  /** Datagrams, both ways. */
   get datagrams(): WebTransportDatagrams {
     return this.#session.datagrams;
   }
@@ -160,6 +170,7 @@ export class WebTransport {
     return this.#session.incomingBidirectional;
   }
 
+  /** Streams that the server opens and this side reads. */
   get incomingUnidirectionalStreams(): ReadableStream<WebTransportReceiveStream> {
     return this.#session.incomingUnidirectional;
   }
@@ -217,6 +228,7 @@ export class WebTransport {
     };
   }
 
+  /** `WebTransport`, as the class of browsers has it. */
   get [Symbol.toStringTag](): string {
     return 'WebTransport';
   }

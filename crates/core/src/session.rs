@@ -3,9 +3,11 @@
 //! A session is an exchange that stays open: the head of its answer accepts it, the content of its answer are our capsules,
 //! the content of its request the peer's.
 
+mod datagrams;
+
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -22,7 +24,6 @@ use crate::connection::Outcome;
 use crate::connection_state::ConnectionState;
 use crate::content::{ContentError, ContentReader};
 use crate::datagram_counters::DatagramLayer;
-use crate::datagram_queue::{self, DatagramError};
 use crate::early_streams::Refused;
 use crate::exchange::ExchangeId;
 use crate::session_capsules::{self, Broken, CAPSULE_BYTES, SessionCapsules};
@@ -35,10 +36,6 @@ use crate::wire::wire_code;
 
 /// Streams that may wait for their session to be accepted; more are refused.
 pub(crate) const MAX_EARLY_STREAMS: usize = 16;
-
-/// How long datagrams wait for the answer that accepts the session to leave: QUIC packs them before it.
-const ANSWER_LEAVES: Duration = Duration::from_millis(1);
-const ANSWER_LEAVES_AT_MOST: u32 = 20;
 
 /// How long a refused client may go on before it is told to stop.
 const DISCARD_FOR: Duration = Duration::from_secs(1);
@@ -158,47 +155,8 @@ impl Session {
         }
         // Read at once: the answer is queued, and on the IO thread its connection has not run since.
         let before = self.sent_stream_frames();
-        self.connection.adopt(release_datagrams(self.clone(), before));
-    }
-
-    /// Sends a datagram, or keeps it until the answer that accepts the session has left.
-    pub(crate) fn send_datagram(&self, payload: &[u8]) -> Result<(), DatagramError> {
-        let data = trilane_http3::datagram::encode(self.stream, payload);
-        let mut guard = lock(&self.state);
-        let state = &mut *guard;
-        match (state.phase, &mut state.held) {
-            (Phase::Over, _) => {
-                self.connection.dropped_outgoing(DatagramLayer::WebTransport);
-                Err(DatagramError::Gone)
-            }
-            (_, Some(held)) => {
-                state.held_bytes += data.len() + datagram_queue::OVERHEAD;
-                held.push_back(data);
-                while state.held_bytes > self.connection.datagrams.max_bytes()
-                    && let Some(oldest) = held.pop_front()
-                {
-                    state.held_bytes -= oldest.len() + datagram_queue::OVERHEAD;
-                    self.connection.dropped_outgoing(DatagramLayer::WebTransport);
-                }
-                Ok(())
-            }
-            (_, None) => {
-                drop(guard);
-                let age = self.datagram_age_ms.load(Relaxed);
-                let age = (age > 0).then(|| Duration::from_millis(age.into()));
-                datagram_queue::send_within(&self.connection, DatagramLayer::WebTransport, data, age)
-            }
-        }
-    }
-
-    /// How long datagrams that are sent from now on wait, in milliseconds; 0: as the limits say.
-    pub(crate) fn limit_datagram_age(&self, ms: u32) {
-        self.datagram_age_ms.store(ms, Relaxed);
-    }
-
-    /// Waits until fewer than `most` datagrams of its connection wait to be sent, or the connection is over.
-    pub(crate) async fn datagram_room(&self, most: usize) {
-        self.connection.datagrams.room(most).await;
+        self.connection
+            .adopt(datagrams::release_datagrams(self.clone(), before));
     }
 
     /// A stream of it is done with.
@@ -479,22 +437,6 @@ async fn discard(mut content: ContentReader, connection: Arc<ConnectionState>) -
     };
     let _ = tokio::time::timeout(DISCARD_FOR, reading).await;
     let _ = content.recv().stop(wire_code(Code::H3_NO_ERROR));
-    Outcome::Done
-}
-
-/// Sends what waited for the answer: it has left when QUIC has sent another STREAM frame than the `before` there were, or is
-/// held up by something else.
-async fn release_datagrams(session: Arc<Session>, before: u64) -> Outcome {
-    for _ in 0..ANSWER_LEAVES_AT_MOST {
-        tokio::time::sleep(ANSWER_LEAVES).await;
-        if session.sent_stream_frames() > before {
-            break;
-        }
-    }
-    let held = lock(&session.state).held.take();
-    for data in held.into_iter().flatten() {
-        let _ = datagram_queue::send(&session.connection, DatagramLayer::WebTransport, data);
-    }
     Outcome::Done
 }
 

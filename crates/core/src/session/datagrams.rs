@@ -1,0 +1,73 @@
+//! The datagrams that a session sends.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use super::{Phase, Session};
+use crate::connection::Outcome;
+use crate::datagram_counters::DatagramLayer;
+use crate::datagram_queue::{self, DatagramError};
+use crate::sync::lock;
+
+/// How long datagrams wait for the answer that accepts the session to leave: QUIC packs them before it.
+const ANSWER_LEAVES: Duration = Duration::from_millis(1);
+const ANSWER_LEAVES_AT_MOST: u32 = 20;
+
+impl Session {
+    /// Sends a datagram, or keeps it until the answer that accepts the session has left.
+    pub(crate) fn send_datagram(&self, payload: &[u8]) -> Result<(), DatagramError> {
+        let data = trilane_http3::datagram::encode(self.stream, payload);
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        match (state.phase, &mut state.held) {
+            (Phase::Over, _) => {
+                self.connection.dropped_outgoing(DatagramLayer::WebTransport);
+                Err(DatagramError::Gone)
+            }
+            (_, Some(held)) => {
+                state.held_bytes += data.len() + datagram_queue::OVERHEAD;
+                held.push_back(data);
+                while state.held_bytes > self.connection.datagrams.max_bytes()
+                    && let Some(oldest) = held.pop_front()
+                {
+                    state.held_bytes -= oldest.len() + datagram_queue::OVERHEAD;
+                    self.connection.dropped_outgoing(DatagramLayer::WebTransport);
+                }
+                Ok(())
+            }
+            (_, None) => {
+                drop(guard);
+                let age = self.datagram_age_ms.load(Relaxed);
+                let age = (age > 0).then(|| Duration::from_millis(age.into()));
+                datagram_queue::send_within(&self.connection, DatagramLayer::WebTransport, data, age)
+            }
+        }
+    }
+
+    /// How long datagrams that are sent from now on wait, in milliseconds; 0: as the limits say.
+    pub(crate) fn limit_datagram_age(&self, ms: u32) {
+        self.datagram_age_ms.store(ms, Relaxed);
+    }
+
+    /// Waits until fewer than `most` datagrams of its connection wait to be sent, or the connection is over.
+    pub(crate) async fn datagram_room(&self, most: usize) {
+        self.connection.datagrams.room(most).await;
+    }
+}
+
+/// Sends what waited for the answer: it has left when QUIC has sent another STREAM frame than the `before` there were, or is
+/// held up by something else.
+pub(super) async fn release_datagrams(session: Arc<Session>, before: u64) -> Outcome {
+    for _ in 0..ANSWER_LEAVES_AT_MOST {
+        tokio::time::sleep(ANSWER_LEAVES).await;
+        if session.sent_stream_frames() > before {
+            break;
+        }
+    }
+    let held = lock(&session.state).held.take();
+    for data in held.into_iter().flatten() {
+        let _ = datagram_queue::send(&session.connection, DatagramLayer::WebTransport, data);
+    }
+    Outcome::Done
+}
