@@ -68,8 +68,22 @@ const OPTION_KEYS = Object.keys({
  * `target` is a URL, `https:` or `quic:`, of which host and port count.
  *
  * @example
- * const connection = await connectQuic('quic://localhost:4433', { alpn: 'telemetry', ca });
+ * const server = createH3Server({
+ *   hostname: '127.0.0.1',
+ *   quicAlpn: ['telemetry'],
+ *   quicDatagram: (payload, context) => void context.sendReply(payload),
+ * });
+ *
+ * const connection = await connectQuic(
+ *   { hostname: '127.0.0.1', port: server.port },
+ *   { alpn: 'telemetry', serverCertificateHashes: [server.certificateHash] },
+ * );
  * connection.send(new Uint8Array([1, 2, 3]));
+ * const { value } = await connection.datagrams.readable.getReader().read();
+ * console.log(value);
+ *
+ * connection.close();
+ * await server.stop(true);
  */
 export async function connectQuic(
   target: string | URL | QUICTarget,

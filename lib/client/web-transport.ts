@@ -68,8 +68,19 @@ type State = 'connecting' | 'connected' | 'closed' | 'failed';
  * unchanged. While it is open, it keeps the process alive.
  *
  * @example
- * const transport = new WebTransport('https://localhost:4433/room', { serverCertificateHashes: [{ algorithm: 'sha-256', value }] });
+ * const server = createH3Server({
+ *   hostname: '127.0.0.1',
+ *   routes: [{ method: 'CONNECT', pattern: '/room', webtransport: (session) => session.accept() }],
+ * });
+ *
+ * const value = server.certificateHash;
+ * const transport = new WebTransport(new URL('/room', server.url).href, {
+ *   serverCertificateHashes: [{ algorithm: 'sha-256', value }],
+ * });
  * await transport.ready;
+ *
+ * transport.close();
+ * await server.stop(true);
  */
 export class WebTransport {
   readonly #session: OpenSession;

@@ -33,7 +33,7 @@ pub struct RequestOrder<'a> {
     /// `:path` with its query; empty for a plain CONNECT.
     pub path: &'a [u8],
     /// `:protocol` of an extended CONNECT (RFC 9220 §3). Of a WebTransport session it is what older dialects call it; a server
-    /// that speaks the newest alone is asked for [`NEWEST_SESSION`].
+    /// that speaks the newest alone is asked for `webtransport-h3`.
     pub protocol: Option<&'a [u8]>,
     /// What the content is, both ways, after a 2xx answer to a CONNECT.
     pub tunnel: Tunnel,
