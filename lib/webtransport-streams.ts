@@ -1,5 +1,3 @@
-import type { UnderlyingSink, UnderlyingSource } from 'node:stream/web';
-
 /** What is known of a stream that is sent (W3C WebTransport §9). Members that QUIC does not tell are absent. */
 export interface WebTransportSendStreamStats {
   /** Bytes that were written and handed to the native part. */
@@ -13,15 +11,22 @@ export interface WebTransportReceiveStreamStats {
 }
 
 /** What the writable half of a stream needs. */
-export interface SendStreamSource extends UnderlyingSink<Uint8Array> {
-  readonly bytesWritten: () => number;
+export interface SendStreamSource {
+  start(controller: WritableStreamDefaultController): void;
+  write(chunk: Uint8Array): Promise<void>;
+  close(): Promise<void>;
+  abort(reason: unknown): void;
+  bytesWritten(): number;
   /** The stream's place among those of its connection changes. */
-  readonly prioritize: (sendOrder: number) => void;
+  prioritize(sendOrder: number): void;
 }
 
 /** What the readable half of a stream needs. */
-export interface ReceiveStreamSource extends UnderlyingSource<Uint8Array> {
-  readonly bytesRead: () => number;
+export interface ReceiveStreamSource {
+  start(controller: ReadableStreamDefaultController<Uint8Array>): void;
+  pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void>;
+  cancel(reason: unknown): void;
+  bytesRead(): number;
 }
 
 /** The half of a stream that is written (W3C WebTransport §9): `abort(error)` sends the `streamErrorCode` of a WebTransportError. */
