@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { withTrailers } from '../../index.js';
 import { type Answering, type ClientStage, clientSpecs, withClient } from '../harness/client-stage.js';
 import { CommandLine } from '../harness/command-line.js';
+import { until } from '../harness/deadline.js';
 import { withFolder } from '../harness/scratch.js';
 
 const answers: Answering = async (request) => {
@@ -123,9 +124,10 @@ export const specs = clientSpecs([
         assert.equal(await run(stage.at('/'), '--pin', '00'.repeat(32)), 90);
         assert.equal(await run('http://localhost/'), 3);
         if (process.platform === 'win32') return;
+        const active = (): number => stage.server.getStats().requestsActive;
+        await until('the end of the request that took too long', () => active() === 0);
         const slow = new CommandLine('get', stage.at('/slow'), ...pin(stage));
-        while (stage.server.getStats().requestsActive === 0)
-          await new Promise((resolve) => setTimeout(resolve, 10));
+        await until('the request', () => active() > 0);
         slow.signal('SIGINT');
         assert.equal((await slow.exit()).code, 130);
       }),

@@ -100,8 +100,9 @@ export const specs: Spec[] = [
   }),
   on('a datagram that is too large, or is none, is not sent', async ({ server, trust }) => {
     const connection = await connectQuic(`quic://127.0.0.1:${server.port}`, trust);
+    // It grows while the path is being probed.
     const { maxDatagramSize } = connection;
-    assert.equal(connection.datagrams.maxDatagramSize, maxDatagramSize);
+    assert.ok(maxDatagramSize >= 1_000 && connection.datagrams.maxDatagramSize >= maxDatagramSize);
     assert.equal(connection.send(new Uint8Array(maxDatagramSize)), true);
     assert.equal(connection.send(new Uint8Array(65_536)), false);
     assert.throws(() => connection.send('text' as unknown as Uint8Array), { code: 'ERR_H3_DATAGRAM' });

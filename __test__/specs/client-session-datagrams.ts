@@ -143,7 +143,7 @@ export const specs: Spec[] = [
         path.close();
       }
     },
-    { limits: { idleTimeoutMs: 1_500 } },
+    { limits: { idleTimeoutMs: 4_000 } },
   ),
 ];
 
@@ -152,7 +152,7 @@ async function withSlowPath(path: LossyPath, fate: { drop: number }, hash: Uint8
   const { WebTransport } = await import('../../index.js');
   const session = new WebTransport(path.url, {
     serverCertificateHashes: [{ algorithm: 'sha-256', value: hash }],
-    client: { idleTimeoutMs: 1_500 },
+    client: { idleTimeoutMs: 4_000 },
   });
   await soon('ready', session.ready);
   session.datagrams.outgoingHighWaterMark = 16;
