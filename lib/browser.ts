@@ -6,6 +6,8 @@ import { usageError } from './errors.js';
 export { ERROR_CODES, H3Error, isH3Error } from './errors.js';
 
 interface Platform {
+  readonly WebTransportReceiveStream: unknown;
+  readonly WebTransportSendStream: unknown;
   readonly WebTransport: unknown;
   readonly WebTransportError: unknown;
   readonly Response: unknown;
@@ -21,6 +23,11 @@ const platform = globalThis as unknown as { readonly [Name in keyof Platform]: G
 export const WebTransport: Global<'WebTransport'> = platform.WebTransport;
 /** The browser's own; undefined in one that has none. */
 export const WebTransportError: Global<'WebTransportError'> = platform.WebTransportError;
+/** The browser's own; undefined in one that has none. */
+export const WebTransportReceiveStream: Global<'WebTransportReceiveStream'> =
+  platform.WebTransportReceiveStream;
+/** The browser's own; undefined in one that has none. */
+export const WebTransportSendStream: Global<'WebTransportSendStream'> = platform.WebTransportSendStream;
 /** The browser's own. */
 export const Response: Global<'Response'> = platform.Response;
 
