@@ -219,6 +219,7 @@ pub(crate) async fn send(
     match outcome {
         Outcome::Done => {}
         Outcome::Reset { code } => drop(stream.reset(wire_code(code))),
+        // RFC9114-4.1.1-cancelled-processed
         Outcome::Aborted { .. } => drop(stream.reset(wire_code(Code::H3_REQUEST_CANCELLED))),
     }
     table.ended(id, &queue, outcome);
@@ -247,6 +248,7 @@ pub(crate) async fn send_rest(
             complete(record);
             let _ = stream.stopped().await;
         }
+        // RFC9114-4.1.1-cancelled-processed
         Err(_) => drop(stream.reset(wire_code(Code::H3_REQUEST_CANCELLED))),
     }
 }

@@ -6,6 +6,7 @@ mod addresses;
 mod answers;
 mod body;
 mod caller;
+mod cancelled;
 mod client;
 mod conversations;
 mod datagrams;
