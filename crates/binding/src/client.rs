@@ -122,12 +122,7 @@ impl NativeClient {
         let bridge = Bridge::new();
         let client =
             Client::new(config, bridge.clone(), runtime).map_err(|e| error(ErrorCode::Certificate, e))?;
-        let exchanges = Exchanges::new(
-            client.exchanges().clone(),
-            client.sessions().clone(),
-            client.datagrams(),
-            bridge.clone(),
-        )?;
+        let exchanges = Exchanges::new(&client, bridge.clone())?;
         let wake = wake_function(&env, bridge.clone(), hooks)?;
         bridge.set_wake(Some(Arc::new(wake)));
         let shared = Arc::new(Shared { client, bridge });

@@ -6,9 +6,7 @@ use bytes::Bytes;
 use napi::Env;
 use napi::bindgen_prelude::{BigInt, Either, PromiseRaw};
 use napi_derive::napi;
-use trilane_core::{
-    DatagramLayer, DatagramSender, ExchangeId, ExchangeTable, SessionTable, StreamKind, StreamName,
-};
+use trilane_core::{DatagramLayer, ExchangeId, ExchangeTable, SessionTable, StreamKind, StreamName, Tables};
 use trilane_http3::Code;
 
 use crate::answers::{Command, Commands, StreamCommand, carry_out};
@@ -38,17 +36,13 @@ pub(crate) struct Exchanges {
 
 impl Exchanges {
     /// Commands of JavaScript are carried out from now on, until this is dropped.
-    pub(crate) fn new(
-        table: Arc<ExchangeTable>,
-        sessions: Arc<SessionTable>,
-        datagrams: DatagramSender,
-        bridge: Arc<Bridge>,
-    ) -> Result<Arc<Self>> {
+    pub(crate) fn new(tables: &Tables, bridge: Arc<Bridge>) -> Result<Arc<Self>> {
         let commands = Arc::new(Commands::default());
+        let (table, sessions) = (tables.exchanges().clone(), tables.sessions().clone());
         runtime::handle().map_err(internal)?.spawn(carry_out(
             commands.clone(),
             table.clone(),
-            datagrams,
+            tables.datagrams(),
             sessions.clone(),
             bridge,
         ));

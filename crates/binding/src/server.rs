@@ -101,12 +101,7 @@ impl NativeServer {
         let runtime = runtime::handle().map_err(internal)?;
         let bridge = Bridge::new();
         let server = Server::new(configured.config, bridge.clone(), runtime);
-        let exchanges = Exchanges::new(
-            server.exchanges().clone(),
-            server.sessions().clone(),
-            server.datagrams(),
-            bridge.clone(),
-        )?;
+        let exchanges = Exchanges::new(&server, bridge.clone())?;
         let shared = Arc::new(Shared { server, bridge });
         Ok(Self {
             shared,

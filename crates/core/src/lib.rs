@@ -70,6 +70,7 @@ mod slow_request;
 mod socket_buffers;
 mod stats;
 mod sync;
+mod tables;
 pub mod tls;
 mod wire;
 
@@ -101,3 +102,4 @@ pub use session_stream::{ReadHalf, StreamError, StreamEvent};
 pub use session_table::SessionTable;
 pub use socket_buffers::SocketBuffers;
 pub use stats::Stats;
+pub use tables::Tables;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -17,7 +18,6 @@ use crate::address_validation::AddressValidation;
 use crate::connection_state::{ConnectionState, Handshake};
 use crate::connections::{ConnectionName, Connections};
 use crate::datagram_counters::{DatagramLayer, DatagramStats};
-use crate::datagram_sender::DatagramSender;
 use crate::datagrams::DatagramOptions;
 use crate::durations::{DurationSeries, Durations};
 use crate::endpoint;
@@ -36,6 +36,7 @@ use crate::session_table::SessionTable;
 use crate::socket_buffers::SocketBuffers;
 use crate::stats::{Counters, Stats};
 use crate::sync::lock;
+use crate::tables::Tables;
 use crate::wire::wire_code;
 
 /// How long a closing endpoint may take to tell its peers, before its socket is closed all the same.
@@ -157,6 +158,7 @@ impl ServerState {
 /// An HTTP/3 server. Dropped, it closes every connection at once.
 pub struct Server {
     state: Arc<ServerState>,
+    tables: Tables,
     tls: rustls::ServerConfig,
     address: SocketAddr,
     runtime: Handle,
@@ -190,10 +192,12 @@ impl Server {
         };
         datagrams.add_sessions(&config.sessions);
         let connections = Connections::new(counters.clone(), &config.limits);
+        let sessions = SessionTable::new(table.clone());
+        let tables = Tables::new(table.clone(), sessions.clone(), connections.clone());
         let state = ServerState {
             limits: config.limits,
             routing: CurrentRouting::new(LiveRouting::new(0, routing, handler)),
-            sessions: SessionTable::new(table.clone()),
+            sessions,
             datagrams,
             offers_sessions,
             tell_connections: config.tell_connections,
@@ -208,6 +212,7 @@ impl Server {
         };
         Self {
             state: Arc::new(state),
+            tables,
             tls: config.tls,
             address: config.address,
             runtime,
@@ -303,36 +308,6 @@ impl Server {
         }
     }
 
-    /// The exchanges, for handlers that answer by id.
-    pub fn exchanges(&self) -> &Arc<ExchangeTable> {
-        &self.state.table
-    }
-
-    /// The WebTransport sessions, for handlers that use them by name.
-    pub fn sessions(&self) -> &Arc<SessionTable> {
-        &self.state.sessions
-    }
-
-    /// The way out for datagrams.
-    pub fn datagrams(&self) -> DatagramSender {
-        DatagramSender::new(
-            self.state.connections.clone(),
-            self.state.table.clone(),
-            self.state.sessions.clone(),
-        )
-    }
-
-    /// What is known of an open connection.
-    pub fn connection(&self, name: ConnectionName) -> Option<ConnectionInfo> {
-        Some(ConnectionInfo::of(&*self.state.connections.get(name)?))
-    }
-
-    /// Every open connection.
-    pub fn connections(&self) -> Vec<ConnectionInfo> {
-        let all = self.state.connections.all();
-        all.iter().map(|state| ConnectionInfo::of(state)).collect()
-    }
-
     /// How long requests took, by route, method and class of status; empty unless [`Observe::durations`] is set. Counts from when
     /// the server was made.
     pub fn durations(&self) -> Vec<DurationSeries> {
@@ -416,6 +391,14 @@ impl ConnectionInfo {
             webtransport_datagrams: state.datagram_stats(DatagramLayer::WebTransport),
             webtransport_sessions: crate::sync::lock(&state.sessions).len(),
         }
+    }
+}
+
+impl Deref for Server {
+    type Target = Tables;
+
+    fn deref(&self) -> &Tables {
+        &self.tables
     }
 }
 

@@ -1,6 +1,7 @@
 //! A client: requests go in, responses come out at its handler.
 
 use std::future::Future;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -13,7 +14,6 @@ use trilane_http3::{Code, Role};
 use crate::connection_state::{ConnectionState, Handshake, Identity};
 use crate::connections::{ConnectionName, Connections};
 use crate::datagram_queue::DatagramPolicy;
-use crate::datagram_sender::DatagramSender;
 use crate::datagrams::DatagramOptions;
 use crate::endpoint::close_cause;
 use crate::exchange::ExchangeId;
@@ -25,6 +25,7 @@ use crate::raw_connection;
 use crate::server::ConnectionInfo;
 use crate::session_table::SessionTable;
 use crate::stats::{Counters, Stats};
+use crate::tables::Tables;
 use crate::tls::TlsError;
 use crate::wire::wire_code;
 
@@ -71,6 +72,7 @@ impl Default for ClientConfig {
 /// An HTTP/3 client: connections by origin, made as they are needed. Dropped, it closes them at once.
 pub struct Client {
     state: Arc<ClientState>,
+    tables: Tables,
     runtime: Handle,
 }
 
@@ -82,13 +84,16 @@ impl Client {
     pub fn new(config: ClientConfig, handler: Arc<dyn Handler>, runtime: Handle) -> Result<Self, TlsError> {
         let counters = Arc::new(Counters::new());
         let table = Arc::new(ExchangeTable::new(counters.clone(), handler, None));
+        let sessions = SessionTable::new(table.clone());
+        let connections = Connections::new(counters.clone(), &config.limits);
+        let tables = Tables::new(table.clone(), sessions.clone(), connections.clone());
         let without_requests = config.dial.limits.without_requests();
         let state = ClientState {
             without_requests,
             dialer: Dialer::new(config.dial)?,
-            connections: Connections::new(counters.clone(), &config.limits),
+            connections,
             limits: config.limits,
-            sessions: SessionTable::new(table.clone()),
+            sessions,
             table,
             datagrams: DatagramOptions::of_client(),
             counters,
@@ -98,6 +103,7 @@ impl Client {
         };
         Ok(Self {
             state: Arc::new(state),
+            tables,
             runtime,
         })
     }
@@ -189,25 +195,6 @@ impl Client {
         }
     }
 
-    /// The exchanges, to write, finish and give up requests, and to read responses.
-    pub fn exchanges(&self) -> &Arc<ExchangeTable> {
-        &self.state.table
-    }
-
-    /// The WebTransport sessions.
-    pub fn sessions(&self) -> &Arc<SessionTable> {
-        &self.state.sessions
-    }
-
-    /// The way out for datagrams.
-    pub fn datagrams(&self) -> DatagramSender {
-        DatagramSender::new(
-            self.state.connections.clone(),
-            self.state.table.clone(),
-            self.state.sessions.clone(),
-        )
-    }
-
     /// The counters now: of requests sent, where a server's are of requests received.
     pub fn stats(&self) -> Stats {
         let mut stats = self.state.counters.snapshot();
@@ -217,17 +204,6 @@ impl Client {
             stats.udp_bytes_sent += quic.udp_tx.bytes;
         }
         stats
-    }
-
-    /// What is known of an open connection.
-    pub fn connection(&self, name: ConnectionName) -> Option<ConnectionInfo> {
-        Some(ConnectionInfo::of(&*self.state.connections.get(name)?))
-    }
-
-    /// Every open connection.
-    pub fn connections(&self) -> Vec<ConnectionInfo> {
-        let all = self.state.connections.all();
-        all.iter().map(|state| ConnectionInfo::of(state)).collect()
     }
 
     /// Takes no more requests. Those under way go on; each connection is closed with its last one. The future ends when all
@@ -252,6 +228,14 @@ impl Client {
             state.close(wire_code(Code::H3_NO_ERROR), b"");
         }
         closed
+    }
+}
+
+impl Deref for Client {
+    type Target = Tables;
+
+    fn deref(&self) -> &Tables {
+        &self.tables
     }
 }
 
