@@ -74,8 +74,7 @@ pub(crate) async fn read(mut stream: RecvStream, connection: Arc<ConnectionState
 /// Reads the beginning of a bidirectional stream that a server opened: it belongs to a WebTransport session, or must not be
 /// (RFC9114-6.1-server-stream).
 pub(crate) async fn read_bidirectional(
-    send: SendStream,
-    mut recv: RecvStream,
+    (send, mut recv): (SendStream, RecvStream),
     connection: Arc<ConnectionState>,
 ) -> Outcome {
     let mut prefix = BytesMut::new();

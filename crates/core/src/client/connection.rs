@@ -63,8 +63,13 @@ pub(super) async fn run(
         task.count_overhead();
         task.heed_goaway();
         more |= task.open_requests(cx, &quic, open_bi.as_mut());
-        more |= task.accept_unidirectional(cx, &quic, accept_uni.as_mut());
-        more |= task.accept_bidirectional(cx, &quic, accept_bi.as_mut());
+        more |= task.accept(cx, accept_uni.as_mut(), || quic.accept_uni(), peer_streams::read);
+        more |= task.accept(
+            cx,
+            accept_bi.as_mut(),
+            || quic.accept_bi(),
+            peer_streams::read_bidirectional,
+        );
         more |= task.poll_outcomes(cx);
         task.compare_settings();
         more |= task.poll_datagrams(cx, &quic, read_datagram.as_mut());

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use trilane_http3::{Code, Error};
@@ -9,16 +10,24 @@ use trilane_http3::{Code, Error};
 use super::{STREAMS_PER_TURN, Task};
 use crate::arrived_stream::Arrived;
 use crate::connection::Outcome;
-use crate::peer_streams;
+use crate::connection_state::ConnectionState;
 use crate::sync::lock;
 
 impl Task {
-    pub(super) fn accept_unidirectional<'q>(
+    /// Streams that the server opened, each read by what `read` makes of it; whether more may have come. `accept` waits for the
+    /// next one, and `again` makes it anew. A server opens bidirectional streams in WebTransport sessions and nowhere else
+    /// (RFC9114-6.1-server-stream).
+    pub(super) fn accept<Accept, Stream, Work>(
         &mut self,
         cx: &mut Context<'_>,
-        quic: &'q quinn::Connection,
-        mut accept: Pin<&mut quinn::AcceptUni<'q>>,
-    ) -> bool {
+        mut accept: Pin<&mut Accept>,
+        again: impl Fn() -> Accept,
+        read: impl Fn(Stream, Arc<ConnectionState>) -> Work,
+    ) -> bool
+    where
+        Accept: Future<Output = Result<Stream, quinn::ConnectionError>>,
+        Work: Future<Output = Outcome> + Send + 'static,
+    {
         for _ in 0..STREAMS_PER_TURN {
             if self.over {
                 return false;
@@ -26,37 +35,8 @@ impl Task {
             match accept.as_mut().poll(cx) {
                 Poll::Pending => return false,
                 Poll::Ready(Ok(stream)) => {
-                    accept.set(quic.accept_uni());
-                    let state = self.state.clone();
-                    self.peers.push(Box::pin(peer_streams::read(stream, state)));
-                }
-                Poll::Ready(Err(error)) => {
-                    self.closed(&error);
-                    return false;
-                }
-            }
-        }
-        true
-    }
-
-    /// A server opens bidirectional streams in WebTransport sessions and nowhere else (RFC9114-6.1-server-stream).
-    pub(super) fn accept_bidirectional<'q>(
-        &mut self,
-        cx: &mut Context<'_>,
-        quic: &'q quinn::Connection,
-        mut accept: Pin<&mut quinn::AcceptBi<'q>>,
-    ) -> bool {
-        for _ in 0..STREAMS_PER_TURN {
-            if self.over {
-                return false;
-            }
-            match accept.as_mut().poll(cx) {
-                Poll::Pending => return false,
-                Poll::Ready(Ok((send, recv))) => {
-                    accept.set(quic.accept_bi());
-                    let state = self.state.clone();
-                    self.peers
-                        .push(Box::pin(peer_streams::read_bidirectional(send, recv, state)));
+                    accept.set(again());
+                    self.peers.push(Box::pin(read(stream, self.state.clone())));
                 }
                 Poll::Ready(Err(error)) => {
                     self.closed(&error);
