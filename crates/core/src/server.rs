@@ -73,6 +73,28 @@ pub struct ServerConfig {
     pub qlog_dir: Option<PathBuf>,
 }
 
+impl ServerConfig {
+    /// A server at `address` that hands `router`'s routes to its handler, with buffered bodies; everything else has its default:
+    /// no fallback, no sessions, no datagrams, no observer.
+    pub fn new(address: SocketAddr, tls: rustls::ServerConfig, router: Router) -> Self {
+        Self {
+            address,
+            tls,
+            limits: Limits::default(),
+            router,
+            modes: Modes::default(),
+            has_fallback: false,
+            sessions: SessionRoutes::default(),
+            datagrams: DatagramOptions::default(),
+            tell_connections: false,
+            observe: Observe::default(),
+            address_validation: AddressValidation::Auto,
+            stateless_reset_key: None,
+            qlog_dir: None,
+        }
+    }
+}
+
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {

@@ -16,10 +16,7 @@ use quinn::crypto::rustls::QuicClientConfig;
 use trilane_core::certificate::DevCertificate;
 use trilane_core::router::Router;
 use trilane_core::tls::{CertificateStore, Identity, TlsOptions, server_config};
-use trilane_core::{
-    AddressValidation, DatagramOptions, Exchange, Handler, Limits, Modes, Observe, Request, Server,
-    ServerConfig, SessionRoutes, Stop,
-};
+use trilane_core::{Exchange, Handler, Request, Server, ServerConfig, Stop};
 
 /// Requests that are counted, after as many that are not.
 const REQUESTS: u64 = 2_000;
@@ -81,20 +78,11 @@ fn config() -> (ServerConfig, Vec<u8>) {
     let made = DevCertificate::generate(&[]).unwrap();
     let identity = Identity::from_pem_or_der(&made.cert_der, &made.key_der).unwrap();
     let store = Arc::new(CertificateStore::new(identity, []).unwrap());
+    let tls = server_config(store, vec![b"h3".to_vec()], TlsOptions::default()).unwrap();
+    let router = Router::new(vec![]).unwrap();
     let config = ServerConfig {
-        address: (Ipv4Addr::LOCALHOST, 0).into(),
-        tls: server_config(store, vec![b"h3".to_vec()], TlsOptions::default()).unwrap(),
-        limits: Limits::default(),
-        router: Router::new(vec![]).unwrap(),
-        modes: Modes::default(),
-        qlog_dir: None,
         has_fallback: true,
-        datagrams: DatagramOptions::default(),
-        sessions: SessionRoutes::default(),
-        tell_connections: false,
-        observe: Observe::default(),
-        address_validation: AddressValidation::Auto,
-        stateless_reset_key: None,
+        ..ServerConfig::new((Ipv4Addr::LOCALHOST, 0).into(), tls, router)
     };
     (config, made.cert_der)
 }

@@ -56,7 +56,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const USAGE: &str = "usage: peer load|echo|bulk|idle|connect|start|probe|attack|fuzz|client|canned|h3|core|quinn-bulk|core-bulk|core-echo|certificate [options]; see crates/peer/README.md";
 
 /// What a subcommand ends with: a message for a person, on stderr, and exit code 2.
-type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+type Outcome<Made = ()> = Result<Made, Box<dyn std::error::Error + Send + Sync>>;
 
 fn main() -> ExitCode {
     match dispatch(lexopt::Parser::from_env()) {

@@ -8,12 +8,9 @@ use bytes::Bytes;
 use serde_json::json;
 use tokio::runtime::Handle;
 use trilane_core::certificate::DevCertificate;
-use trilane_core::router::Router;
+use trilane_core::router::{Methods, Pattern, Route, Router};
 use trilane_core::tls::{CertificateStore, Identity, TlsOptions, server_config};
-use trilane_core::{
-    AddressValidation, DatagramOptions, Exchange, Handler, Limits, MessageBody, Modes, Request, Server,
-    ServerConfig, Stop,
-};
+use trilane_core::{Exchange, Handler, MessageBody, Request, Server, ServerConfig, Stop};
 
 use super::Options;
 use crate::{Outcome, output};
@@ -67,7 +64,7 @@ fn json_echo(request: &Request<'_>, exchange: Exchange) {
 }
 
 /// A certificate for localhost, made now.
-pub(super) fn certificates() -> Result<Arc<CertificateStore>, Box<dyn std::error::Error + Send + Sync>> {
+fn certificates() -> Outcome<Arc<CertificateStore>> {
     let made = DevCertificate::generate(&[])?;
     let identity = Identity::from_pem_or_der(&made.cert_der, &made.key_der)?;
     Ok(Arc::new(CertificateStore::new(identity, [])?))
@@ -86,28 +83,34 @@ pub(super) async fn serve(server: &Server) -> Outcome {
     Ok(())
 }
 
+/// A route for `method` on `path`, of an extended CONNECT for `protocol`.
+pub(super) fn route(method: &str, path: &str, protocol: Option<&str>) -> Outcome<Route> {
+    Ok(Route {
+        methods: Methods::parse(&[method])?,
+        pattern: Pattern::parse(path)?,
+        protocol: protocol.map(str::to_owned),
+    })
+}
+
+/// A server on `port` of this machine that speaks `alpn`, with the defaults of the core.
+pub(super) fn config(port: u16, alpn: &[&[u8]], routes: Vec<Route>) -> Outcome<ServerConfig> {
+    let alpn = alpn.iter().map(|token| token.to_vec()).collect();
+    let tls = server_config(certificates()?, alpn, TlsOptions::default())?;
+    Ok(ServerConfig::new(
+        (Ipv4Addr::LOCALHOST, port).into(),
+        tls,
+        Router::new(routes)?,
+    ))
+}
+
 /// Runs the server.
 pub(crate) async fn run(options: Options) -> Outcome {
-    let mut limits = Limits::default();
+    let mut config = config(options.port, &[b"h3"], vec![])?;
+    config.has_fallback = true;
     if let Some(connections) = options.connections {
-        limits.max_connections = connections;
-        limits.max_connections_per_ip = connections;
+        config.limits.max_connections = connections;
+        config.limits.max_connections_per_ip = connections;
     }
-    let config = ServerConfig {
-        address: (Ipv4Addr::LOCALHOST, options.port).into(),
-        tls: server_config(certificates()?, vec![b"h3".to_vec()], TlsOptions::default())?,
-        limits,
-        router: Router::new(vec![])?,
-        modes: Modes::default(),
-        qlog_dir: None,
-        has_fallback: true,
-        datagrams: DatagramOptions::default(),
-        sessions: trilane_core::SessionRoutes::default(),
-        tell_connections: false,
-        observe: trilane_core::Observe::default(),
-        address_validation: AddressValidation::Auto,
-        stateless_reset_key: None,
-    };
     let server = Server::new(config, Arc::new(Hello), Handle::current());
     serve(&server).await
 }

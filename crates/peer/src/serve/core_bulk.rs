@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    net::Ipv4Addr,
     path::PathBuf,
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
@@ -10,10 +9,8 @@ use std::{
 use bytes::Bytes;
 use tokio::runtime::Handle;
 use trilane_core::{
-    AddressValidation, BodyMode, Conditions, DatagramOptions, Exchange, ExchangeEvent, ExchangeId,
-    ExchangeTable, FileAnswer, FileLocation, Handler, Limits, Modes, Notify, Request, Server, ServerConfig,
-    router::{Methods, Pattern, Route, RouteId, Router},
-    tls::{TlsOptions, server_config},
+    BodyMode, Conditions, Exchange, ExchangeEvent, ExchangeId, ExchangeTable, FileAnswer, FileLocation,
+    Handler, Modes, Notify, Request, Server, ServerConfig, router::RouteId,
 };
 
 use super::{Options, core, wanted_bytes};
@@ -150,31 +147,16 @@ pub(crate) async fn run(options: Options) -> Outcome {
         buffer: OnceLock::new(),
         file: options.file,
     });
-    let mut routes = Vec::new();
-    for (method, path, _) in ROUTES {
-        routes.push(Route {
-            methods: Methods::parse(&[method])?,
-            pattern: Pattern::parse(path)?,
-            protocol: None,
-        });
-    }
+    let routes: Result<_, _> = ROUTES
+        .iter()
+        .map(|(method, path, _)| core::route(method, path, None))
+        .collect();
     let config = ServerConfig {
-        address: (Ipv4Addr::LOCALHOST, options.port).into(),
-        tls: server_config(core::certificates()?, vec![b"h3".to_vec()], TlsOptions::default())?,
-        limits: Limits::default(),
-        router: Router::new(routes)?,
         modes: Modes {
             routes: ROUTES.map(|(_, _, mode)| mode).to_vec(),
-            fallback: BodyMode::Buffered,
+            ..Modes::default()
         },
-        qlog_dir: None,
-        has_fallback: false,
-        datagrams: DatagramOptions::default(),
-        sessions: trilane_core::SessionRoutes::default(),
-        tell_connections: false,
-        observe: trilane_core::Observe::default(),
-        address_validation: AddressValidation::Auto,
-        stateless_reset_key: None,
+        ..core::config(options.port, &[b"h3"], routes?)?
     };
     let server = Server::new(config, Arc::new(BulkHandler(bulk.clone())), Handle::current());
     // Set here and nowhere else.

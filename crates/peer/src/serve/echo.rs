@@ -1,18 +1,15 @@
 //! Our own core without JavaScript, sending back whatever comes: raw and HTTP datagrams, and WebTransport sessions.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::Notify as Wake;
-use trilane_core::router::{Methods, Pattern, Route, Router};
-use trilane_core::tls::{TlsOptions, server_config};
 use trilane_core::{
-    AddressValidation, BodyMode, ConnectionName, DatagramOptions, DatagramSender, Exchange, ExchangeId,
-    ExchangeTable, Handler, Limits, Modes, Notify, Request, Server, ServerConfig, SessionEvent,
-    SessionRoutes, SessionTable, StreamEvent, StreamKind, StreamName, UnknownDatagrams,
+    BodyMode, ConnectionName, DatagramOptions, DatagramSender, Exchange, ExchangeId, ExchangeTable, Handler,
+    Modes, Notify, Request, Server, ServerConfig, SessionEvent, SessionRoutes, SessionTable, StreamEvent,
+    StreamKind, StreamName, UnknownDatagrams,
 };
 
 use super::{Options, core};
@@ -107,38 +104,22 @@ impl Echo {
 /// Runs the server.
 pub(crate) async fn run(options: Options) -> Outcome {
     let handler = Arc::new(Echo::default());
-    let route = |method: &str, path: &str, protocol: Option<&str>| {
-        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(Route {
-            methods: Methods::parse(&[method])?,
-            pattern: Pattern::parse(path)?,
-            protocol: protocol.map(str::to_owned),
-        })
-    };
-    let alpn = vec![b"h3".to_vec(), b"echo".to_vec()];
+    let routes = vec![
+        core::route("POST", "/datagrams", None)?,
+        core::route("CONNECT", "/echo", Some("webtransport"))?,
+    ];
     let config = ServerConfig {
-        address: (Ipv4Addr::LOCALHOST, options.port).into(),
-        tls: server_config(core::certificates()?, alpn, TlsOptions::default())?,
-        limits: Limits::default(),
-        router: Router::new(vec![
-            route("POST", "/datagrams", None)?,
-            route("CONNECT", "/echo", Some("webtransport"))?,
-        ])?,
         modes: Modes {
             routes: vec![BodyMode::Streaming, BodyMode::Streaming],
-            fallback: BodyMode::Buffered,
+            ..Modes::default()
         },
-        qlog_dir: None,
-        has_fallback: false,
         datagrams: DatagramOptions {
             raw: true,
             routes: vec![true, true],
             unknown: UnknownDatagrams::Drop,
         },
         sessions: SessionRoutes(vec![false, true]),
-        tell_connections: false,
-        observe: trilane_core::Observe::default(),
-        address_validation: AddressValidation::Auto,
-        stateless_reset_key: None,
+        ..core::config(options.port, &[b"h3", b"echo"], routes)?
     };
     let server = Server::new(config, Arc::new(EchoHandler(handler.clone())), Handle::current());
     let ways = Ways {
