@@ -116,12 +116,13 @@ fn flow_control_error(reason: &'static str) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     const MAX_STREAMS: u64 = PeerFlowLimits::MAX_STREAMS;
 
-    fn settings(data: u64, bidi: u64, uni: u64) -> Settings {
+    /// SETTINGS with these initial limits of bytes and of streams.
+    pub(in crate::webtransport) fn settings(data: u64, bidi: u64, uni: u64) -> Settings {
         let mut settings = Settings::default();
         settings.webtransport.initial_max_data = data;
         settings.webtransport.initial_max_streams_bidi = bidi;

@@ -238,14 +238,7 @@ impl Told {
 mod tests {
     use super::FlowStreams::{Bidirectional, Unidirectional};
     use super::*;
-
-    fn settings(data: u64, bidi: u64, uni: u64) -> Settings {
-        let mut settings = Settings::default();
-        settings.webtransport.initial_max_data = data;
-        settings.webtransport.initial_max_streams_bidi = bidi;
-        settings.webtransport.initial_max_streams_uni = uni;
-        settings
-    }
+    use crate::webtransport::flow_limits::tests::settings;
 
     fn flow(ours: [u64; 3], peers: [u64; 3]) -> SessionFlow {
         let [ours, peers] = [ours, peers].map(|[data, bidi, uni]| settings(data, bidi, uni));
