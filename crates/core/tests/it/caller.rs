@@ -156,9 +156,21 @@ impl Caller {
         }
     }
 
+    /// Sends a request without content.
+    pub(crate) fn begin(&self, method: &str, path: &str) -> ExchangeId {
+        self.client.request(self.order(method, path)).unwrap()
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Heard {
-        let id = self.client.request(self.order("GET", path)).unwrap();
-        self.response(id).await
+        self.response(self.begin("GET", path)).await
+    }
+
+    /// Waits until the client has no connection.
+    pub(crate) async fn without_connections(&self) {
+        found("no connection", || {
+            (self.client.stats().connections_active == 0).then_some(())
+        })
+        .await;
     }
 
     /// The response to a request, or why there is none.

@@ -114,7 +114,7 @@ async fn a_malformed_response_fails_its_request_and_the_connection_goes_on() {
     for (case, frames) in cases {
         let villain = Villain::start(Plot::answering(frames.concat(), End::Fin));
         let caller = villain.caller();
-        let id = caller.client.request(caller.order("GET", "/")).unwrap();
+        let id = caller.begin("GET", "/");
         let ending = ending(&caller, id).await;
         assert!(is_protocol(&ending), "{case}: {ending:?}");
         serves_on(&villain, &caller, 1, case).await;
@@ -140,7 +140,7 @@ async fn the_server_is_told_by_a_stop_with_the_code() {
     for (case, bytes, code) in cases {
         let villain = Villain::start(Plot::answering(bytes, End::Open));
         let caller = villain.caller_with(|config| config.response_timeout = Some(Duration::from_millis(500)));
-        let id = caller.client.request(caller.order("GET", "/")).unwrap();
+        let id = caller.begin("GET", "/");
         let ending = ending(&caller, id).await;
         let is_right = match case {
             "malformed" => is_protocol(&ending),
@@ -210,7 +210,7 @@ async fn a_breach_in_a_response_that_reaches_the_connection_closes_it() {
     for (case, bytes, code) in cases {
         let villain = Villain::start(Plot::answering(bytes, End::Fin));
         let caller = villain.caller();
-        let id = caller.client.request(caller.order("GET", "/")).unwrap();
+        let id = caller.begin("GET", "/");
         let ending = ending(&caller, id).await;
         assert!(is_protocol(&ending), "{case}: {ending:?}");
         assert_eq!(villain.closed().await, code, "{case}");
@@ -227,7 +227,7 @@ async fn a_reset_of_the_response_fails_its_request_with_the_code() {
     for code in codes.filter(|code| *code != 0x10b) {
         let villain = Villain::start(Plot::answering(Vec::new(), End::Reset(code)));
         let caller = villain.caller();
-        let id = caller.client.request(caller.order("GET", "/")).unwrap();
+        let id = caller.begin("GET", "/");
         let first = ending(&caller, id).await;
         assert!(
             matches!(first, Ending::Failed(RequestError::Reset(with)) if with == code),

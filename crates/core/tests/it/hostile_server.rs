@@ -142,7 +142,7 @@ async fn a_breach_on_a_stream_of_the_server_closes_the_connection_and_says_why()
     for (case, plot, code) in cases {
         let villain = Villain::start(plot);
         let caller = villain.caller();
-        let id = caller.client.request(caller.order("GET", "/")).unwrap();
+        let id = caller.begin("GET", "/");
         let ending = ending(&caller, id).await;
         assert_eq!(villain.closed().await, code, "{case}");
         assert!(
@@ -232,7 +232,7 @@ async fn what_a_server_may_send_changes_nothing() {
     for (case, plot) in cases {
         let villain = Villain::start(plot);
         let caller = villain.caller();
-        let id = caller.client.request(caller.order("GET", "/")).unwrap();
+        let id = caller.begin("GET", "/");
         let ending = ending(&caller, id).await;
         assert!(matches!(ending, Ending::Response(200)), "{case}: {ending:?}");
         serves_on(&villain, &caller, 1, case).await;
@@ -253,7 +253,7 @@ async fn floods_of_what_brings_nothing_end_the_connection() {
     for (case, bytes) in cases {
         let villain = Villain::start(Plot::answering(bytes, End::Open));
         let caller = villain.caller();
-        let id = caller.client.request(caller.order("GET", "/")).unwrap();
+        let id = caller.begin("GET", "/");
         let ending = ending(&caller, id).await;
         assert!(!matches!(ending, Ending::Response(_)), "{case}: {ending:?}");
         assert_eq!(villain.closed().await, EXCESSIVE_LOAD, "{case}");
@@ -282,7 +282,7 @@ async fn datagrams_that_nobody_wants_are_dropped_and_impossible_ones_close_the_c
             ..Plot::silent()
         });
         let caller = villain.caller_with(|config| config.response_timeout = Some(Duration::from_millis(300)));
-        let id = caller.client.request(caller.order("GET", "/")).unwrap();
+        let id = caller.begin("GET", "/");
         let ending = ending(&caller, id).await;
         let connections = match (case, ending) {
             ("of a request without datagrams", Ending::Failed(RequestError::Malformed(_))) => {

@@ -9,6 +9,7 @@ use trilane_http3::{
 };
 
 use crate::client::quic;
+use crate::raw::{End, ask};
 use crate::support::{Script, Setup, answer, keeping, kept_id, soon, start, whole};
 
 /// The HEADERS frame of a POST with `fields`.
@@ -82,9 +83,7 @@ async fn interim_answers_precede_the_final_one_at_once_and_in_order() {
     let (kept, handler) = keeping();
     let server = start(Setup::default(), handler);
     let (connection, _endpoint) = quic(&server).await;
-    let (mut send, recv) = connection.open_bi().await.unwrap();
-    send.write_all(&post(&[])).await.unwrap();
-    send.finish().unwrap();
+    let (_send, recv) = ask(&connection, &post(&[]), End::Fin).await;
     let (table, id) = (server.server.exchanges(), kept_id(&kept).await);
     let mut answer = Incoming::new(recv);
     let link = [(&b"link"[..], &b"</a.css>; rel=preload"[..])];
@@ -112,9 +111,7 @@ async fn what_is_no_interim_answer_or_comes_too_late_is_refused() {
     let (kept, handler) = keeping();
     let server = start(Setup::default(), handler);
     let (connection, _endpoint) = quic(&server).await;
-    let (mut send, recv) = connection.open_bi().await.unwrap();
-    send.write_all(&post(&[])).await.unwrap();
-    send.finish().unwrap();
+    let (_send, recv) = ask(&connection, &post(&[]), End::Fin).await;
     let (table, id) = (server.server.exchanges(), kept_id(&kept).await);
     for status in [0, 99, 101, 200, 1000] {
         let refused = table.inform(id, status, std::iter::empty());
@@ -156,9 +153,7 @@ async fn held_back(how: How) {
     let server = start(Setup::default(), handler);
     let (connection, _endpoint) = quic(&server).await;
     // Nobody reads: quinn's window of 1.25 MB for a stream fills up.
-    let (mut send, recv) = connection.open_bi().await.unwrap();
-    send.write_all(&post(&[])).await.unwrap();
-    send.finish().unwrap();
+    let (_send, recv) = ask(&connection, &post(&[]), End::Fin).await;
     let (table, id) = (server.server.exchanges(), kept_id(&kept).await);
     let value = vec![b'v'; 10_000];
     let mut informed = 0;
@@ -198,8 +193,7 @@ async fn a_client_that_expects_100_gets_it_when_its_body_is_gathered() {
     let handler = Script::new(|request, exchange| answer(exchange, whole(request)));
     let server = start(Setup::default(), handler);
     let (connection, _endpoint) = quic(&server).await;
-    let (mut send, recv) = connection.open_bi().await.unwrap();
-    send.write_all(&post(&[EXPECT])).await.unwrap();
+    let (mut send, recv) = ask(&connection, &post(&[EXPECT]), End::Open).await;
     let mut answer = Incoming::new(recv);
     assert_eq!(answer.status().await, 100);
     send.write_all(HELLO).await.unwrap();
@@ -217,11 +211,8 @@ async fn a_client_that_does_not_wait_for_100_gets_the_answer_alone() {
     let handler = Script::new(|request, exchange| answer(exchange, whole(request)));
     let server = start(Setup::default(), handler);
     let (connection, _endpoint) = quic(&server).await;
-    let (mut send, recv) = connection.open_bi().await.unwrap();
-    let mut all = post(&[EXPECT]).to_vec();
-    all.extend_from_slice(HELLO);
-    send.write_all(&all).await.unwrap();
-    send.finish().unwrap();
+    let all = [&post(&[EXPECT])[..], HELLO].concat();
+    let (_send, recv) = ask(&connection, &all, End::Fin).await;
     assert_eq!(Incoming::new(recv).status().await, 200);
 }
 
@@ -230,9 +221,8 @@ async fn a_client_that_does_not_wait_for_100_gets_the_answer_alone() {
 async fn a_body_that_is_too_long_is_refused_without_100() {
     let server = start(Setup::default(), Script::new(|_, exchange| answer(exchange, "")));
     let (connection, _endpoint) = quic(&server).await;
-    let (mut send, recv) = connection.open_bi().await.unwrap();
     let length = (&b"content-length"[..], &b"100000000"[..]);
-    send.write_all(&post(&[EXPECT, length])).await.unwrap();
+    let (_send, recv) = ask(&connection, &post(&[EXPECT, length]), End::Open).await;
     assert_eq!(Incoming::new(recv).status().await, 413);
 }
 
@@ -242,8 +232,7 @@ async fn an_expectation_that_no_standard_knows_is_answered_417() {
     let server = start(Setup::default(), Script::new(|_, exchange| answer(exchange, "")));
     let (connection, _endpoint) = quic(&server).await;
     for value in [&b"the-unexpected"[..], b"100-continue, more"] {
-        let (mut send, recv) = connection.open_bi().await.unwrap();
-        send.write_all(&post(&[(b"expect", value)])).await.unwrap();
+        let (_send, recv) = ask(&connection, &post(&[(b"expect", value)]), End::Open).await;
         assert_eq!(Incoming::new(recv).status().await, 417);
     }
 }
@@ -259,8 +248,7 @@ async fn a_streaming_handler_sends_100_with_its_first_read_and_not_before() {
     };
     let server = start(setup, handler);
     let (connection, _endpoint) = quic(&server).await;
-    let (mut send, recv) = connection.open_bi().await.unwrap();
-    send.write_all(&post(&[EXPECT])).await.unwrap();
+    let (mut send, recv) = ask(&connection, &post(&[EXPECT]), End::Open).await;
     let id = kept_id(&kept).await;
     let table = server.server.exchanges();
     let mut reader = table.take_body(id).unwrap();
@@ -287,8 +275,7 @@ async fn a_streaming_handler_that_answers_unread_sends_no_100() {
     };
     let server = start(setup, handler);
     let (connection, _endpoint) = quic(&server).await;
-    let (mut send, recv) = connection.open_bi().await.unwrap();
-    send.write_all(&post(&[EXPECT])).await.unwrap();
+    let (_send, recv) = ask(&connection, &post(&[EXPECT]), End::Open).await;
     let id = kept_id(&kept).await;
     let table = server.server.exchanges();
     table.respond(id, 403, std::iter::empty(), Bytes::new()).unwrap();

@@ -15,7 +15,7 @@ async fn a_request_that_is_rejected_is_sent_again() {
     for method in ["GET", "POST"] {
         let villain = Villain::start(Plot::answering(Vec::new(), End::Reset(0x10b)));
         let caller = villain.caller();
-        let id = caller.client.request(caller.order(method, "/")).unwrap();
+        let id = caller.begin(method, "/");
         assert!(matches!(ending(&caller, id).await, Ending::Response(200)));
         assert_eq!(
             (villain.connections(), caller.client.stats().requests_retried),
@@ -33,7 +33,7 @@ async fn a_server_that_leaves_fails_its_request_whatever_it_says() {
                 ..Plot::answering(answer, End::Open)
             });
             let caller = villain.caller();
-            let id = caller.client.request(caller.order("GET", "/")).unwrap();
+            let id = caller.begin("GET", "/");
             let ending = ending(&caller, id).await;
             let is_right = match &ending {
                 Ending::Failed(RequestError::ConnectionLost(loss)) => loss.remote && loss.code == Some(code),
@@ -51,7 +51,7 @@ async fn a_server_that_leaves_fails_its_request_whatever_it_says() {
 async fn a_request_is_ended_before_its_response_is_waited_for() {
     let villain = Villain::start(Plot::default());
     let caller = villain.caller();
-    let id = caller.client.request(caller.order("GET", "/")).unwrap();
+    let id = caller.begin("GET", "/");
     // The villain answers behind the end of the request, and not before.
     assert!(matches!(ending(&caller, id).await, Ending::Response(200)));
     assert_eq!(villain.request().await[0], 1, "HEADERS");
@@ -66,7 +66,7 @@ async fn a_request_at_or_above_the_id_of_a_goaway_is_sent_elsewhere() {
     });
     let caller = villain.caller();
     for method in ["GET", "POST"] {
-        let id = caller.client.request(caller.order(method, "/")).unwrap();
+        let id = caller.begin(method, "/");
         assert!(
             matches!(ending(&caller, id).await, Ending::Response(200)),
             "{method}"
@@ -111,7 +111,7 @@ async fn a_request_whose_connection_is_lost_without_goaway_is_not_sent_twice() {
             ..Plot::silent()
         });
         let caller = villain.caller();
-        let id = caller.client.request(caller.order(method, "/")).unwrap();
+        let id = caller.begin(method, "/");
         let ending = ending(&caller, id).await;
         assert!(
             matches!(ending, Ending::Failed(RequestError::ConnectionLost(_))),
@@ -132,7 +132,7 @@ async fn a_request_that_is_always_rejected_is_sent_three_times() {
         ..Plot::answering(Vec::new(), End::Reset(0x10b))
     });
     let caller = villain.caller();
-    let id = caller.client.request(caller.order("GET", "/")).unwrap();
+    let id = caller.begin("GET", "/");
     let ending = ending(&caller, id).await;
     assert!(
         matches!(ending, Ending::Failed(RequestError::Rejected)),
@@ -184,9 +184,7 @@ async fn a_server_that_goes_away_again_and_again_loses_no_request() {
         ..Plot::default()
     });
     let caller = villain.caller();
-    let ids: Vec<_> = (0..3)
-        .map(|_| caller.client.request(caller.order("POST", "/")).unwrap())
-        .collect();
+    let ids: Vec<_> = (0..3).map(|_| caller.begin("POST", "/")).collect();
     for id in ids {
         assert!(matches!(ending(&caller, id).await, Ending::Response(200)));
     }

@@ -2,14 +2,31 @@
 
 use bytes::Bytes;
 use trilane_core::client::{OutgoingBody, RequestError};
-use trilane_core::{BodyMode, Exchange, Notify, Stop};
+use trilane_core::{BodyMode, Exchange, ExchangeId, Notify, Stop};
 use trilane_http3::Code;
 
-use crate::caller::{caller, caller_of};
+use crate::caller::{Caller, caller, caller_of};
 use crate::support::{
-    Script, Setup, answer, found, keeping, kept_id, next_id, soon, start, start_waiting, whole,
+    Script, Setup, TestServer, answer, found, keeping, kept_id, next_id, soon, start, start_waiting, whole,
 };
 use std::time::Duration;
+
+/// A server that sends the content of requests back.
+fn echoing(setup: Setup) -> TestServer {
+    start(
+        setup,
+        Script::new(|request, exchange| answer(exchange, whole(request))),
+    )
+}
+
+/// A GET that has come to its server and is not answered: its name at the client, and at the server.
+async fn unanswered() -> (TestServer, Caller, ExchangeId, ExchangeId) {
+    let (server, ids) = start_waiting(BodyMode::Buffered);
+    let caller = caller(&server);
+    let id = caller.begin("GET", "/");
+    let at_server = next_id(&ids).await;
+    (server, caller, id, at_server)
+}
 
 #[tokio::test]
 async fn a_request_gets_its_response_and_the_next_one_uses_the_same_connection() {
@@ -40,10 +57,7 @@ async fn a_request_gets_its_response_and_the_next_one_uses_the_same_connection()
 
 #[tokio::test]
 async fn trailers_behind_a_whole_response_come_with_it() {
-    let (server, ids) = start_waiting(BodyMode::Buffered);
-    let caller = caller(&server);
-    let id = caller.client.request(caller.order("GET", "/")).unwrap();
-    let at_server = next_id(&ids).await;
+    let (server, caller, id, at_server) = unanswered().await;
     let exchanges = server.server.exchanges();
     exchanges.start(at_server, 200, std::iter::empty()).unwrap();
     exchanges.write(at_server, "all".into(), Notify::Never).unwrap();
@@ -64,10 +78,7 @@ async fn trailers_behind_a_whole_response_come_with_it() {
 async fn many_requests_at_once_share_a_connection_beyond_the_servers_stream_limit() {
     let mut setup = Setup::default();
     setup.limits.max_concurrent_streams = 10;
-    let server = start(
-        setup,
-        Script::new(|request, exchange| answer(exchange, whole(request))),
-    );
+    let server = echoing(setup);
     let caller = caller(&server);
     let ids: Vec<_> = (0..200)
         .map(|index| {
@@ -87,10 +98,7 @@ async fn many_requests_at_once_share_a_connection_beyond_the_servers_stream_limi
 async fn a_large_body_goes_out_whole_and_comes_back_in_pieces() {
     let mut setup = Setup::default();
     setup.limits.max_body_bytes = 16 << 20;
-    let server = start(
-        setup,
-        Script::new(|request, exchange| answer(exchange, whole(request))),
-    );
+    let server = echoing(setup);
     let caller = caller(&server);
     let body: Vec<u8> = (0..5_000_000_u32).map(|index| (index * 7) as u8).collect();
     let mut order = caller.order("POST", "/echo");
@@ -101,10 +109,7 @@ async fn a_large_body_goes_out_whole_and_comes_back_in_pieces() {
 
 #[tokio::test]
 async fn a_streamed_body_is_written_piece_by_piece() {
-    let server = start(
-        Setup::default(),
-        Script::new(|request, exchange| answer(exchange, whole(request))),
-    );
+    let server = echoing(Setup::default());
     let caller = caller(&server);
     let mut order = caller.order("POST", "/echo");
     order.body = OutgoingBody::Streaming;
@@ -145,7 +150,7 @@ async fn a_request_that_is_given_up_is_cancelled_at_the_server() {
     let (kept, handler) = keeping();
     let server = start(Setup::default(), handler.clone());
     let caller = caller(&server);
-    let id = caller.client.request(caller.order("GET", "/")).unwrap();
+    let id = caller.begin("GET", "/");
     kept_id(&kept).await;
     caller
         .client
@@ -159,10 +164,7 @@ async fn a_request_that_is_given_up_is_cancelled_at_the_server() {
 /// RFC9114-4.1.1-partial-response
 #[tokio::test]
 async fn a_response_that_is_reset_is_never_taken_for_a_whole_one() {
-    let (server, ids) = start_waiting(BodyMode::Buffered);
-    let caller = caller(&server);
-    let id = caller.client.request(caller.order("GET", "/")).unwrap();
-    let at_server = next_id(&ids).await;
+    let (server, caller, id, at_server) = unanswered().await;
     let exchanges = server.server.exchanges();
     exchanges.start(at_server, 200, std::iter::empty()).unwrap();
     exchanges.write(at_server, "part".into(), Notify::Never).unwrap();
@@ -204,23 +206,13 @@ async fn a_response_that_comes_before_the_request_has_ended_is_used() {
 /// RFC9114-5.2-goaway-received, RFC9114-4.1.1-retry
 #[tokio::test]
 async fn a_server_that_stops_is_left_and_requests_under_way_are_finished() {
-    let (server, ids) = start_waiting(BodyMode::Buffered);
-    let caller = caller(&server);
-    let id = caller.client.request(caller.order("GET", "/")).unwrap();
-    let at_server = next_id(&ids).await;
+    let (server, caller, id, at_server) = unanswered().await;
     let stopping = tokio::spawn(server.server.stop(Stop::Graceful(Duration::from_secs(5))));
     tokio::time::sleep(Duration::from_millis(100)).await;
-    server
-        .server
-        .exchanges()
-        .respond(at_server, 200, std::iter::empty(), "late".into())
-        .unwrap();
+    server.answer(at_server, "late");
     assert_eq!(caller.body(id).await, (200, b"late".to_vec()));
     soon("the stop", stopping).await.unwrap();
-    found("no connection", || {
-        (caller.client.stats().connections_active == 0).then_some(())
-    })
-    .await;
+    caller.without_connections().await;
 }
 
 #[tokio::test]
@@ -245,9 +237,7 @@ async fn a_server_that_is_not_there_fails_the_requests_that_wait_for_it() {
     let caller = caller_of(&server.certificate, server.address.port(), |config| {
         config.dial.connect_timeout = Duration::from_millis(500);
     });
-    let ids: Vec<_> = (0..3)
-        .map(|_| caller.client.request(caller.order("GET", "/")).unwrap())
-        .collect();
+    let ids: Vec<_> = (0..3).map(|_| caller.begin("GET", "/")).collect();
     for id in ids {
         assert!(matches!(caller.failure(id).await, RequestError::Dial(_)));
     }
@@ -260,7 +250,7 @@ async fn a_response_that_does_not_come_in_time_is_given_up() {
     let caller = caller_of(&server.certificate, server.address.port(), |config| {
         config.response_timeout = Some(Duration::from_millis(50));
     });
-    let id = caller.client.request(caller.order("GET", "/")).unwrap();
+    let id = caller.begin("GET", "/");
     kept_id(&kept).await;
     assert!(matches!(caller.failure(id).await, RequestError::TimedOut));
     assert_eq!(handler.aborted().await, Some(Code::H3_REQUEST_CANCELLED.value()));
@@ -268,18 +258,11 @@ async fn a_response_that_does_not_come_in_time_is_given_up() {
 
 #[tokio::test]
 async fn a_client_that_is_closed_finishes_what_is_under_way_and_takes_nothing_more() {
-    let (server, ids) = start_waiting(BodyMode::Buffered);
-    let caller = caller(&server);
-    let id = caller.client.request(caller.order("GET", "/")).unwrap();
-    let at_server = next_id(&ids).await;
+    let (server, caller, id, at_server) = unanswered().await;
     let closing = tokio::spawn(caller.client.close());
-    let refused = caller.client.request(caller.order("GET", "/")).unwrap();
+    let refused = caller.begin("GET", "/");
     assert!(matches!(caller.failure(refused).await, RequestError::Closed));
-    server
-        .server
-        .exchanges()
-        .respond(at_server, 200, std::iter::empty(), "done".into())
-        .unwrap();
+    server.answer(at_server, "done");
     assert_eq!(caller.body(id).await, (200, b"done".to_vec()));
     soon("the close", closing).await.unwrap();
     assert_eq!(caller.client.stats().connections_active, 0);
@@ -289,28 +272,17 @@ async fn a_client_that_is_closed_finishes_what_is_under_way_and_takes_nothing_mo
 async fn a_connection_without_requests_is_closed_and_one_with_a_slow_answer_is_not() {
     let mut setup = Setup::default();
     setup.limits.idle_timeout = Duration::from_millis(400);
-    let ids: std::sync::Arc<std::sync::Mutex<Vec<_>>> = std::sync::Arc::default();
-    let kept = ids.clone();
-    let server = start(
-        setup,
-        Script::new(move |_, exchange| kept.lock().unwrap().push(exchange.into_id())),
-    );
+    let (kept, handler) = keeping();
+    let server = start(setup, handler);
     let caller = caller_of(&server.certificate, server.address.port(), |config| {
         config.dial.limits.idle_timeout = Duration::from_millis(400);
     });
-    let id = caller.client.request(caller.order("GET", "/slow")).unwrap();
-    let at_server = next_id(&ids).await;
+    let id = caller.begin("GET", "/slow");
+    let at_server = kept_id(&kept).await;
     tokio::time::sleep(Duration::from_millis(1_200)).await;
-    server
-        .server
-        .exchanges()
-        .respond(at_server, 200, std::iter::empty(), "at last".into())
-        .unwrap();
+    server.answer(at_server, "at last");
     assert_eq!(caller.body(id).await, (200, b"at last".to_vec()));
-    found("no connection", || {
-        (caller.client.stats().connections_active == 0).then_some(())
-    })
-    .await;
+    caller.without_connections().await;
     // Closed by us, not lost.
     let events = caller.ear.connections.lock().unwrap();
     assert!(events.iter().any(|(_, event)| matches!(

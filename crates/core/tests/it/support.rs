@@ -157,6 +157,16 @@ pub(crate) struct TestServer {
     pub(crate) certificate: Vec<u8>,
 }
 
+impl TestServer {
+    /// Answers an open exchange 200 with `body` and nothing else.
+    pub(crate) fn answer(&self, id: ExchangeId, body: impl Into<Bytes>) {
+        let exchanges = self.server.exchanges();
+        exchanges
+            .respond(id, 200, std::iter::empty(), body.into())
+            .unwrap();
+    }
+}
+
 pub(crate) struct Setup {
     pub(crate) limits: Limits,
     /// Method and pattern of routes besides those that every server has.
