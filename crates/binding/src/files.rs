@@ -154,11 +154,11 @@ mod tests {
     #[test]
     fn an_answer_is_unpacked_as_it_was_packed() {
         let fields = Bytes::from_static(b"a\0b\0c\0");
-        let packed = "\0/tmp/\u{fc}\0\"x\"\0\0W/\"\u{fc}\"\0\0\0bytes=0-1";
+        let packed = "\0/srv/\u{fc}\0\"x\"\0\0W/\"\u{fc}\"\0\0\0bytes=0-1";
         let answer = file_answer(200, &fields, &Bytes::from(packed));
         let pair = |name, value| (Bytes::from_static(name), Bytes::from_static(value));
         assert_eq!(answer.fields, [pair(b"a", b"b"), pair(b"c", b"")]);
-        assert!(matches!(answer.location, FileLocation::Path(path) if path == *"/tmp/\u{fc}"));
+        assert!(matches!(answer.location, FileLocation::Path(path) if path == *"/srv/\u{fc}"));
         let conditions = answer.conditions;
         assert_eq!(conditions.if_match.unwrap(), "\"x\"");
         assert_eq!(conditions.if_unmodified_since, None);
@@ -170,9 +170,9 @@ mod tests {
 
     #[test]
     fn what_is_missing_at_the_end_is_not_there() {
-        let answer = file_answer(404, &Bytes::new(), &Bytes::from_static(b"/root\0a/b"));
+        let answer = file_answer(404, &Bytes::new(), &Bytes::from_static(b"/site\0a/b"));
         assert!(matches!(answer.location, FileLocation::Beneath { root, path }
-            if root == *"/root" && path == *"a/b"));
+            if root == *"/site" && path == *"a/b"));
         assert!(answer.fields.is_empty() && answer.conditions.range.is_none());
         file_answer(404, &Bytes::new(), &Bytes::new());
     }
