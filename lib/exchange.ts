@@ -8,13 +8,14 @@ import type { IncomingBody } from './incoming-body.js';
 import type { TrailersSource } from './outgoing-trailers.js';
 import type { H3Request, IncomingParts } from './request.js';
 import type { Route } from './routes.js';
+import { SendSide } from './send-side.js';
 import type { Session } from './session.js';
 
 /** HTTP/3 code of a request that the client no longer wants (RFC 9114 §8.1). */
 const H3_REQUEST_CANCELLED = 0x10c;
 
 /** One request and its answer, on this side of the border. */
-export class Exchange implements IncomingParts {
+export class Exchange extends SendSide<H3Error> implements IncomingParts {
   /** Whose exchange it is: slot and generation are names in that server alone. */
   readonly owner: object;
   readonly slot: number;
@@ -32,9 +33,6 @@ export class Exchange implements IncomingParts {
   #trailersPromise: Promise<Headers> | null = null;
   #params: Record<string, string> | null = null;
   #controller: AbortController | null = null;
-  #gone: H3Error | null = null;
-  #onDrained: (() => void) | null = null;
-  #onGone: ((reason: H3Error) => void) | null = null;
   /** The answer under way comes from the error handler. */
   failed = false;
   /** It was answered whole, or ended in another way: nothing more can be sent. */
@@ -71,6 +69,7 @@ export class Exchange implements IncomingParts {
     incoming: IncomingBody | PackedFields,
     earlyData = false,
   ) {
+    super();
     this.owner = owner;
     this.slot = slot;
     this.generation = generation;
@@ -96,7 +95,7 @@ export class Exchange implements IncomingParts {
   get signal(): AbortSignal {
     if (this.#controller === null) {
       this.#controller = new AbortController();
-      if (this.#gone !== null) this.#controller.abort(this.#gone);
+      if (this.gone !== null) this.#controller.abort(this.gone);
     }
     return this.#controller.signal;
   }
@@ -111,7 +110,7 @@ export class Exchange implements IncomingParts {
   /** It is over: the answer is complete, or there will be none. */
   end(): void {
     this.over = true;
-    if (typeof this.#incoming !== 'string') this.#incoming.answered(() => this.#gone ?? unread());
+    if (typeof this.#incoming !== 'string') this.#incoming.answered(() => this.gone ?? unread());
   }
 
   /** The handler failed: it does not read on. */
@@ -119,46 +118,14 @@ export class Exchange implements IncomingParts {
     if (typeof this.#incoming !== 'string') this.#incoming.decline();
   }
 
-  /** Why nothing more can be sent, or null: the client is gone, or another answer has taken the place of this one. */
-  get gone(): H3Error | null {
-    return this.#gone;
-  }
-
   /** The client reset the request or vanished. */
   abort(wireCode: number | null): void {
-    if (this.#gone !== null) return;
-    this.#gone = goneError(wireCode);
-    this.#controller?.abort(this.#gone);
-    this.#onGone?.(this.#gone);
-    this.drained();
+    this.giveUp(goneError(wireCode), (reason) => this.#controller?.abort(reason));
   }
 
   /** Its answer was refused before anything was sent: the producer of its body stops, another answer follows. */
   supersede(reason: H3Error): void {
-    this.#gone = reason;
-    this.#onGone?.(reason);
-    this.drained();
-  }
-
-  /** All that was written is sent, or will never be. */
-  drained(): void {
-    const resolve = this.#onDrained;
-    this.#onDrained = null;
-    resolve?.();
-  }
-
-  /** Resolves when all that was written is sent, or the client is gone. */
-  untilDrained(): Promise<void> {
-    if (this.#gone !== null) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#onDrained = resolve;
-    });
-  }
-
-  /** Calls `listener` once if the client goes away; at once if it already has. */
-  onGone(listener: (reason: H3Error) => void): void {
-    if (this.#gone !== null) listener(this.#gone);
-    else this.#onGone = listener;
+    this.giveUp(reason);
   }
 
   /** The parameter `name` as it is in the URL, not decoded; null if the route has none. */

@@ -4,6 +4,7 @@ import type { PackedFields } from '../fields.js';
 import { packHeaders, unpackHeaders } from '../headers.js';
 import type { IncomingBody } from '../incoming-body.js';
 import type { TrailersSource } from '../outgoing-trailers.js';
+import { SendSide } from '../send-side.js';
 import { ignore } from './failure.js';
 import type { RequestOrder, ResponseParts } from './transport.js';
 
@@ -11,7 +12,7 @@ import type { RequestOrder, ResponseParts } from './transport.js';
 export const H3_REQUEST_CANCELLED = 0x10c;
 
 /** One request of a client from its order to the end of its response and its body. */
-export class OutgoingExchange implements Sender {
+export class OutgoingExchange extends SendSide implements Sender {
   readonly slot: number;
   readonly generation: number;
   readonly order: RequestOrder;
@@ -27,11 +28,9 @@ export class OutgoingExchange implements Sender {
   #resolve!: (parts: ResponseParts) => void;
   #reject!: (reason: unknown) => void;
   #body: IncomingBody | null = null;
-  #gone: Error | null = null;
-  #goneListeners: ((reason: Error) => void)[] = [];
-  #onDrained: (() => void) | null = null;
 
   constructor(order: RequestOrder, slot: number, generation: number) {
+    super();
     this.order = order;
     this.slot = slot;
     this.generation = generation;
@@ -44,11 +43,6 @@ export class OutgoingExchange implements Sender {
     });
     // Who sent the request looks at it, and may have stopped to.
     this.response.catch(ignore);
-  }
-
-  /** Why no more of the body is sent, or null. */
-  get gone(): Error | null {
-    return this.#gone;
   }
 
   /** An interim answer came. */
@@ -75,28 +69,6 @@ export class OutgoingExchange implements Sender {
 
   /** No more of the body is sent; the response is still awaited. */
   stop(reason: Error): void {
-    if (this.#gone !== null) return;
-    this.#gone = reason;
-    for (const listener of this.#goneListeners) listener(reason);
-    this.drained();
-  }
-
-  onGone(listener: (reason: Error) => void): void {
-    if (this.#gone !== null) listener(this.#gone);
-    else this.#goneListeners.push(listener);
-  }
-
-  /** All that was written is sent. */
-  drained(): void {
-    const resolve = this.#onDrained;
-    this.#onDrained = null;
-    resolve?.();
-  }
-
-  untilDrained(): Promise<void> {
-    if (this.#gone !== null) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#onDrained = resolve;
-    });
+    this.giveUp(reason);
   }
 }
