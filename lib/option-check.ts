@@ -23,6 +23,11 @@ export function checkKeys(object: object, known: readonly string[], what: string
   }
 }
 
+/** What `check` makes of an option; undefined if it was not given. */
+export function optional<Value>(value: unknown, check: (value: unknown) => Value): Value | undefined {
+  return value === undefined ? undefined : check(value);
+}
+
 /** `value` as an integer from `least` to `most`. Throws a TypeError or RangeError if it is none. */
 export function checkInteger(value: unknown, name: string, least: number, most: number): number {
   const range = `an integer from ${least} to ${most}`;

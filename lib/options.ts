@@ -18,6 +18,7 @@ import {
   checkKeys,
   checkObject,
   checkText,
+  optional,
 } from './option-check.js';
 import type { H3Request } from './request.js';
 import type { H3RequestEnd, RequestEndHook } from './request-end.js';
@@ -316,7 +317,7 @@ export const OPTION_KEYS: readonly string[] = Object.keys({
 export function validateOptions(options: unknown): ValidatedOptions {
   const given = checkObject(options, 'the argument of createH3Server');
   checkKeys(given, OPTION_KEYS, 'the options object');
-  const mode = given['mode'] === undefined ? 'buffered' : checkMode(given['mode'], 'option "mode"');
+  const mode = optional(given['mode'], (value) => checkMode(value, 'option "mode"')) ?? 'buffered';
   return {
     ...readHandlers(given, mode),
     hostname: optional(given['hostname'], (value) =>
@@ -371,10 +372,6 @@ function readConnectionHooks(given: Readonly<Record<string, unknown>>): Connecti
     onConnection: hook('onConnection'),
     onConnectionClose: hook('onConnectionClose'),
   };
-}
-
-function optional<Value>(value: unknown, check: (value: unknown) => Value): Value | undefined {
-  return value === undefined ? undefined : check(value);
 }
 
 /** A copy: the caller may wipe its own. */

@@ -1,7 +1,7 @@
 import type { H3DatagramContext } from './datagrams.js';
 import { describe, type UsageError, usageError } from './errors.js';
 import { isToken } from './fields.js';
-import { checkKeys, checkObject } from './option-check.js';
+import { checkKeys, checkObject, optional } from './option-check.js';
 import type { BodyMode, Handler, RouteDefinition } from './route-kinds.js';
 import type { WTContext } from './webtransport.js';
 
@@ -101,7 +101,7 @@ function normaliseRoute(definition: unknown, where: string, defaultMode: BodyMod
 
 /** Datagrams belong to a request that is open: such a route does not wait for the body. */
 function bodyMode(route: Readonly<Record<string, unknown>>, defaultMode: BodyMode, where: string): BodyMode {
-  const given = route['mode'] === undefined ? undefined : checkMode(route['mode'], `${where}: "mode"`);
+  const given = optional(route['mode'], (value) => checkMode(value, `${where}: "mode"`));
   if (route['h3Datagram'] === undefined) return given ?? defaultMode;
   if (given !== 'buffered') return 'streaming';
   throw usageError(

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { describe, usageError } from './errors.js';
+import { usageError } from './errors.js';
 import { Exchange } from './exchange.js';
 import { FileBody } from './file-body.js';
 import { bodyResponse, pathOf } from './file-response.js';
@@ -8,7 +8,7 @@ import { packHeaders } from './headers.js';
 import { Response as FastResponse } from './lazy-response.js';
 import { NativeFolder } from './native.js';
 import { fromNative } from './native-error.js';
-import { checkFunction, checkKeys, checkObject, checkText } from './option-check.js';
+import { checkChoice, checkFunction, checkKeys, checkObject, checkText, optional } from './option-check.js';
 import { partsOf } from './request.js';
 import type { H3Server } from './server.js';
 
@@ -66,20 +66,24 @@ export function serveStatic(root: string | URL, options: ServeStaticOptions = {}
   const given = checkObject(options, 'the second argument of serveStatic');
   checkKeys(given, OPTION_KEYS, 'the second argument of serveStatic');
   const folderPath = checkRoot(root);
-  const followSymlinksAnywhere = checkChoice(given['symlinks'], 'symlinks', 'beneath', 'anywhere');
+  const symlinks = optional(given['symlinks'], (value) =>
+    checkChoice(value, 'symlinks', ['beneath', 'anywhere']),
+  );
+  const dotfiles = optional(given['dotfiles'], (value) => checkChoice(value, 'dotfiles', ['hide', 'serve']));
+  const followSymlinksAnywhere = symlinks === 'anywhere';
   const folder = new NativeFolder({
     root: folderPath,
     indexes: checkIndex(given['index']),
-    serveDotfiles: checkChoice(given['dotfiles'], 'dotfiles', 'hide', 'serve'),
+    serveDotfiles: dotfiles === 'serve',
     followSymlinksAnywhere,
   });
-  const prefix = given['prefix'] === undefined ? null : checkPrefix(given['prefix']);
+  const prefix = optional(given['prefix'], checkPrefix) ?? null;
   const { headers } = options;
   if (typeof headers !== 'function') packHeaders(headers);
   const notFound =
-    given['notFound'] === undefined
-      ? plainNotFound
-      : checkFunction<NonNullable<ServeStaticOptions['notFound']>>(given['notFound'], 'notFound');
+    optional(given['notFound'], (value) =>
+      checkFunction<NonNullable<ServeStaticOptions['notFound']>>(value, 'notFound'),
+    ) ?? plainNotFound;
   return async (request, server) => {
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       return new FastResponse('Method Not Allowed', { status: 405, headers: { allow: 'GET, HEAD' } });
@@ -190,14 +194,6 @@ function checkIndex(index: unknown): string[] {
       `option "index" is ${JSON.stringify(text)}; expected a name without slashes`,
     );
   });
-}
-
-/** Whether `value` is `other` instead of `usual`. */
-function checkChoice(value: unknown, name: string, usual: string, other: string): boolean {
-  if (value === undefined || value === usual) return false;
-  if (value === other) return true;
-  const given = typeof value === 'string' ? JSON.stringify(value) : describe(value);
-  throw usageError('ERR_H3_OPTION_TYPE', `option "${name}" is ${given}; expected "${usual}" or "${other}"`);
 }
 
 function checkPrefix(prefix: unknown): string {

@@ -7,7 +7,7 @@ import {
   readIdentity,
   readPart,
 } from './identity.js';
-import { checkChoice, checkKeys, checkObject } from './option-check.js';
+import { checkChoice, checkKeys, checkObject, optional } from './option-check.js';
 
 /** Certificates that `updateTls()` puts in the place of others. What is left out stays as it is. */
 export interface TlsUpdate extends IdentityOptions {
@@ -71,7 +71,7 @@ export function validateTlsUpdate(update: unknown): ValidatedTlsUpdate {
   const given = checkObject(update, 'the argument of updateTls()');
   checkKeys(given, UPDATE_KEYS, 'the argument of updateTls()');
   const identity = readIdentity(given, '');
-  const sni = given['sni'] === undefined ? undefined : readHostIdentities(given['sni']);
+  const sni = optional(given['sni'], readHostIdentities);
   if (identity === undefined && sni === undefined) {
     throw usageError(
       'ERR_H3_OPTION_TYPE',
@@ -83,13 +83,13 @@ export function validateTlsUpdate(update: unknown): ValidatedTlsUpdate {
 
 /** Checks the options of {@link SessionOptions} alone and together. Throws a TypeError. */
 export function readSessions(given: Readonly<Record<string, unknown>>): Resumption {
-  const { sessionResumption, earlyData } = given;
   const resumption =
-    sessionResumption === undefined
-      ? 'tickets'
-      : checkChoice(sessionResumption, 'sessionResumption', ['tickets', 'off']);
+    optional(given['sessionResumption'], (value) =>
+      checkChoice(value, 'sessionResumption', ['tickets', 'off']),
+    ) ?? 'tickets';
   const early =
-    earlyData === undefined ? 'off' : checkChoice(earlyData, 'earlyData', ['off', 'safe-methods']);
+    optional(given['earlyData'], (value) => checkChoice(value, 'earlyData', ['off', 'safe-methods'])) ??
+    'off';
   if (early === 'off') return resumption;
   if (resumption === 'off') {
     throw usageError(
@@ -104,11 +104,9 @@ export function readSessions(given: Readonly<Record<string, unknown>>): Resumpti
 export function readClientCertificates(
   given: Readonly<Record<string, unknown>>,
 ): ClientCertificates | undefined {
-  const { clientCertificates } = given;
-  const asked =
-    clientCertificates === undefined
-      ? undefined
-      : checkChoice(clientCertificates, 'clientCertificates', ['request', 'require']);
+  const asked = optional(given['clientCertificates'], (value) =>
+    checkChoice(value, 'clientCertificates', ['request', 'require']),
+  );
   const ca = readPart(given, 'ca', '');
   if (asked !== undefined && ca !== undefined) return { asked, ca };
   if (asked === undefined && ca === undefined) return undefined;

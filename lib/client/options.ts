@@ -10,6 +10,7 @@ import {
   checkKeys,
   checkObject,
   checkText,
+  optional,
 } from '../option-check.js';
 import { VERSION } from '../version.js';
 import { type CertificateHash, readCertificateHashes } from './certificate-hashes.js';
@@ -136,27 +137,28 @@ const OPTION_KEYS = Object.keys({
 export function validateClientOptions(options: unknown): ValidatedClientOptions {
   const given = checkObject(options, 'the argument of H3Client');
   checkKeys(given, OPTION_KEYS, 'the options object');
-  const read = <Value>(name: keyof H3ClientOptions, check: (value: unknown) => Value): Value | undefined =>
-    given[name] === undefined ? undefined : check(given[name]);
   const limits = Object.entries(LIMIT_RANGES).map(([name, [least, most, standard]]) => [
     name,
-    given[name] === undefined ? standard : checkInteger(given[name], name, least, most),
+    optional(given[name], (value) => checkInteger(value, name, least, most)) ?? standard,
   ]);
   return {
     ...readTrust(given),
     identity: readIdentity(given, ''),
-    localAddress: read('localAddress', (value) => checkText(value, 'localAddress', 'an IP address')),
+    localAddress: optional(given['localAddress'], (value) =>
+      checkText(value, 'localAddress', 'an IP address'),
+    ),
     limits: Object.fromEntries(limits) as Record<ClientLimitName, number>,
-    keyLog: read('keyLog', (value) => checkText(value, 'keyLog', 'the path of a file')),
-    qlogDir: read('qlogDir', (value) => checkFolder(value, 'qlogDir')),
-    resolve: read('resolve', (value) => checkFunction<Resolve>(value, 'resolve')),
+    keyLog: optional(given['keyLog'], (value) => checkText(value, 'keyLog', 'the path of a file')),
+    qlogDir: optional(given['qlogDir'], (value) => checkFolder(value, 'qlogDir')),
+    resolve: optional(given['resolve'], (value) => checkFunction<Resolve>(value, 'resolve')),
     earlyData:
-      read('earlyData', (value) => checkChoice(value, 'earlyData', ['off', 'safe-methods'])) ?? 'off',
+      optional(given['earlyData'], (value) => checkChoice(value, 'earlyData', ['off', 'safe-methods'])) ??
+      'off',
     maxRedirects:
-      read('maxRedirects', (value) => checkInteger(value, 'maxRedirects', 0, MOST_REDIRECTS)) ??
+      optional(given['maxRedirects'], (value) => checkInteger(value, 'maxRedirects', 0, MOST_REDIRECTS)) ??
       MOST_REDIRECTS,
-    userAgent: read('userAgent', checkUserAgent) ?? `trilane/${VERSION}`,
-    decompress: read('decompress', (value) => checkBoolean(value, 'decompress')) ?? true,
+    userAgent: optional(given['userAgent'], checkUserAgent) ?? `trilane/${VERSION}`,
+    decompress: optional(given['decompress'], (value) => checkBoolean(value, 'decompress')) ?? true,
   };
 }
 
@@ -166,7 +168,7 @@ type Trust = Pick<ValidatedClientOptions, 'ca' | 'serverCertificateHashes' | 'in
 function readTrust(given: Readonly<Record<string, unknown>>): Trust {
   const ca = readPart(given, 'ca', '');
   const serverCertificateHashes = readCertificateHashes(given['serverCertificateHashes']);
-  const insecure = given['insecure'] === undefined ? false : checkBoolean(given['insecure'], 'insecure');
+  const insecure = optional(given['insecure'], (value) => checkBoolean(value, 'insecure')) ?? false;
   const ways = [
     ...(ca === undefined ? [] : ['ca']),
     ...(serverCertificateHashes.length === 0 ? [] : ['serverCertificateHashes']),
