@@ -20,28 +20,52 @@ const (
 )
 
 var checks = []check{
-	{"datagrams both ways", datagramsBothWays},
-	{"a bidirectional stream of the client", bidirectional},
-	{"a unidirectional stream each way", unidirectional},
-	{"a bidirectional stream of the server", bidirectionalOfServer},
-	{"1 MiB there and back", thereAndBack},
-	{"the ends of streams", ends},
+	{"datagrams both ways", in(toEcho, datagramsBothWays)},
+	{"a bidirectional stream of the client", onStream(toEcho, bidirectional)},
+	{"a unidirectional stream each way", in(toEcho, unidirectional)},
+	{"a bidirectional stream of the server", in("/sessions/open", bidirectionalOfServer)},
+	{"1 MiB there and back", onStream(toEcho, thereAndBack)},
+	{"the ends of streams", onStream(toEcho, ends)},
 	{"the close code of the client", clientCloses},
-	{"the close code of the server", serverCloses},
-	{"codes of resets and stops, by the server", serverResets},
-	{"codes of resets and stops, by the client", clientResets},
+	{"the close code of the server", onStream("/sessions/close", serverCloses)},
+	{"codes of resets and stops, by the server", onStream("/sessions/resets", serverResets)},
+	{"codes of resets and stops, by the client", onStream("/sessions/resets", clientResets)},
 	{"a refused session", refused},
 	{"an agreed protocol", protocol},
 	{"a session that the server winds up", nil},
 	{fmt.Sprintf("%d sessions in a row", sessions), sessionsInARow},
 }
 
-func datagramsBothWays(ctx context.Context, c *client) error {
-	session, _, err := c.echo(ctx)
-	if err != nil {
-		return err
+// toEcho is where a session that sends everything back is, for checks that do not ask how it ended.
+const toEcho = "/sessions/echo/unasked"
+
+// in opens a session at path for a check, and closes it behind that.
+func in(path string, run func(context.Context, *webtransport.Session) error) func(context.Context, *client) error {
+	return func(ctx context.Context, c *client) error {
+		session, _, err := c.open(ctx, path)
+		if err != nil {
+			return err
+		}
+		defer session.CloseWithError(0, "")
+		return run(ctx, session)
 	}
-	defer session.CloseWithError(0, "")
+}
+
+// onStream does the same for a check that begins with a bidirectional stream of the client.
+func onStream(
+	path string,
+	run func(context.Context, *webtransport.Session, *webtransport.Stream) error,
+) func(context.Context, *client) error {
+	return in(path, func(ctx context.Context, session *webtransport.Session) error {
+		stream, err := session.OpenStreamSync(ctx)
+		if err != nil {
+			return err
+		}
+		return run(ctx, session, stream)
+	})
+}
+
+func datagramsBothWays(ctx context.Context, session *webtransport.Session) error {
 	missing := map[string]bool{}
 	for n := range datagrams {
 		missing[fmt.Sprintf("datagram %d", n)] = true
@@ -68,16 +92,7 @@ func datagramsBothWays(ctx context.Context, c *client) error {
 	return nil
 }
 
-func bidirectional(ctx context.Context, c *client) error {
-	session, _, err := c.echo(ctx)
-	if err != nil {
-		return err
-	}
-	defer session.CloseWithError(0, "")
-	stream, err := session.OpenStreamSync(ctx)
-	if err != nil {
-		return err
-	}
+func bidirectional(_ context.Context, _ *webtransport.Session, stream *webtransport.Stream) error {
 	for _, message := range []string{"one", "two"} {
 		if err := echoes(stream, message); err != nil {
 			return err
@@ -86,29 +101,19 @@ func bidirectional(ctx context.Context, c *client) error {
 	return nil
 }
 
-func unidirectional(ctx context.Context, c *client) error {
-	session, _, err := c.echo(ctx)
-	if err != nil {
-		return err
-	}
-	defer session.CloseWithError(0, "")
+func unidirectional(ctx context.Context, session *webtransport.Session) error {
 	stream, err := session.OpenUniStreamSync(ctx)
 	if err != nil {
 		return err
 	}
-	if _, err := stream.Write([]byte("one way\n")); err != nil {
+	if err := sayLine(stream, "one way"); err != nil {
 		return err
 	}
 	back, err := said(ctx, session)
 	return errors.Join(err, expect("echo", back, "one way"))
 }
 
-func bidirectionalOfServer(ctx context.Context, c *client) error {
-	session, _, err := c.open(ctx, "/sessions/open")
-	if err != nil {
-		return err
-	}
-	defer session.CloseWithError(0, "")
+func bidirectionalOfServer(ctx context.Context, session *webtransport.Session) error {
 	stream, err := session.AcceptStream(ctx)
 	if err != nil {
 		return err
@@ -117,23 +122,14 @@ func bidirectionalOfServer(ctx context.Context, c *client) error {
 	if err != nil {
 		return err
 	}
-	if _, err := stream.Write([]byte("an answer\n")); err != nil {
+	if err := sayLine(stream, "an answer"); err != nil {
 		return err
 	}
 	heard, err := said(ctx, session)
 	return errors.Join(err, expect("greeting", greeting, "from the server"), expect("line", heard, "heard an answer"))
 }
 
-func thereAndBack(ctx context.Context, c *client) error {
-	session, _, err := c.echo(ctx)
-	if err != nil {
-		return err
-	}
-	defer session.CloseWithError(0, "")
-	stream, err := session.OpenStreamSync(ctx)
-	if err != nil {
-		return err
-	}
+func thereAndBack(_ context.Context, _ *webtransport.Session, stream *webtransport.Stream) error {
 	body := make([]byte, mib)
 	for at := range body {
 		body[at] = byte(at % 251)
@@ -144,20 +140,11 @@ func thereAndBack(ctx context.Context, c *client) error {
 		written <- err
 	}()
 	back := make([]byte, mib)
-	_, err = io.ReadFull(stream, back)
+	_, err := io.ReadFull(stream, back)
 	return errors.Join(err, <-written, expect("equal", bytes.Equal(back, body), true))
 }
 
-func ends(ctx context.Context, c *client) error {
-	session, _, err := c.echo(ctx)
-	if err != nil {
-		return err
-	}
-	defer session.CloseWithError(0, "")
-	both, err := session.OpenStreamSync(ctx)
-	if err != nil {
-		return err
-	}
+func ends(ctx context.Context, session *webtransport.Session, both *webtransport.Stream) error {
 	_, wrote := both.Write([]byte("both ways"))
 	closed := both.Close()
 	back, err := io.ReadAll(both)
@@ -201,19 +188,11 @@ func clientClosesOneOf(ctx context.Context, c *client, attempts int) error {
 	return errors.Join(err, expect("ending", seen, ending{CloseCode: 42, Reason: "closed by the client ✓"}))
 }
 
-func serverCloses(ctx context.Context, c *client) error {
-	session, _, err := c.open(ctx, "/sessions/close")
-	if err != nil {
+func serverCloses(ctx context.Context, session *webtransport.Session, stream *webtransport.Stream) error {
+	if err := sayLine(stream, "close, please"); err != nil {
 		return err
 	}
-	stream, err := session.OpenStreamSync(ctx)
-	if err != nil {
-		return err
-	}
-	if _, err := stream.Write([]byte("close, please\n")); err != nil {
-		return err
-	}
-	_, err = session.AcceptStream(ctx)
+	_, err := session.AcceptStream(ctx)
 	var closed *webtransport.SessionError
 	if !errors.As(err, &closed) {
 		return fmt.Errorf("expected the end of the session, got %v", err)
@@ -225,17 +204,8 @@ func serverCloses(ctx context.Context, c *client) error {
 	)
 }
 
-func serverResets(ctx context.Context, c *client) error {
-	session, _, err := c.open(ctx, "/sessions/resets")
-	if err != nil {
-		return err
-	}
-	defer session.CloseWithError(0, "")
-	stream, err := session.OpenStreamSync(ctx)
-	if err != nil {
-		return err
-	}
-	if _, err := stream.Write([]byte("x\n")); err != nil {
+func serverResets(ctx context.Context, _ *webtransport.Session, stream *webtransport.Stream) error {
+	if err := sayLine(stream, "x"); err != nil {
 		return err
 	}
 	_, read := io.ReadAll(stream)
@@ -247,17 +217,8 @@ func serverResets(ctx context.Context, c *client) error {
 	return errors.Join(expectCode("reset", read, 5), expectCode("stop", wrote, 6))
 }
 
-func clientResets(ctx context.Context, c *client) error {
-	session, _, err := c.open(ctx, "/sessions/resets")
-	if err != nil {
-		return err
-	}
-	defer session.CloseWithError(0, "")
-	first, err := session.OpenStreamSync(ctx)
-	if err != nil {
-		return err
-	}
-	if _, err := first.Write([]byte("x\n")); err != nil {
+func clientResets(ctx context.Context, session *webtransport.Session, first *webtransport.Stream) error {
+	if err := sayLine(first, "x"); err != nil {
 		return err
 	}
 	second, err := session.OpenStreamSync(ctx)
@@ -321,9 +282,15 @@ func sessionsInARow(ctx context.Context, c *client) error {
 	return nil
 }
 
+// sayLine writes a line, behind which the stream stays open.
+func sayLine(to io.Writer, text string) error {
+	_, err := io.WriteString(to, text+"\n")
+	return err
+}
+
 // echoes says a line and expects it back.
 func echoes(stream *webtransport.Stream, message string) error {
-	if _, err := stream.Write([]byte(message + "\n")); err != nil {
+	if err := sayLine(stream, message); err != nil {
 		return err
 	}
 	back, err := line(stream)
