@@ -7,6 +7,7 @@ import {
   type WebTransportOptions,
   type WTContext,
 } from '../../index.js';
+import type { Spec } from '../specs/spec.js';
 import { type Deferred, deferred, soon, until } from './deadline.js';
 import { Log } from './stage.js';
 
@@ -88,6 +89,15 @@ export async function withSessions(
     server.close();
   }
   assert.deepEqual(log.take(), [], 'the server logged what the spec did not expect');
+}
+
+/** A spec on such a stage. */
+export function onSessions(
+  name: string,
+  run: (stage: SessionStage) => Promise<void>,
+  options: SessionStageOptions = {},
+): Spec {
+  return { name, run: () => withSessions(run, options) };
 }
 
 /** What makes a client trust `server`, unless the options say so already. */

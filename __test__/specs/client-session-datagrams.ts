@@ -5,19 +5,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { WebTransportDatagrams } from '../../index.js';
 import { soon, until } from '../harness/deadline.js';
 import { LossyPath } from '../harness/lossy-path.js';
-import { type SessionStage, type SessionStageOptions, withSessions } from '../harness/session-stage.js';
+import { onSessions as on } from '../harness/session-stage.js';
 import type { Spec } from './spec.js';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const text = (data: Uint8Array | undefined): string => new TextDecoder().decode(data);
-
-function on(
-  name: string,
-  run: (stage: SessionStage) => Promise<void>,
-  options: SessionStageOptions = {},
-): Spec {
-  return { name, run: () => withSessions(run, options) };
-}
 
 async function read(datagrams: WebTransportDatagrams): Promise<string> {
   const reader = datagrams.readable.getReader();

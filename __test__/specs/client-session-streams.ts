@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
+  type WebTransport,
   type WebTransportBidirectionalStream,
   WebTransportError,
   WebTransportReceiveStream,
@@ -10,7 +11,7 @@ import {
 } from '../../index.js';
 import { soon } from '../harness/deadline.js';
 import { rejection } from '../harness/failure.js';
-import { type SessionStage, type SessionStageOptions, withSessions } from '../harness/session-stage.js';
+import { onSessions as on, type SessionStage } from '../harness/session-stage.js';
 import type { Spec } from './spec.js';
 
 /** Long enough for what must not happen, in milliseconds. */
@@ -24,14 +25,6 @@ const all = async (stream: ReadableStream<Uint8Array>): Promise<string> => {
   for await (const chunk of stream) text += decoder.decode(chunk, { stream: true });
   return text;
 };
-
-function on(
-  name: string,
-  run: (stage: SessionStage) => Promise<void>,
-  options: SessionStageOptions = {},
-): Spec {
-  return { name, run: () => withSessions(run, options) };
-}
 
 async function next<Item>(stream: ReadableStream<Item>): Promise<Item> {
   const reader = stream.getReader();
@@ -70,6 +63,31 @@ async function both(
   await soon('the first byte', reader.read());
   reader.releaseLock();
   return { ours, theirs };
+}
+
+/** Writes 16 MiB to a stream that is read only when its writer is held back. Returns the stream, read to its end. */
+async function holdsBack(
+  from: Pick<WebTransport, 'createUnidirectionalStream'>,
+  to: Pick<WebTransport, 'incomingUnidirectionalStreams'>,
+): Promise<ReadableStream<Uint8Array>> {
+  const writer = (await from.createUnidirectionalStream()).getWriter();
+  let written = 0;
+  const writing = (async () => {
+    for (; written < 16 * MIB; written += 64 * 1024) await writer.write(new Uint8Array(64 * 1024));
+    await writer.close();
+  })();
+  const stream = await next(to.incomingUnidirectionalStreams);
+  let before = -1;
+  while (before !== written) {
+    before = written;
+    await sleep(A_WHILE_MS);
+  }
+  assert.ok(written < 12 * MIB, `${written} bytes were taken`);
+  let read = 0;
+  for await (const chunk of stream) read += chunk.byteLength;
+  await writing;
+  assert.equal(read, 16 * MIB);
+  return stream;
 }
 
 export const specs: Spec[] = [
@@ -125,43 +143,12 @@ export const specs: Spec[] = [
   }),
   on('a server that does not read holds the writer back, and goes on where it stopped', async ({ open }) => {
     const { client, server } = await open();
-    const writer = (await client.createUnidirectionalStream()).getWriter();
-    let written = 0;
-    const writing = (async () => {
-      for (; written < 16 * MIB; written += 64 * 1024) await writer.write(new Uint8Array(64 * 1024));
-      await writer.close();
-    })();
-    const stream = await next(server.incomingUnidirectionalStreams);
-    let before = -1;
-    while (before !== written) {
-      before = written;
-      await sleep(A_WHILE_MS);
-    }
-    assert.ok(written < 12 * MIB, `${written} bytes were taken`);
-    let read = 0;
-    for await (const chunk of stream) read += chunk.byteLength;
-    await writing;
-    assert.equal(read, 16 * MIB);
+    await holdsBack(client, server);
   }),
   on('a program that does not read holds the server back', async ({ open }) => {
     const { client, server } = await open();
-    const writer = (await server.createUnidirectionalStream()).getWriter();
-    let written = 0;
-    const writing = (async () => {
-      for (; written < 16 * MIB; written += 64 * 1024) await writer.write(new Uint8Array(64 * 1024));
-      await writer.close();
-    })();
-    const stream = await next(client.incomingUnidirectionalStreams);
-    let before = -1;
-    while (before !== written) {
-      before = written;
-      await sleep(A_WHILE_MS);
-    }
-    assert.ok(written < 12 * MIB, `${written} bytes were taken`);
-    let read = 0;
-    for await (const chunk of stream) read += chunk.byteLength;
-    await writing;
-    assert.equal(read, 16 * MIB);
+    const stream = await holdsBack(server, client);
+    assert.ok(stream instanceof WebTransportReceiveStream);
     assert.deepEqual(await stream.getStats(), { bytesRead: 16 * MIB });
   }),
   on(

@@ -12,7 +12,7 @@ import {
 import { soon, until } from '../harness/deadline.js';
 import { rejection } from '../harness/failure.js';
 import { LossyPath } from '../harness/lossy-path.js';
-import { type SessionStage, withSessions } from '../harness/session-stage.js';
+import { onSessions as on, withSessions } from '../harness/session-stage.js';
 import { withServer } from '../harness/stage.js';
 import { runSessionChecks } from '../interop/session-checks.js';
 import { sessionRoutes } from '../interop/session-routes.js';
@@ -53,10 +53,6 @@ function refuses(what: string, url: string, options: unknown, name: string): Spe
       );
     },
   };
-}
-
-function on(name: string, run: (stage: SessionStage) => Promise<void>, options = {}): Spec {
-  return { name, run: () => withSessions(run, options) };
 }
 
 /** Behind a function: it changes. */

@@ -6,6 +6,7 @@ import { createH3Server, type H3Request, type H3ServeOptions, type H3Server } fr
 import { Connection, PeerError } from '../harness/connection.js';
 import { deferred, soon, until } from '../harness/deadline.js';
 import { Log, withServer } from '../harness/stage.js';
+import { twoPieces } from '../harness/two-pieces.js';
 import type { Spec } from './spec.js';
 
 const LOOPBACK = '127.0.0.1';
@@ -128,13 +129,7 @@ export const specs: Spec[] = [
     name: 'stop() lets a streamed answer finish',
     async run() {
       const rest = deferred();
-      const stream = async function* (): AsyncGenerator<Uint8Array> {
-        yield new Uint8Array(1000);
-        await rest.promise;
-        yield new Uint8Array(1000);
-      };
-      const body = ReadableStream.from(stream()) as unknown as ConstructorParameters<typeof Response>[0];
-      await serving({ fetch: () => new Response(body) }, async (server) => {
+      await serving({ fetch: () => new Response(twoPieces(rest.promise)) }, async (server) => {
         const connection = await Connection.open(server.url);
         const open = await connection.open();
         await open.read(1000);

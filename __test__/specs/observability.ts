@@ -17,23 +17,12 @@ import { withFolder } from '../harness/folder.js';
 import { type Family, parseMetrics } from '../harness/prometheus.js';
 import { RawSession } from '../harness/raw-session.js';
 import { Log, type Stage, withServer } from '../harness/stage.js';
+import { twoPieces } from '../harness/two-pieces.js';
 import type { Spec } from './spec.js';
-
-type Body = ConstructorParameters<typeof Response>[0];
 
 const fail = (): never => {
   throw new Error('on purpose');
 };
-
-/** A body of two pieces; the second waits for `rest`. */
-function pieces(rest: Promise<unknown>): Body {
-  const stream = async function* (): AsyncGenerator<Uint8Array> {
-    yield new Uint8Array(1000);
-    await rest;
-    yield new Uint8Array(500);
-  };
-  return ReadableStream.from(stream()) as unknown as Body;
-}
 
 /** A server whose request ends are gathered. */
 function logged(
@@ -112,7 +101,7 @@ export const specs: Spec[] = [
             mode: 'streaming',
             routes: [
               { method: 'GET', pattern: '/file', fetch: () => fileResponse(file) },
-              { method: 'GET', pattern: '/pieces', fetch: () => new Response(pieces(rest.promise)) },
+              { method: 'GET', pattern: '/pieces', fetch: () => new Response(twoPieces(rest.promise, 500)) },
             ],
             fetch: async (request) => new Response(`${(await request.arrayBuffer()).byteLength}`),
           },
@@ -173,9 +162,9 @@ export const specs: Spec[] = [
             {
               method: 'GET',
               pattern: '/breaks',
-              fetch: () => new Response(pieces(sleep(50).then(fail))),
+              fetch: () => new Response(twoPieces(sleep(50).then(fail))),
             },
-            { method: 'GET', pattern: '/streams', fetch: () => new Response(pieces(never)) },
+            { method: 'GET', pattern: '/streams', fetch: () => new Response(twoPieces(never)) },
           ],
         },
         async ({ connection, connect, log }, entry) => {

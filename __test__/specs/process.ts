@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import process from 'node:process';
-import { Child, type Exit } from '../harness/child.js';
+import { Child } from '../harness/child.js';
 import { Connection } from '../harness/connection.js';
+import type { Exit } from '../harness/running-program.js';
 import type { Spec } from './spec.js';
 
 /** Runs a scenario; a child that is still there at the end, because something failed, is killed. */

@@ -6,6 +6,7 @@ import { Connection } from '../harness/connection.js';
 import { deferred, soon } from '../harness/deadline.js';
 import { RawSession } from '../harness/raw-session.js';
 import { Log, withServer } from '../harness/stage.js';
+import { twoPieces } from '../harness/two-pieces.js';
 import type { Spec } from './spec.js';
 
 const answer = (text: string) => (): Response => new Response(text);
@@ -156,21 +157,18 @@ export const specs: Spec[] = [
     name: 'a streamed answer goes on through a reload',
     async run() {
       const rest = deferred();
-      const stream = async function* (): AsyncGenerator<Uint8Array> {
-        yield new Uint8Array(1000);
-        await rest.promise;
-        yield new Uint8Array(1000);
-      };
-      const body = ReadableStream.from(stream()) as unknown as ConstructorParameters<typeof Response>[0];
-      await withServer({ fetch: () => new Response(body) }, async ({ server, connection }) => {
-        const open = await connection.open();
-        await open.read(1000);
-        server.reload({ fetch: answer('new') });
-        assert.equal((await connection.get()).text, 'new');
-        rest.resolve();
-        const end = await open.read();
-        assert.deepEqual([end.length, end.error], [1000, null]);
-      });
+      await withServer(
+        { fetch: () => new Response(twoPieces(rest.promise)) },
+        async ({ server, connection }) => {
+          const open = await connection.open();
+          await open.read(1000);
+          server.reload({ fetch: answer('new') });
+          assert.equal((await connection.get()).text, 'new');
+          rest.resolve();
+          const end = await open.read();
+          assert.deepEqual([end.length, end.error], [1000, null]);
+        },
+      );
     },
   },
   {
