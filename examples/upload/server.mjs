@@ -47,11 +47,9 @@ const server = createH3Server({
     {
       method: 'CONNECT',
       pattern: '/uploads',
+      // Pages of other sites may not open sessions here; programs, which have no origin, may.
+      allowedOrigins: [`http://${HOST}:${port}`, `http://localhost:${port}`],
       async webtransport(session) {
-        if (!isWelcome(session)) {
-          session.reject(403);
-          return;
-        }
         sessions.add(session);
         session.closed.catch(() => {}).then(() => sessions.delete(session));
         for await (const stream of session.incomingBidirectionalStreams) void receiveFile(stream, store);
@@ -63,12 +61,6 @@ const server = createH3Server({
 });
 console.log(`Open http://${HOST}:${port}/ and choose a file; it goes to ${store.folder}. Ctrl-C stops it.`);
 console.log(`Without a page: curl --http3-only -k -T FILE ${server.url}files/`);
-
-/** Pages of other sites may not open sessions here; programs, which have no origin, may. */
-function isWelcome({ request }) {
-  const origin = request.headers.get('origin');
-  return origin === null || [`http://${HOST}:${port}`, `http://localhost:${port}`].includes(origin);
-}
 
 async function servePage(request, response) {
   if (request.url === '/session.json') {
