@@ -34,6 +34,7 @@ use crate::limits::Limits;
 use crate::raw_connection;
 use crate::server::{BindError, ConnectionInfo, ServerState};
 use crate::socket_buffers::SocketBuffers;
+use crate::udp_socket::UdpSocket;
 
 /// Datagrams that QUIC itself keeps for sending: a few packets' worth. The rest waits in our queue, which knows their age.
 pub(crate) const QUIC_DATAGRAM_BUFFER: usize = 64 * 1024;
@@ -65,13 +66,16 @@ pub(crate) fn bind(
     let (socket, buffers) = bind_socket(address).map_err(|error| BindError::new(address, error))?;
     let config = server_config(tls, server)?;
     let key = server.stateless_reset_key.as_ref();
-    let endpoint = Endpoint::new(
-        endpoint_config(key),
-        Some(config.clone()),
-        socket,
-        Arc::new(TokioRuntime),
-    )
-    .map_err(|error| BindError::new(address, error))?;
+    let endpoint = UdpSocket::new(socket)
+        .and_then(|socket| {
+            Endpoint::new_with_abstract_socket(
+                endpoint_config(key),
+                Some(config.clone()),
+                Arc::new(socket),
+                Arc::new(TokioRuntime),
+            )
+        })
+        .map_err(|error| BindError::new(address, error))?;
     Ok((endpoint, config, buffers))
 }
 

@@ -72,6 +72,7 @@ mod stats;
 mod sync;
 mod tables;
 pub mod tls;
+mod udp_socket;
 mod wire;
 
 pub use address_validation::AddressValidation;

@@ -13,24 +13,22 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
-use futures_util::future::select;
-use quinn::udp::{RecvMeta, Transmit, UdpSocketState};
+use futures_util::future::{Either, select};
+use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, UdpPoller};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::Interest;
-use tokio::net::UdpSocket;
 use tokio::sync::Notify;
 
 use crate::socket_buffers::SOCKET_BUFFER_BYTES;
 use crate::sync::lock;
+use crate::udp_socket::UdpSocket;
 
 /// Reports that are taken from a socket before others get their turn: whoever forges them may be quick.
 const ERRORS_PER_TURN: usize = 16;
 
 /// A socket that speaks with one address only.
 pub(super) struct PathSocket {
-    io: UdpSocket,
-    state: UdpSocketState,
+    socket: Arc<UdpSocket>,
     remote: SocketAddr,
     news: Arc<News>,
 }
@@ -82,13 +80,9 @@ impl PathSocket {
             let peer = socket.peer_addr().map_err(OpenError::Remote)?;
             remote = peer.as_socket().unwrap_or(remote);
         }
-        let socket = std::net::UdpSocket::from(socket);
-        let state = UdpSocketState::new((&socket).into()).map_err(OpenError::System)?;
-        socket.set_nonblocking(true).map_err(OpenError::System)?;
-        let io = UdpSocket::from_std(socket).map_err(OpenError::System)?;
+        let socket = UdpSocket::new(socket.into()).map_err(OpenError::System)?;
         Ok(Arc::new(Self {
-            io,
-            state,
+            socket: Arc::new(socket),
             remote,
             news: Arc::default(),
         }))
@@ -110,30 +104,21 @@ impl PathSocket {
                 return kind;
             }
             // An error that is pending makes a socket neither readable nor writable everywhere.
-            let pending = pin!(self.io.ready(Interest::ERROR));
-            select(pin!(self.news.noted.notified()), pending).await;
-            let taken = self.io.try_io(Interest::ERROR, || {
-                let error = socket2::SockRef::from(&self.io).take_error()?;
-                error.ok_or_else(|| ErrorKind::WouldBlock.into())
-            });
-            match taken {
-                Ok(error) => self.news.note(&error),
-                // Readiness is forgotten with that.
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(error) => self.news.note(&error),
+            let pending = pin!(self.socket.error());
+            match select(pin!(self.news.noted.notified()), pending).await {
+                Either::Left(_) | Either::Right((Ok(None), _)) => {}
+                Either::Right((Ok(Some(error)) | Err(error), _)) => self.news.note(&error),
             }
         }
     }
 
     fn send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        self.io.try_io(Interest::WRITABLE, || {
+        self.socket.send_by(|state, socket| {
             // Where a connected socket takes no address with a datagram, it is sent plainly, without its ECN mark.
             if cfg!(target_vendor = "apple") {
-                return socket2::SockRef::from(&self.io)
-                    .send(transmit.contents)
-                    .map(|_| ());
+                return socket2::SockRef::from(socket).send(transmit.contents).map(|_| ());
             }
-            self.state.try_send((&self.io).into(), transmit)
+            state.try_send(socket.into(), transmit)
         })
     }
 }
@@ -163,7 +148,7 @@ impl News {
 
 impl AsyncUdpSocket for PathSocket {
     fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
-        Box::pin(Writable(self))
+        self.socket.clone().create_io_poller()
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
@@ -186,17 +171,11 @@ impl AsyncUdpSocket for PathSocket {
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
         for _ in 0..ERRORS_PER_TURN {
-            ready!(self.io.poll_recv_ready(cx))?;
-            let received = self.io.try_io(Interest::READABLE, || {
-                self.state.recv((&self.io).into(), buffers, meta)
-            });
-            match received {
+            match ready!(self.socket.poll_recv(cx, buffers, meta)) {
                 Ok(count) => {
                     self.news.heard.store(true, Relaxed);
                     return Poll::Ready(Ok(count));
                 }
-                // The next turn registers for more.
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => self.news.note(&error),
             }
         }
@@ -205,22 +184,22 @@ impl AsyncUdpSocket for PathSocket {
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.local_addr()
+        self.socket.local_addr()
     }
 
     fn may_fragment(&self) -> bool {
-        self.state.may_fragment()
+        self.socket.may_fragment()
     }
 
     fn max_transmit_segments(&self) -> usize {
         if cfg!(target_vendor = "apple") {
             return 1;
         }
-        self.state.max_gso_segments()
+        self.socket.max_transmit_segments()
     }
 
     fn max_receive_segments(&self) -> usize {
-        self.state.gro_segments()
+        self.socket.max_receive_segments()
     }
 }
 
@@ -230,16 +209,5 @@ impl fmt::Debug for PathSocket {
             .debug_struct("PathSocket")
             .field("remote", &self.remote)
             .finish_non_exhaustive()
-    }
-}
-
-/// Waits until the socket takes datagrams again. tokio keeps one waiting task, and there is one: a socket carries one
-/// connection.
-#[derive(Debug)]
-struct Writable(Arc<PathSocket>);
-
-impl UdpPoller for Writable {
-    fn poll_writable(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.io.poll_send_ready(cx)
     }
 }
