@@ -43,15 +43,23 @@ pub(crate) fn any_port_towards(remote: SocketAddr) -> SocketAddr {
 /// smaller one loses packets, and what is measured is how they are sent again.
 const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
-/// An endpoint for loads, on a socket with room for bursts.
-fn roomy(server: Option<ServerConfig>, address: SocketAddr) -> io::Result<Endpoint> {
+/// A bound socket with room for bursts.
+pub(crate) fn roomy_socket(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     // The kernel's maximum may be lower; a smaller buffer is no error.
     let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
     let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
     socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+/// Datagrams that wait until a test reads them: none that came may be lost here, or a test could not tell who lost it.
+const UNREAD_DATAGRAM_BYTES: usize = 64 * 1024 * 1024;
+
+/// An endpoint for loads, on a socket with room for bursts.
+fn roomy(server: Option<ServerConfig>, address: SocketAddr) -> io::Result<Endpoint> {
     let runtime = Arc::new(quinn::TokioRuntime);
-    Endpoint::new(EndpointConfig::default(), server, socket.into(), runtime)
+    Endpoint::new(EndpointConfig::default(), server, roomy_socket(address)?, runtime)
 }
 
 /// A client endpoint for loads towards `remote`. It has no default configuration.
@@ -112,7 +120,9 @@ pub(crate) fn server(port: u16) -> Result<Endpoint, SetupError> {
 
 /// The transport configuration of every client here, to be changed.
 pub(crate) fn client_transport() -> Result<TransportConfig, SetupError> {
-    transport(CLIENT_IDLE)
+    let mut transport = transport(CLIENT_IDLE)?;
+    transport.datagram_receive_buffer_size(Some(UNREAD_DATAGRAM_BYTES));
+    Ok(transport)
 }
 
 fn transport(idle: Duration) -> Result<TransportConfig, SetupError> {

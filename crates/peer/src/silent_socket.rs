@@ -13,6 +13,8 @@ use std::{
 
 use quinn::{AsyncUdpSocket, UdpPoller, udp};
 
+use crate::endpoint;
+
 /// A UDP socket that, once silenced, keeps its port, sends nothing and hears nothing.
 ///
 /// The port stays bound on purpose: a closed one would answer the server with ICMP, which a peer behind a dead link does not.
@@ -25,7 +27,7 @@ pub(crate) struct SilentSocket {
 impl SilentSocket {
     /// Binds a free port of the address family that reaches `remote`.
     pub(crate) fn bind(remote: SocketAddr) -> io::Result<Arc<Self>> {
-        let socket = std::net::UdpSocket::bind(crate::endpoint::any_port_towards(remote))?;
+        let socket = endpoint::roomy_socket(endpoint::any_port_towards(remote))?;
         let inner = quinn::Runtime::wrap_udp_socket(&quinn::TokioRuntime, socket)?;
         Ok(Arc::new(Self {
             inner,

@@ -176,9 +176,10 @@ fn config(dial: &Dial) -> Result<quinn::ClientConfig, Failure> {
     };
     let mut config = endpoint::client_config(tls).map_err(Failure::usage)?;
     if dial.stream_receive_window.is_some() || dial.idle_timeout_ms.is_some() {
-        let mut transport = quinn::TransportConfig::default();
-        let idle = dial.idle_timeout_ms.unwrap_or(8_000);
-        transport.max_idle_timeout(Some(quinn::VarInt::from_u32(idle).into()));
+        let mut transport = endpoint::client_transport().map_err(Failure::usage)?;
+        if let Some(idle) = dial.idle_timeout_ms {
+            transport.max_idle_timeout(Some(quinn::VarInt::from_u32(idle).into()));
+        }
         if let Some(window) = dial.stream_receive_window {
             transport.stream_receive_window(window.into());
         }
