@@ -841,4 +841,5 @@ module.exports.NativeExchanges = nativeBinding.NativeExchanges
 module.exports.NativeFolder = nativeBinding.NativeFolder
 module.exports.NativeReadHalf = nativeBinding.NativeReadHalf
 module.exports.NativeServer = nativeBinding.NativeServer
+module.exports.leave = nativeBinding.leave
 module.exports.mediaType = nativeBinding.mediaType

@@ -26,6 +26,9 @@ const MAX_REASONS = 32;
 
 const native = load();
 
+// process.exit() runs no clean-up of the runtimes: without this, peers would wait for as long as a connection may be silent.
+process.once('exit', () => native.leave());
+
 /** A server of the core. */
 export const NativeServer: typeof Binding.NativeServer = native.NativeServer;
 export type NativeServer = Binding.NativeServer;

@@ -1,6 +1,7 @@
 // A program of its own for `specs/client-process.ts`: `client-scenario.js <name>`. Its server is its own, and does not keep it
 // alive. It prints what the spec looks for; how it ends is the rest.
 
+import { Buffer } from 'node:buffer';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
@@ -73,6 +74,23 @@ const SCENARIOS: Readonly<Record<string, () => Promise<void> | void>> = {
       say('begun');
       return response.text();
     });
+  },
+
+  /** Ends as LEAVE says, with a connection to the server at SERVER. */
+  async leaves() {
+    const { LEAVE: how, SERVER: url, HASH: hash } = process.env as Record<string, string>;
+    const client = new H3Client({ serverCertificateHashes: [Buffer.from(hash as string, 'hex')] });
+    await (await client.fetch(url as string)).text();
+    const controller = new AbortController();
+    if (how !== 'idle') {
+      const { signal } = controller;
+      client.fetch(new URL('/never', url), { signal }).catch(() => undefined);
+      await sleep(100);
+    }
+    say('leaving');
+    if (how === 'abort') controller.abort();
+    if (how === 'destroy') client.destroy();
+    if (how === 'exit') process.exit(0);
   },
 
   /** A worker that is terminated with requests under way; then one of the main thread. */

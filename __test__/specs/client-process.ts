@@ -1,6 +1,7 @@
 // How processes with clients end, and that nothing is left pending.
 
 import assert from 'node:assert/strict';
+import { Buffer } from 'node:buffer';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import process from 'node:process';
@@ -35,6 +36,23 @@ function endsBySignal(name: NodeJS.Signals): Spec {
       const { signal, code } = await child.exit(5_000);
       assert.ok(signal === name || code === (name === 'SIGTERM' ? 143 : 130), `${signal} ${code}`);
     },
+  };
+}
+
+/** A fact: the server of a process that ends as `how` says hears of it at once, not when the connection was silent for long. */
+function saysSo(name: string, how: string): Spec {
+  const never = (): Promise<Response> => new Promise(() => undefined);
+  const answer = ({ url }: Request) => (url.endsWith('/never') ? never() : new Response('hello'));
+  return {
+    name,
+    run: () =>
+      withClient(answer, async ({ server, at }) => {
+        const hash = Buffer.from(server.certificateHash).toString('hex');
+        const child = new Child('leaves', { LEAVE: how, SERVER: at('/'), HASH: hash }, PROGRAM);
+        await child.printed('leaving');
+        assert.equal((await child.exit(15_000)).code, 0);
+        await until('the end of its connection', () => server.getStats().connectionsActive === 0, 2_000);
+      }),
   };
 }
 
@@ -75,6 +93,10 @@ export const specs = clientSpecs([
   ends('a process whose client is unref()ed waits for nothing', 'unreferenced', /^(begun\n)?$/),
   ends('a process ends by itself after close()', 'closes', /closed/),
   ends('a process ends by itself after destroy()', 'destroys', /ERR_H3_CLIENT_CLOSED/),
+  saysSo('the server hears of a process that ends with an idle client', 'idle'),
+  saysSo('the server hears of a process that aborted its request', 'abort'),
+  saysSo('the server hears of a process that ends behind destroy()', 'destroy'),
+  saysSo('the server hears of a process that ends by process.exit()', 'exit'),
   ends('process.exit() with requests under way ends with its code', 'exits', /^$/, 7),
   ends(
     'a worker terminated with requests under way takes them along, and the main thread goes on',

@@ -125,8 +125,12 @@ export class H3Client {
   /** Ends every request with ERR_H3_CLIENT_CLOSED, `reason` as its cause, and drops every connection at once. Idempotent. */
   destroy(reason?: unknown): void {
     this.#closing = closedError(reason);
-    this.#transport.destroy(this.#closing);
-    this.#settleClosed();
+    this.#liveness.enter();
+    const gone = (): void => {
+      this.#liveness.leave();
+      this.#settleClosed();
+    };
+    this.#transport.destroy(this.#closing).then(gone, gone);
   }
 
   /** Closes gracefully: for `await using`. */

@@ -120,7 +120,7 @@ type NativeTarget = Parameters<QuicDialing['native']['connect']>[0];
 async function dial(dialing: QuicDialing, to: NativeTarget): Promise<QUICClientConnection> {
   const made = await native(() => dialing.native.connect(to));
   if ('alpn' in made) return dialing.open(made);
-  dialing.native.destroy();
+  void dialing.native.destroy();
   throw fromNative(made);
 }
 
@@ -143,7 +143,7 @@ async function untilAborted(
       (connection) => connection.close(),
       () => undefined,
     );
-    dialing.native.destroy();
+    void dialing.native.destroy();
     throw error;
   } finally {
     if (abort !== undefined) signal.removeEventListener('abort', abort);

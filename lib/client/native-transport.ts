@@ -302,11 +302,11 @@ class NativeTransport implements ClientTransport {
     return this.#native.close();
   }
 
-  destroy(reason: H3Error): void {
+  destroy(reason: H3Error): Promise<void> {
     this.#destroyed ??= reason;
     for (const exchange of [...this.#open.values()]) this.#giveUp(exchange, reason);
     this.#sessions.destroy();
-    this.#native.destroy();
+    return this.#native.destroy();
   }
 }
 

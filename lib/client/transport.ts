@@ -128,8 +128,8 @@ export interface ClientTransport extends Transport {
   readonly stats: H3ClientStats;
   /** Takes no new requests; resolves when those under way are over and every connection is closed (RFC 9114 §5.2). */
   close(): Promise<void>;
-  /** Ends every request with `reason` and drops every connection, at once. Idempotent. */
-  destroy(reason: H3Error): void;
+  /** Ends every request with `reason` and drops every connection, at once; resolves when the servers were told. Idempotent. */
+  destroy(reason: H3Error): Promise<void>;
 }
 
 /** Makes the connections of a client; nothing is dialled before the first request. */

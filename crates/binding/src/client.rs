@@ -1,5 +1,6 @@
 //! The client class that `lib/client/native-transport.ts` wraps.
 
+use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -248,19 +249,22 @@ impl NativeClient {
     /// Takes no more requests; resolves when those under way are over and every connection is closed.
     #[napi(ts_return_type = "Promise<void>")]
     pub fn close<'env>(&self, env: &'env Env) -> Result<PromiseRaw<'env, ()>> {
-        let closed = self.shared.client.close();
-        env.spawn_future(async move {
-            closed.await;
-            Ok(())
-        })
-        .map_err(internal)
+        promised(env, self.shared.client.close())
     }
 
-    /// Closes every connection now.
-    #[napi]
-    pub fn destroy(&self) {
-        drop(self.shared.client.destroy());
+    /// Closes every connection now; resolves when all have said so.
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn destroy<'env>(&self, env: &'env Env) -> Result<PromiseRaw<'env, ()>> {
+        promised(env, self.shared.client.destroy())
     }
+}
+
+fn promised(env: &Env, end: impl Future<Output = ()> + Send + 'static) -> Result<PromiseRaw<'_, ()>> {
+    env.spawn_future(async move {
+        end.await;
+        Ok(())
+    })
+    .map_err(internal)
 }
 
 fn target(given: &NativeTarget) -> Result<Target> {

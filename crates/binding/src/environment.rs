@@ -4,8 +4,10 @@ use std::cell::RefCell;
 use std::sync::{Arc, Weak};
 
 use napi::Env;
+use napi_derive::napi;
 
 use crate::error::{Result, internal};
+use crate::runtime;
 
 /// What ends with its environment.
 pub(crate) trait Abandon: Send + Sync {
@@ -29,8 +31,10 @@ thread_local! {
 pub(crate) fn add(env: &Env, one: Arc<dyn Abandon>) -> Result<()> {
     OWNED.with_borrow_mut(|owned| {
         if !owned.is_hooked {
-            env.add_env_cleanup_hook((), |()| abandon_all())
-                .map_err(internal)?;
+            env.add_env_cleanup_hook((), |()| {
+                abandon_all();
+            })
+            .map_err(internal)?;
             owned.is_hooked = true;
         }
         let added = Arc::downgrade(&one);
@@ -42,10 +46,22 @@ pub(crate) fn add(env: &Env, one: Arc<dyn Abandon>) -> Result<()> {
     })
 }
 
-/// Runs on the thread of the environment, before its runtime ends.
-fn abandon_all() {
+/// Ends every server and client of this JavaScript thread, and says so to their peers (CONNECTION_CLOSE, RFC 9000 §10.2). Takes
+/// a tenth of a second at most.
+#[napi]
+pub(crate) fn leave() {
+    if abandon_all() {
+        runtime::say_last_words();
+    }
+}
+
+/// Runs on the thread of the environment, before its runtime ends. Whether there was anything to abandon.
+fn abandon_all() -> bool {
     let ended = OWNED.with_borrow_mut(std::mem::take);
+    let mut any = false;
     for one in ended.list.iter().filter_map(Weak::upgrade) {
         one.abandon();
+        any = true;
     }
+    any
 }

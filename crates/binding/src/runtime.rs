@@ -18,6 +18,12 @@ use crate::{bridge, debug_output};
 /// The worker ends between two polls; no task of ours blocks longer than one turn.
 const SHUTDOWN: Duration = Duration::from_secs(1);
 
+/// For what is said to peers when the last environment ends.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// A task of a connection, then quinn's own.
+const LAST_TURNS: usize = 4;
+
 static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
 
 struct Backend;
@@ -68,10 +74,30 @@ unsafe impl AsyncRuntime for Backend {
     fn shutdown(&self) -> Result<()> {
         let ended = lock().take();
         if let Some(runtime) = ended {
+            runtime.block_on(last_turns());
             runtime.shutdown_timeout(SHUTDOWN);
         }
         Ok(())
     }
+}
+
+/// Waits until what was just closed has told its peers.
+pub(crate) fn say_last_words() {
+    // Without a runtime there is nothing to say.
+    if let Ok(handle) = handle() {
+        handle.block_on(last_turns());
+    }
+}
+
+/// What was just closed woke tasks of quinn, which send CONNECTION_CLOSE: they get their turns before this ends.
+async fn last_turns() {
+    let turns = tokio::spawn(async {
+        for _ in 0..LAST_TURNS {
+            tokio::task::yield_now().await;
+        }
+    });
+    // Late or not, the process ends.
+    let _ = tokio::time::timeout(LAST_WORDS, turns).await;
 }
 
 /// A handle to the runtime, for as long as some JavaScript environment lives.

@@ -221,13 +221,18 @@ impl Client {
         async move { client.connections.none_registered().await }
     }
 
-    /// Closes every connection now; requests under way fail. The future ends when all are closed.
+    /// Closes every connection now; requests under way fail. The future ends when all are closed and have said so
+    /// (CONNECTION_CLOSE, RFC 9000 §10.2).
     pub fn destroy(&self) -> impl Future<Output = ()> + Send + use<> {
         let closed = self.close();
         for state in self.state.connections.all() {
             state.close(wire_code(Code::H3_NO_ERROR), b"");
         }
-        closed
+        async move {
+            closed.await;
+            // quinn's drivers were woken in the same turn, and send in theirs.
+            tokio::task::yield_now().await;
+        }
     }
 }
 
