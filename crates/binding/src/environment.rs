@@ -49,7 +49,8 @@ pub(crate) fn add(env: &Env, one: Arc<dyn Abandon>) -> Result<()> {
 /// Ends every server and client of this JavaScript thread, and says so to their peers (CONNECTION_CLOSE, RFC 9000 §10.2). Takes
 /// a tenth of a second at most.
 #[napi]
-pub(crate) fn leave() {
+#[allow(dead_code, unreachable_pub, reason = "JavaScript calls it")]
+pub fn leave() {
     if abandon_all() {
         runtime::say_last_words();
     }

@@ -82,6 +82,7 @@ unsafe impl AsyncRuntime for Backend {
 }
 
 /// Waits until what was just closed has told its peers.
+#[allow(dead_code, reason = "JavaScript calls what calls it")]
 pub(crate) fn say_last_words() {
     // Without a runtime there is nothing to say.
     if let Ok(handle) = handle() {
