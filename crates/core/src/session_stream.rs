@@ -3,7 +3,8 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Instant;
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::task::AtomicWaker;
@@ -13,6 +14,8 @@ use trilane_http3::webtransport::{to_application_code, to_http3_code};
 
 use crate::chunk_queue::ChunkQueue;
 use crate::exchange::Notify;
+use crate::priority::WriteTurn;
+use crate::send_order::{Activity, SendOrders};
 use crate::session_flow::FlowControl;
 use crate::sync::lock;
 use crate::wire::code;
@@ -182,12 +185,14 @@ pub(crate) struct WriteHalf {
     waker: AtomicWaker,
 }
 
-#[derive(Default)]
 struct WriteState {
     queue: ChunkQueue,
     end: Option<WriteEnd>,
     /// Not told to QUIC yet.
-    priority: Option<i32>,
+    rank: Option<i32>,
+    activity: Activity,
+    /// What QUIC took since the stream was last idle.
+    taken: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -211,8 +216,15 @@ pub enum StreamEvent {
 
 impl WriteHalf {
     pub(crate) fn new() -> Arc<Self> {
+        let state = WriteState {
+            queue: ChunkQueue::default(),
+            end: None,
+            rank: None,
+            activity: Activity::Idle,
+            taken: 0,
+        };
         Arc::new(Self {
-            state: Mutex::default(),
+            state: Mutex::new(state),
             waker: AtomicWaker::new(),
         })
     }
@@ -235,15 +247,27 @@ impl WriteHalf {
         Ok(())
     }
 
-    pub(crate) fn prioritize(&self, priority: i32) {
-        lock(&self.state).priority = Some(priority);
+    /// Ranks it among the streams of its connection.
+    pub(crate) fn set_rank(&self, rank: i32) {
+        lock(&self.state).rank = Some(rank);
         self.waker.wake();
     }
 
-    /// Tells QUIC of a new priority. One that is gone has none.
-    fn rank(&self, stream: &SendStream) {
-        if let Some(priority) = lock(&self.state).priority.take() {
-            let _ = stream.set_priority(priority);
+    fn take_rank(&self) -> Option<i32> {
+        lock(&self.state).rank.take()
+    }
+
+    /// Whether it has something to send.
+    pub(crate) fn activity(&self) -> Activity {
+        lock(&self.state).activity
+    }
+
+    /// What QUIC took has left by now.
+    pub(crate) fn has_left(&self) {
+        let mut state = lock(&self.state);
+        if matches!(state.activity, Activity::Taken { .. }) {
+            state.activity = Activity::Idle;
+            state.taken = 0;
         }
     }
 
@@ -269,20 +293,33 @@ impl WriteHalf {
         self.waker.wake();
     }
 
-    fn take(&self) -> Taken {
+    /// What is next; `orders` hear whether there is something.
+    fn take(&self, orders: &SendOrders) -> Taken {
         let mut state = lock(&self.state);
         if let Some(WriteEnd::Reset(code)) = state.end {
             return Taken::Reset(code);
         }
-        if state.queue.len() > 0 {
-            return Taken::Chunks(state.queue.drain().collect());
+        if state.queue.len() > 0 || state.end.is_some() {
+            if std::mem::replace(&mut state.activity, Activity::Writing) == Activity::Idle {
+                orders.look();
+            }
+            if state.queue.len() == 0 {
+                return Taken::Finish;
+            }
+            let chunks: Vec<_> = state.queue.drain().collect();
+            let bytes = chunks.iter().map(Bytes::len).sum();
+            state.taken = state.taken.saturating_add(bytes);
+            return Taken::Chunks(chunks);
         }
-        if state.end.is_none() && state.queue.take_writer_waits() {
-            return Taken::Drained;
+        if state.activity == Activity::Writing {
+            let (bytes, at) = (state.taken, Instant::now());
+            state.activity = Activity::Taken { bytes, at };
+            orders.look();
         }
-        match state.end {
-            None => Taken::Nothing,
-            Some(_) => Taken::Finish,
+        if state.queue.take_writer_waits() {
+            Taken::Drained
+        } else {
+            Taken::Nothing
         }
     }
 }
@@ -301,15 +338,35 @@ enum Taken {
     Reset(u64),
 }
 
+/// What a writer shares with others.
+pub(crate) struct Sharing {
+    /// `None`: there is no flow control but that of QUIC.
+    pub(crate) flow: Option<Arc<FlowControl>>,
+    /// The places of its session's streams.
+    pub(crate) orders: Arc<SendOrders>,
+    /// Its turn among the writers of its connection.
+    pub(crate) turn: WriteTurn,
+}
+
+impl Sharing {
+    /// Tells QUIC of a new rank. A stream that is gone has none.
+    fn rank(&mut self, half: &WriteHalf, stream: &SendStream) {
+        if let Some(rank) = half.take_rank() {
+            let _ = stream.set_priority(rank);
+            self.turn.set_rank(rank);
+        }
+    }
+}
+
 /// Sends `prefix` and then what is queued, as it comes; part of the connection's task. Ends with the stream.
 pub(crate) async fn write(
     mut stream: SendStream,
     prefix: Bytes,
     half: Arc<WriteHalf>,
-    flow: Option<Arc<FlowControl>>,
+    mut sharing: Sharing,
     tell: impl Fn(StreamEvent),
 ) {
-    let end = match carry(&mut stream, prefix, &half, flow.as_deref(), &tell).await {
+    let end = match carry(&mut stream, prefix, &half, &mut sharing, &tell).await {
         Ok(()) => {
             lock(&half.state).end = Some(WriteEnd::Over(StreamError::Ended));
             return tell(StreamEvent::Finished);
@@ -341,17 +398,19 @@ async fn carry(
     stream: &mut SendStream,
     prefix: Bytes,
     half: &WriteHalf,
-    flow: Option<&FlowControl>,
+    sharing: &mut Sharing,
     tell: &impl Fn(StreamEvent),
 ) -> Result<(), WriteEnd> {
     let mut stopped = pin!(stream.stopped());
     // It is no part of what flow control counts (draft-ietf-webtrans-http3-16 §5.4).
-    write_all(stream, half, None, stopped.as_mut(), vec![prefix]).await?;
+    let flow = sharing.flow.take();
+    write_all(stream, half, sharing, stopped.as_mut(), vec![prefix]).await?;
+    sharing.flow = flow;
     loop {
         let next = poll_fn(|cx| {
             half.waker.register(cx.waker());
-            half.rank(stream);
-            match half.take() {
+            sharing.rank(half, stream);
+            match half.take(&sharing.orders) {
                 Taken::Nothing => stopped.as_mut().poll(cx).map(|end| Err(stop_error(end))),
                 other => Poll::Ready(Ok(other)),
             }
@@ -359,7 +418,7 @@ async fn carry(
         .await
         .map_err(WriteEnd::Over)?;
         match next {
-            Taken::Chunks(chunks) => write_all(stream, half, flow, stopped.as_mut(), chunks).await?,
+            Taken::Chunks(chunks) => write_all(stream, half, sharing, stopped.as_mut(), chunks).await?,
             Taken::Drained => tell(StreamEvent::Drained),
             Taken::Finish => break,
             Taken::Reset(code) => return Err(WriteEnd::Reset(code)),
@@ -370,7 +429,8 @@ async fn carry(
     // A reset may still overtake what is not acknowledged yet.
     poll_fn(|cx| {
         half.waker.register(cx.waker());
-        match half.take() {
+        sharing.rank(half, stream);
+        match half.take(&sharing.orders) {
             Taken::Reset(code) => Poll::Ready(Err(WriteEnd::Reset(code))),
             _ => stopped.as_mut().poll(cx).map(|end| match end {
                 Ok(None) => Ok(()),
@@ -385,7 +445,7 @@ async fn carry(
 async fn write_all(
     stream: &mut SendStream,
     half: &WriteHalf,
-    flow: Option<&FlowControl>,
+    sharing: &mut Sharing,
     mut stopped: Pin<&mut impl Future<Output = Stopped>>,
     mut chunks: Vec<Bytes>,
 ) -> Result<(), WriteEnd> {
@@ -393,14 +453,16 @@ async fn write_all(
     while done < chunks.len() {
         done += poll_fn(|cx| {
             half.waker.register(cx.waker());
-            half.rank(stream);
+            sharing.rank(half, stream);
             if let Some(end @ WriteEnd::Reset(_)) = lock(&half.state).end {
                 return Poll::Ready(Err(end));
             }
+            ready!(sharing.turn.poll(cx));
             let chunks = &mut chunks[done..];
-            let written = match flow.map(|flow| (flow, flow.sendable())) {
+            let written = match sharing.flow.as_deref().map(|flow| (flow, flow.sendable())) {
                 // Without a write nothing else tells that the peer stopped reading.
                 Some((_, 0)) => {
+                    sharing.turn.wait(true);
                     let stopped = stopped.as_mut().poll(cx);
                     return stopped.map(|end| Err(WriteEnd::Over(stop_error(end))));
                 }
@@ -410,6 +472,7 @@ async fn write_all(
                     .poll(cx)
                     .map_ok(|written| written.chunks),
             };
+            sharing.turn.wait(written.is_pending());
             written.map_err(|error| {
                 WriteEnd::Over(match error {
                     WriteError::Stopped(code) => peer(code.into_inner()),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Phase, Session};
 use crate::connection::Outcome;
 use crate::datagram_counters::DatagramLayer;
-use crate::datagram_queue::{self, DatagramError};
+use crate::datagram_queue::{self, DatagramError, Lifetime};
 use crate::sync::lock;
 
 /// How long datagrams wait for the answer that accepts the session to leave: QUIC packs them before it.
@@ -39,8 +39,11 @@ impl Session {
             (_, None) => {
                 drop(guard);
                 let age = self.datagram_age_ms.load(Relaxed);
-                let age = (age > 0).then(|| Duration::from_millis(age.into()));
-                datagram_queue::send_within(&self.connection, DatagramLayer::WebTransport, data, age)
+                let lifetime = Lifetime {
+                    max_age: (age > 0).then(|| Duration::from_millis(age.into())),
+                    expired: Some(self.expired_datagrams.clone()),
+                };
+                datagram_queue::send_within(&self.connection, DatagramLayer::WebTransport, data, lifetime)
             }
         }
     }
@@ -48,6 +51,11 @@ impl Session {
     /// How long datagrams that are sent from now on wait, in milliseconds; 0: as the limits say.
     pub(crate) fn limit_datagram_age(&self, ms: u32) {
         self.datagram_age_ms.store(ms, Relaxed);
+    }
+
+    /// Those that were too old before QUIC took them.
+    pub(crate) fn expired_datagrams(&self) -> u64 {
+        self.expired_datagrams.load(Relaxed)
     }
 
     /// Waits until fewer than `most` datagrams of its connection wait to be sent, or the connection is over.
