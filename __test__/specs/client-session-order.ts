@@ -76,23 +76,21 @@ async function race(
 }
 
 export const specs: Spec[] = [
-  on('of two streams the later with the higher order ends first, and the other has hardly begun', async ({
-    open,
-  }) => {
-    const { client, server } = await open();
-    const { first, read } = await race(client, server.incomingUnidirectionalStreams, [
-      { sendOrder: 1 },
-      { sendOrder: 2 },
-    ]);
-    assert.equal(first, 1);
-    assert.ok((read[0] as number) < MOST / 2, `${read[0]} bytes of the lower one`);
-  }),
+  on(
+    'of two streams the later with the higher order ends first, and the other has hardly begun',
+    async ({ open }) => {
+      const { client, server } = await open();
+      const { first, read } = await race(client, server.incomingUnidirectionalStreams, [
+        { sendOrder: 1 },
+        { sendOrder: 2 },
+      ]);
+      assert.equal(first, 1);
+      assert.ok((read[0] as number) < MOST / 2, `${read[0]} bytes of the lower one`);
+    },
+  ),
   on('the server orders its streams in the same way', async ({ open }) => {
     const { client, server } = await open();
-    const { first, read } = await race(server, client.incomingUnidirectionalStreams, [
-      { sendOrder: -1 },
-      {},
-    ]);
+    const { first, read } = await race(server, client.incomingUnidirectionalStreams, [{ sendOrder: -1 }, {}]);
     assert.equal(first, 1);
     assert.ok((read[0] as number) < MOST / 2, `${read[0]} bytes of the lower one`);
   }),
