@@ -88,8 +88,10 @@ export class SessionStream {
     /** Came, and did not fit the reader's buffer. */
     let rest: Uint8Array | null = null;
     const deliver = (controller: ReadableByteStreamController, bytes: Uint8Array): void => {
+      // A buffer that is handed over has no length any more.
+      const length = bytes.byteLength;
       const left = deliverBytes(controller, bytes);
-      counted.bytesRead += bytes.byteLength - left.byteLength;
+      counted.bytesRead += length - left.byteLength;
       rest = left.byteLength > 0 ? left : null;
     };
     return new WebTransportReceiveStream({
