@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::{Phase, Session};
 use crate::connection::Outcome;
 use crate::datagram_counters::DatagramLayer;
@@ -38,14 +40,18 @@ impl Session {
             }
             (_, None) => {
                 drop(guard);
-                let age = self.datagram_age_ms.load(Relaxed);
-                let lifetime = Lifetime {
-                    max_age: (age > 0).then(|| Duration::from_millis(age.into())),
-                    expired: Some(self.expired_datagrams.clone()),
-                };
-                datagram_queue::send_within(&self.connection, DatagramLayer::WebTransport, data, lifetime)
+                self.pass_on(data)
             }
         }
+    }
+
+    fn pass_on(&self, data: Bytes) -> Result<(), DatagramError> {
+        let age = self.datagram_age_ms.load(Relaxed);
+        let lifetime = Lifetime {
+            max_age: (age > 0).then(|| Duration::from_millis(age.into())),
+            expired: Some(self.expired_datagrams.clone()),
+        };
+        datagram_queue::send_within(&self.connection, DatagramLayer::WebTransport, data, lifetime)
     }
 
     /// How long datagrams that are sent from now on wait, in milliseconds; 0: as the limits say.
@@ -75,7 +81,7 @@ pub(super) async fn release_datagrams(session: Arc<Session>, before: u64) -> Out
     }
     let held = lock(&session.state).held.take();
     for data in held.into_iter().flatten() {
-        let _ = datagram_queue::send(&session.connection, DatagramLayer::WebTransport, data);
+        let _ = session.pass_on(data);
     }
     Outcome::Done
 }
