@@ -338,8 +338,10 @@ export interface NativeDurations {
 export interface NativeFailure {
   code: 'ERR_H3_STREAM_RESET' | 'ERR_H3_CONNECTION_CLOSED' | 'ERR_H3_PROTOCOL'
   message: string
-  /** The client's HTTP/3 error code, if it sent one. */
+  /** The peer's HTTP/3 error code, if it sent one. */
   wireCode?: number
+  /** How the connection ended, if that was it. */
+  loss?: NativeLoss
 }
 
 /** What of a folder is served. */
@@ -458,6 +460,15 @@ export interface NativeLimits {
   datagramReceiveBufferBytes?: number
   datagramSendQueueBytes?: number
   datagramMaxAgeMs?: number
+}
+
+/** How a connection ended. */
+export interface NativeLoss {
+  message: string
+  /** Whether the peer ended it. */
+  remote: boolean
+  /** The peer's code, if it sent one. */
+  wireCode?: number
 }
 
 /** What came of a reload. */
