@@ -289,8 +289,8 @@ export interface NativeConnection {
   lostPackets: bigint
   /** Bytes of the packets that were lost. */
   lostBytes: bigint
-  /** UDP payloads received. */
-  receivedDatagrams: bigint
+  /** UDP payloads received: a packet each, but for some of the handshake. */
+  receivedPackets: bigint
   /** Bytes of UDP payload received. */
   bytesReceived: bigint
   /** Bytes of UDP payload sent. */

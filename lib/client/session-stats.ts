@@ -50,7 +50,7 @@ export function sessionStats(
         bytesReceived: Number(numbers.bytesReceived),
         bytesLost: Number(numbers.lostBytes),
         packetsSent: Number(numbers.sentPackets),
-        packetsReceived: Number(numbers.receivedDatagrams),
+        packetsReceived: Number(numbers.receivedPackets),
         packetsLost: Number(numbers.lostPackets),
       }),
     datagrams: {
