@@ -30,7 +30,7 @@ export interface SendGroupSource {
  * const video = transport.createSendGroup();
  * const keyFrames = await transport.createUnidirectionalStream({ sendGroup: video, sendOrder: 2 });
  * const otherFrames = await transport.createUnidirectionalStream({ sendGroup: video, sendOrder: 1 });
- * assert.ok(keyFrames.sendOrder > otherFrames.sendOrder);
+ * await Promise.all([keyFrames.close(), otherFrames.close()]);
  *
  * transport.close();
  * await server.stop(true);

@@ -153,9 +153,7 @@ export const specs = clientSpecs([
     name: 'a body that the end of the connection cuts short says how that ended',
     run: () => {
       const answer = (): Response =>
-        new Response(
-          new ReadableStream({ start: (controller) => controller.enqueue(new Uint8Array(10)) }),
-        );
+        new Response(new ReadableStream({ start: (controller) => controller.enqueue(new Uint8Array(10)) }));
       return withClient(answer, async ({ client, server, at }) => {
         const response = await client.fetch(at('/'));
         const reading = networkError(response.text(), 'ERR_H3_CLIENT_CONNECTION_LOST', 'terminated');
