@@ -88,6 +88,8 @@ export declare class NativeExchanges {
   openStream(slot: number, generation: number, bidirectional: boolean, wait: boolean): Promise<[number, number] | 'none' | null>
   /** How long the datagrams of a session that are sent from now on may wait, in milliseconds; 0: as the limits say. */
   limitDatagramAge(slot: number, generation: number, ms: number): void
+  /** Datagrams of a session that were too old before QUIC took them; `null` once it is over. */
+  expiredDatagrams(slot: number, generation: number): number | null
   /** Resolves when fewer than `most` datagrams of a session's connection wait to be sent, or it is over. */
   datagramRoom(slot: number, generation: number, most: number): Promise<void>
   /** The half of a stream that is read; `null` if it has none, or is gone. */
@@ -101,8 +103,10 @@ export declare class NativeExchanges {
   finishStream(slot: number, generation: number): void
   /** RESET_STREAM with the application's code. */
   resetStream(slot: number, generation: number, code: number): void
-  /** The written half goes before those of its connection with a lower priority. Default 0. */
-  prioritizeStream(slot: number, generation: number, priority: number): void
+  /** The written half goes before those of its group in its session with a lower order. Default: group 0, order 0. */
+  placeStream(slot: number, generation: number, group: number, order: number): void
+  /** Keying material of a session, of `length` bytes; `null` if it is over, or label or context are too long. */
+  exportKeyingMaterial(slot: number, generation: number, label: Uint8Array, context: Uint8Array, length: number): Uint8Array | null
   /** Both halves are done with. */
   forgetStream(slot: number, generation: number): void
   /** The stream of an open exchange, and the largest HTTP datagram it can send now (0: none); `null` once it is over. */
@@ -291,6 +295,8 @@ export interface NativeConnection {
   lostPackets: bigint
   /** Bytes of the packets that were lost. */
   lostBytes: bigint
+  /** UDP payloads received: a packet each, but for some of the handshake. */
+  receivedPackets: bigint
   /** Bytes of UDP payload received. */
   bytesReceived: bigint
   /** Bytes of UDP payload sent. */
@@ -338,8 +344,10 @@ export interface NativeDurations {
 export interface NativeFailure {
   code: 'ERR_H3_STREAM_RESET' | 'ERR_H3_CONNECTION_CLOSED' | 'ERR_H3_PROTOCOL'
   message: string
-  /** The client's HTTP/3 error code, if it sent one. */
+  /** The peer's HTTP/3 error code, if it sent one. */
   wireCode?: number
+  /** How the connection ended, if that was it. */
+  loss?: NativeLoss
 }
 
 /** What of a folder is served. */
@@ -458,6 +466,15 @@ export interface NativeLimits {
   datagramReceiveBufferBytes?: number
   datagramSendQueueBytes?: number
   datagramMaxAgeMs?: number
+}
+
+/** How a connection ended. */
+export interface NativeLoss {
+  message: string
+  /** Whether the peer ended it. */
+  remote: boolean
+  /** The peer's code, if it sent one. */
+  wireCode?: number
 }
 
 /** What came of a reload. */

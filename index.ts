@@ -13,13 +13,9 @@ export type {
 } from './lib/client/quic-connection.js';
 export type { RequestDatagrams } from './lib/client/request-datagrams.js';
 export type { H3Response } from './lib/client/response.js';
+export type { WebTransportConnectionStats, WebTransportDatagramStats } from './lib/client/session-stats.js';
 export type { H3ClientStats, ResponseConnection } from './lib/client/transport.js';
-export {
-  WebTransport,
-  type WebTransportConnectionStats,
-  type WebTransportDatagramStats,
-  type WebTransportSendStreamOptions,
-} from './lib/client/web-transport.js';
+export { WebTransport, type WebTransportSendStreamOptions } from './lib/client/web-transport.js';
 export type {
   WebTransportCongestionControl,
   WebTransportHash,
@@ -71,9 +67,10 @@ export type {
   TunnelRoute,
 } from './lib/route-kinds.js';
 export { route } from './lib/routes.js';
+export { WebTransportSendGroup, type WebTransportSendOptions } from './lib/send-group.js';
 export { type ServeStaticOptions, type StaticHandler, serveStatic } from './lib/serve-static.js';
 export { createH3Server, type H3ConnectionStats, H3Server, type H3ServerStats } from './lib/server.js';
-export type { WebTransportDatagrams } from './lib/session-datagrams.js';
+export { type WebTransportDatagrams, WebTransportDatagramsWritable } from './lib/session-datagrams.js';
 export type { WebTransportBidirectionalStream } from './lib/session-streams.js';
 export type { ClientCertificateOptions, SessionOptions, TlsUpdate } from './lib/tls-options.js';
 export type { WebTransportCloseInfo, WTAcceptOptions, WTContext } from './lib/webtransport.js';

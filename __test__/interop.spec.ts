@@ -2,6 +2,7 @@
 
 import { Buffer } from 'node:buffer';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
@@ -67,6 +68,17 @@ const CLIENTS: readonly Client[] = [
     start: startDatagramServer,
   },
 ];
+/** What Deno's server of sessions cannot be checked for, and why. */
+const DENO_SERVER_LACKS: Readonly<Record<string, string>> = {
+  'the ends of streams': 'closing a writable sends no FIN',
+  'the close code of the client': 'it reads no capsules',
+  'the close code of the server': 'its close() closes the connection and sends no capsule',
+  'codes of resets and stops, by the server': 'its abort() and cancel() send none',
+  'codes of resets and stops, by the client': 'its errors have no `streamErrorCode`',
+  'a refused session': 'it accepts all',
+  'an agreed protocol': 'it chooses none',
+  'a session that the server winds up': 'it cannot ask for it',
+};
 const CLIENT_MS = 60_000;
 
 for (const { name, runtime, args = [], script, checks, start } of CLIENTS) {
@@ -132,6 +144,38 @@ test.serial("our client and Bun's server (lsquic)", async (t) => {
     [],
   );
   t.is(reports.length, CLIENT_CHECKS);
+});
+
+test.serial("our WebTransport and Deno's server (quinn)", async (t) => {
+  t.timeout(2 * CLIENT_MS);
+  const found = locate('deno');
+  if ('missing' in found) {
+    t.log(`skipped: ${found.missing}`);
+    if (process.env['CI'] && process.platform === 'linux' && process.arch === 'x64') t.fail(found.missing);
+    else t.pass();
+    return;
+  }
+  const script = fileURLToPath(new URL('interop/servers/deno-session-server.js', import.meta.url));
+  const client = fileURLToPath(new URL('interop/own-client.js', import.meta.url));
+  await withPairFiles(async (cert, key) => {
+    const server = spawn(found.command, [...found.args, ...DENO_ARGS, script, cert, key], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+      timeout: CLIENT_MS,
+    });
+    try {
+      const [url] = (await once(server.stdout.setEncoding('utf8'), 'data')) as [string];
+      const args = [client, url.trim(), JSON.stringify(DENO_SERVER_LACKS)];
+      const { reports, noise } = await runClient(process.execPath, args);
+      for (const { check, ok, error } of reports) if (!ok) t.log(`✘ ${check}: ${error}`);
+      t.deepEqual(
+        reports.filter(({ ok }) => !ok).map(({ check }) => check),
+        [],
+      );
+      t.is(reports.length, SESSION_CHECKS, noise);
+    } finally {
+      server.kill();
+    }
+  });
 });
 
 /** Runs a client to its end; one that does not end in time is killed, and what it printed until then counts. */

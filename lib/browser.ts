@@ -6,6 +6,8 @@ import { usageError } from './errors.js';
 export { ERROR_CODES, H3Error, isH3Error } from './errors.js';
 
 interface Platform {
+  readonly WebTransportDatagramsWritable: unknown;
+  readonly WebTransportSendGroup: unknown;
   readonly WebTransportReceiveStream: unknown;
   readonly WebTransportSendStream: unknown;
   readonly WebTransport: unknown;
@@ -23,6 +25,11 @@ const platform = globalThis as unknown as { readonly [Name in keyof Platform]: G
 export const WebTransport: Global<'WebTransport'> = platform.WebTransport;
 /** The browser's own; undefined in one that has none. */
 export const WebTransportError: Global<'WebTransportError'> = platform.WebTransportError;
+/** The browser's own; undefined in one that has none. */
+export const WebTransportDatagramsWritable: Global<'WebTransportDatagramsWritable'> =
+  platform.WebTransportDatagramsWritable;
+/** The browser's own; undefined in one that has none. */
+export const WebTransportSendGroup: Global<'WebTransportSendGroup'> = platform.WebTransportSendGroup;
 /** The browser's own; undefined in one that has none. */
 export const WebTransportReceiveStream: Global<'WebTransportReceiveStream'> =
   platform.WebTransportReceiveStream;

@@ -1,5 +1,5 @@
 import { clearTimeout, setTimeout } from 'node:timers';
-import type { NativeBody, NativeExchanges } from '../binding.cjs';
+import type { NativeBody, NativeExchanges, NativeFailure } from '../binding.cjs';
 import { pulledStream } from './body.js';
 import { H3Error } from './errors.js';
 import { IncomingTrailers } from './incoming-trailers.js';
@@ -145,7 +145,7 @@ export class IncomingBody {
     if (failure === null) return error;
     const { code, message, wireCode } = failure;
     const known = this.#reading.failureCode?.(code) ?? code;
-    return fromNative({ code: known, message, remote: true, wireCode });
+    return fromNative({ code: known, message, remote: true, wireCode, cause: causeOf(failure) });
   }
 
   #startTimer(): ReturnType<typeof setTimeout> | undefined {
@@ -153,4 +153,11 @@ export class IncomingBody {
     if (patience === undefined) return undefined;
     return setTimeout(() => this.decline(patience.error()), patience.ms).unref();
   }
+}
+
+/** How the connection ended, if that ended the body. */
+function causeOf({ loss }: NativeFailure): H3Error | undefined {
+  if (loss === undefined || loss === null) return undefined;
+  const { message, remote, wireCode } = loss;
+  return new H3Error('ERR_H3_CONNECTION_CLOSED', message, { remote, wireCode });
 }

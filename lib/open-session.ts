@@ -1,6 +1,8 @@
 import type { NativeExchanges } from '../binding.cjs';
 import type { DatagramOutbox } from './datagrams.js';
+import type { ExporterInput } from './exporter.js';
 import { IncomingQueue } from './incoming-queue.js';
+import { SendGroups, type WebTransportSendGroup } from './send-group.js';
 import { type DatagramCarrier, SessionDatagrams } from './session-datagrams.js';
 import type { SessionListener } from './session-hooks.js';
 import { type Halves, SessionStream, type WebTransportBidirectionalStream } from './session-streams.js';
@@ -36,7 +38,8 @@ export interface SessionName {
 export interface OpenStreamOptions {
   /** Whether to wait until the peer allows one more. */
   readonly wait: boolean;
-  readonly sendOrder?: number;
+  readonly sendGroup: WebTransportSendGroup | null;
+  readonly sendOrder: number;
 }
 
 /**
@@ -45,6 +48,7 @@ export interface OpenStreamOptions {
  */
 export class OpenSession implements DatagramCarrier, SessionListener {
   readonly datagrams: SessionDatagrams;
+  readonly groups = new SendGroups();
   readonly #closed = new Settled<WebTransportCloseInfo>();
   readonly #draining = new Settled<void>();
   readonly #bidirectional = new IncomingQueue<WebTransportBidirectionalStream>(UNBOUNDED);
@@ -53,6 +57,7 @@ export class OpenSession implements DatagramCarrier, SessionListener {
   #carrier: SessionCarrier | null = null;
   #name: SessionName = { slot: 0, generation: 0 };
   #largest = 0;
+  #expiredOutgoing = 0;
   #gone: Error | null = null;
   #wasClosed = false;
   #early: Uint8Array[] = [];
@@ -158,9 +163,37 @@ export class OpenSession implements DatagramCarrier, SessionListener {
     if (name === null || this.#gone !== null) throw this.#gone ?? sessionOver();
     if (name === 'none') return null;
     const stream = this.#add(carrier, name, halves);
-    if (stream.writable !== null && options.sendOrder !== undefined)
+    if (stream.writable !== null) {
+      stream.writable.sendGroup = options.sendGroup;
       stream.writable.sendOrder = options.sendOrder;
+    }
     return stream;
+  }
+
+  /** Makes a group of streams. Throws an InvalidStateError once it is over. */
+  createSendGroup(): WebTransportSendGroup {
+    if (this.#gone !== null) throw invalidState('the session is over');
+    return this.groups.create();
+  }
+
+  /** Keying material that both sides of an open session can make. Throws an InvalidStateError if it is over. */
+  exportKeyingMaterial({ label, context, length }: ExporterInput): Uint8Array {
+    const { slot, generation } = this.#name;
+    const material = this.isOpen
+      ? this.#carrier?.native.exportKeyingMaterial(slot, generation, label, context, length)
+      : null;
+    if (material === null || material === undefined) throw invalidState('the session is over');
+    return material;
+  }
+
+  /** Datagrams that were too old before the path took them. */
+  get expiredOutgoing(): number {
+    const { slot, generation } = this.#name;
+    if (this.isOpen) {
+      const expired = this.#carrier?.native.expiredDatagrams(slot, generation) ?? this.#expiredOutgoing;
+      this.#expiredOutgoing = Math.max(this.#expiredOutgoing, expired);
+    }
+    return this.#expiredOutgoing;
   }
 
   /** The peer opened a stream. */
@@ -194,6 +227,8 @@ export class OpenSession implements DatagramCarrier, SessionListener {
     const closeCode = (info.closeCode ?? 0) >>> 0;
     const reason = String(info.reason ?? '');
     carrier.datagrams.flush();
+    // The last count there will be.
+    void this.expiredOutgoing;
     carrier.native.closeSession(this.#name.slot, this.#name.generation, closeCode, cut(reason));
     this.end({ closeCode, reason }, error);
   }
@@ -224,7 +259,7 @@ export class OpenSession implements DatagramCarrier, SessionListener {
   }
 
   #add(carrier: SessionCarrier, name: readonly [number, number], halves: Halves): SessionStream {
-    const stream = new SessionStream(carrier.native, name, halves, (done) => {
+    const stream = new SessionStream(carrier.native, this.groups, name, halves, (done) => {
       this.#streams.delete(done);
       carrier.streams.delete(done.generation);
     });
@@ -232,6 +267,11 @@ export class OpenSession implements DatagramCarrier, SessionListener {
     carrier.streams.set(stream.generation, stream);
     return stream;
   }
+}
+
+/** The error of what a session that is over is asked for. */
+export function invalidState(message: string): DOMException {
+  return new DOMException(message, 'InvalidStateError');
 }
 
 /** The beginning of `reason` that has at most 1,024 bytes of UTF-8. */

@@ -1,6 +1,14 @@
 import { chunkBytes } from './body.js';
 import { describe, usageError } from './errors.js';
 import { IncomingQueue } from './incoming-queue.js';
+import {
+  foreignGroup,
+  type SendGroups,
+  sendGroupOf,
+  sendOrderOf,
+  type WebTransportSendGroup,
+  type WebTransportSendOptions,
+} from './send-group.js';
 
 /** Datagrams that wait, before the oldest of those that came are dropped, or a writer waits. */
 const MOST_BUFFERED = 1024;
@@ -10,9 +18,12 @@ export interface WebTransportDatagrams {
   /** What the peer sends. At most `incomingHighWaterMark` wait to be read; of more, the oldest are dropped and counted. */
   readonly readable: ReadableStream<Uint8Array>;
   /** Sends each chunk as a datagram; one that is too large is dropped. What {@link createWritable} would make, once. */
-  readonly writable: WritableStream<Uint8Array>;
-  /** One more way in, for a writer of its own. Throws an InvalidStateError once the session is over. */
-  createWritable(): WritableStream<Uint8Array>;
+  readonly writable: WebTransportDatagramsWritable;
+  /**
+   * One more way in, for a writer of its own. Throws a TypeError for a group of another session, an InvalidStateError once the
+   * session is over.
+   */
+  createWritable(options?: WebTransportSendOptions): WebTransportDatagramsWritable;
   /** The most bytes that a datagram can have now; it changes with the path. 0 once the session is over. */
   readonly maxDatagramSize: number;
   /** How long a datagram that came may wait to be read, in milliseconds; null: as long as it takes. Default null. */
@@ -29,6 +40,49 @@ export interface WebTransportDatagrams {
   outgoingMaxBufferedDatagrams: number;
 }
 
+/** What a way in for datagrams needs of its session. */
+export interface DatagramsWritableSource {
+  start(controller: WritableStreamDefaultController): void;
+  write(chunk: unknown): Promise<void> | undefined;
+  /** Whether `group` belongs to its session. */
+  knows(group: WebTransportSendGroup | null): boolean;
+}
+
+/** A way in for datagrams (W3C WebTransport §4). QUIC sends datagrams before streams, in the order in which they were written. */
+export class WebTransportDatagramsWritable extends WritableStream<Uint8Array> {
+  readonly #source: DatagramsWritableSource;
+  #sendGroup: WebTransportSendGroup | null = null;
+  #sendOrder = 0;
+
+  /** Made by sessions. */
+  constructor(source: DatagramsWritableSource) {
+    super(source);
+    this.#source = source;
+  }
+
+  /** Kept, and without effect: datagrams do not wait for streams. */
+  get sendGroup(): WebTransportSendGroup | null {
+    return this.#sendGroup;
+  }
+
+  /** Changes it. Throws an InvalidStateError for a group of another session. */
+  set sendGroup(value: WebTransportSendGroup | null) {
+    const group = sendGroupOf(value);
+    if (!this.#source.knows(group)) throw foreignGroup();
+    this.#sendGroup = group;
+  }
+
+  /** Kept, and without effect: datagrams do not wait for streams. Default 0. */
+  get sendOrder(): number {
+    return this.#sendOrder;
+  }
+
+  /** Changes it. */
+  set sendOrder(value: number) {
+    this.#sendOrder = sendOrderOf(value);
+  }
+}
+
 /** What datagrams need of their session. */
 export interface DatagramCarrier {
   /** The most bytes that one can have now; 0: none can be sent. */
@@ -41,6 +95,8 @@ export interface DatagramCarrier {
   limitAge(ms: number | null): void;
   /** Waits until fewer than `most` wait to be sent, or the session is over. */
   room(most: number): Promise<void>;
+  /** The groups of the session. */
+  readonly groups: SendGroups;
 }
 
 /** The datagrams of one session. */
@@ -48,7 +104,7 @@ export class SessionDatagrams implements WebTransportDatagrams {
   readonly #carrier: DatagramCarrier;
   readonly #incoming: IncomingQueue<Uint8Array>;
   readonly #controllers = new Set<WritableStreamDefaultController>();
-  #writable: WritableStream<Uint8Array> | null = null;
+  #writable: WebTransportDatagramsWritable | null = null;
   #outgoingMaxAge: number | null = null;
   #most = MOST_BUFFERED;
   /** Written since there was certainly room. */
@@ -67,8 +123,8 @@ export class SessionDatagrams implements WebTransportDatagrams {
     return this.#incoming.readable;
   }
 
-  get writable(): WritableStream<Uint8Array> {
-    this.#writable ??= this.#makeWritable();
+  get writable(): WebTransportDatagramsWritable {
+    this.#writable ??= this.#makeWritable(null, 0);
     return this.#writable;
   }
 
@@ -125,9 +181,12 @@ export class SessionDatagrams implements WebTransportDatagrams {
     this.outgoingHighWaterMark = value;
   }
 
-  createWritable(): WritableStream<Uint8Array> {
+  createWritable(options?: WebTransportSendOptions | null): WebTransportDatagramsWritable {
+    const sendGroup = sendGroupOf(options?.sendGroup);
+    const sendOrder = sendOrderOf(options?.sendOrder ?? 0);
+    if (!this.#carrier.groups.has(sendGroup)) throw new TypeError('sendGroup belongs to another session');
     if (this.#carrier.gone !== null) throw new DOMException('the session is over', 'InvalidStateError');
-    return this.#makeWritable();
+    return this.#makeWritable(sendGroup, sendOrder);
   }
 
   /** Datagrams that came and nobody read, because too many waited. */
@@ -163,13 +222,17 @@ export class SessionDatagrams implements WebTransportDatagrams {
     this.#controllers.clear();
   }
 
-  #makeWritable(): WritableStream<Uint8Array> {
-    return new WritableStream<Uint8Array>({
+  #makeWritable(sendGroup: WebTransportSendGroup | null, sendOrder: number): WebTransportDatagramsWritable {
+    const writable = new WebTransportDatagramsWritable({
+      knows: (group) => this.#carrier.groups.has(group),
       start: (controller) => {
         if (this.#carrier.gone === null) this.#controllers.add(controller);
       },
       write: (chunk) => this.#write(chunk),
     });
+    writable.sendGroup = sendGroup;
+    writable.sendOrder = sendOrder;
+    return writable;
   }
 
   #write(chunk: unknown): Promise<void> | undefined {

@@ -1,5 +1,6 @@
 import type { NativeExchanges, NativeReadHalf, NativeStreamFailure } from '../binding.cjs';
-import { chunkBytes } from './body.js';
+import { chunkBytes, NO_BYTES } from './body.js';
+import type { SendGroups, WebTransportSendGroup } from './send-group.js';
 import { sessionOver, streamCode, WebTransportError } from './webtransport-error.js';
 import { WebTransportReceiveStream, WebTransportSendStream } from './webtransport-streams.js';
 
@@ -27,20 +28,23 @@ export class SessionStream {
   readonly readable: WebTransportReceiveStream | null;
   readonly writable: WebTransportSendStream | null;
   readonly #native: NativeExchanges;
+  readonly #groups: SendGroups;
   readonly #forget: (stream: SessionStream) => void;
   #controller: WritableStreamDefaultController | null = null;
-  #readController: ReadableStreamDefaultController<Uint8Array> | null = null;
+  #readController: ReadableByteStreamController | null = null;
   #waiting: { resolve(): void; reject(reason: unknown): void } | null = null;
   #unsent = 0;
   #openHalves = 0;
   #reading = false;
   #failed: Error | null = null;
-  #bytesRead = 0;
-  #bytesWritten = 0;
+  #group: WebTransportSendGroup | null = null;
+  /** Bytes that were written and handed to the native part. */
+  bytesWritten = 0;
 
   /** `forget` is called when both halves are done with. */
   constructor(
     native: NativeExchanges,
+    groups: SendGroups,
     [slot, generation]: readonly [slot: number, generation: number],
     halves: Halves,
     forget: (stream: SessionStream) => void,
@@ -48,6 +52,7 @@ export class SessionStream {
     this.slot = slot;
     this.generation = generation;
     this.#native = native;
+    this.#groups = groups;
     this.#forget = forget;
     this.#openHalves = Number(halves.read) + Number(halves.write);
     this.#reading = halves.read;
@@ -79,19 +84,38 @@ export class SessionStream {
   #makeReadable(): WebTransportReceiveStream {
     const half = this.#native.readHalf(this.slot, this.generation);
     const steps = half?.[Symbol.asyncIterator]() ?? null;
+    const counted = { bytesReceived: 0, bytesRead: 0 };
+    /** Came, and did not fit the reader's buffer. */
+    let rest: Uint8Array | null = null;
+    const deliver = (controller: ReadableByteStreamController, bytes: Uint8Array): void => {
+      // A buffer that is handed over has no length any more.
+      const length = bytes.byteLength;
+      const left = deliverBytes(controller, bytes);
+      counted.bytesRead += length - left.byteLength;
+      rest = left.byteLength > 0 ? left : null;
+    };
     return new WebTransportReceiveStream({
-      bytesRead: () => this.#bytesRead,
+      get bytesReceived() {
+        return counted.bytesReceived;
+      },
+      get bytesRead() {
+        return counted.bytesRead;
+      },
       start: (controller) => {
         this.#readController = controller;
       },
       pull: async (controller) => {
+        if (rest !== null) {
+          deliver(controller, rest);
+          return;
+        }
         if (half === null || steps === null) throw this.#readFailed(sessionOver());
         try {
           const { done, value } = await steps.next();
           if (!this.#reading) return;
           if (done !== true) {
-            this.#bytesRead += value.byteLength;
-            controller.enqueue(value);
+            counted.bytesReceived += value.byteLength;
+            deliver(controller, value);
             return;
           }
         } catch (error) {
@@ -99,9 +123,12 @@ export class SessionStream {
           throw this.#readFailed(readFailure(half, error));
         }
         controller.close();
+        // A reader that brought a buffer of its own gets it back.
+        controller.byobRequest?.respond(0);
         this.#readDone();
       },
       cancel: (reason) => {
+        rest = null;
         half?.stop(streamCode(reason));
         this.#readDone();
       },
@@ -109,9 +136,17 @@ export class SessionStream {
   }
 
   #makeWritable(): WebTransportSendStream {
+    const stream = this;
     return new WebTransportSendStream({
-      bytesWritten: () => this.#bytesWritten,
-      prioritize: (sendOrder) => this.#native.prioritizeStream(this.slot, this.generation, sendOrder),
+      get bytesWritten() {
+        return stream.bytesWritten;
+      },
+      knows: (group) => this.#groups.has(group),
+      place: (group, sendOrder) => {
+        this.#groups.move(this, this.#group, group);
+        this.#group = group;
+        this.#native.placeStream(this.slot, this.generation, this.#groups.idOf(group), sendOrder);
+      },
       start: (controller) => {
         this.#controller = controller;
       },
@@ -119,7 +154,7 @@ export class SessionStream {
         const bytes = this.#bytesOf(chunk);
         if (this.#failed !== null) throw this.#failed;
         this.#unsent += bytes.byteLength;
-        this.#bytesWritten += bytes.byteLength;
+        this.bytesWritten += bytes.byteLength;
         const full = this.#unsent >= HIGH_WATER_MARK;
         this.#native.writeStream(this.slot, this.generation, bytes, full);
         if (!full) return;
@@ -140,6 +175,8 @@ export class SessionStream {
   /** A writable that is written what is no bytes is errored, and nobody would abort it: the peer hears of it here. */
   #bytesOf(chunk: unknown): Uint8Array {
     try {
+      // W3C WebTransport §9.3: text is no bytes.
+      if (typeof chunk === 'string') throw new TypeError('a chunk is text; expected a Uint8Array: encode it');
       return chunkBytes(chunk);
     } catch (error) {
       this.#native.resetStream(this.slot, this.generation, 0);
@@ -178,8 +215,23 @@ export class SessionStream {
     this.#openHalves -= 1;
     if (this.#openHalves !== 0) return;
     this.#native.forgetStream(this.slot, this.generation);
+    this.#groups.end(this, this.#group);
     this.#forget(this);
   }
+}
+
+/** Hands over what the reader's buffer takes, or all; returns the rest. */
+function deliverBytes(controller: ReadableByteStreamController, bytes: Uint8Array): Uint8Array {
+  const request = controller.byobRequest;
+  const view = request?.view ?? null;
+  if (request === null || view === null) {
+    controller.enqueue(bytes);
+    return NO_BYTES;
+  }
+  const taken = Math.min(view.byteLength, bytes.byteLength);
+  new Uint8Array(view.buffer, view.byteOffset, taken).set(bytes.subarray(0, taken));
+  request.respond(taken);
+  return bytes.subarray(taken);
 }
 
 function readFailure(half: NativeReadHalf, error: unknown): WebTransportError {

@@ -1,9 +1,16 @@
 import { checkDatagram } from './datagrams.js';
 import { usageError } from './errors.js';
 import type { Exchange } from './exchange.js';
+import { exporterInput } from './exporter.js';
 import { OpenSession, type SessionCarrier } from './open-session.js';
 import { availableProtocols, protocolField } from './protocol-list.js';
 import type { H3Request } from './request.js';
+import {
+  sendGroupOf,
+  sendOrderOf,
+  type WebTransportSendGroup,
+  type WebTransportSendOptions,
+} from './send-group.js';
 import type { WebTransportDatagrams } from './session-datagrams.js';
 import type { SessionListener } from './session-hooks.js';
 import type { Halves, SessionStream, WebTransportBidirectionalStream } from './session-streams.js';
@@ -107,14 +114,30 @@ export class Session implements WTContext, SessionListener {
     return this.#session.sendDatagram(data);
   }
 
-  async createBidirectionalStream(): Promise<WebTransportBidirectionalStream> {
-    const { readable, writable } = await this.#open({ read: true, write: true });
+  createSendGroup(): WebTransportSendGroup {
+    return this.#session.createSendGroup();
+  }
+
+  async createBidirectionalStream(
+    options?: WebTransportSendOptions,
+  ): Promise<WebTransportBidirectionalStream> {
+    const { readable, writable } = await this.#open({ read: true, write: true }, options);
     return { readable, writable } as WebTransportBidirectionalStream;
   }
 
-  async createUnidirectionalStream(): Promise<WebTransportSendStream> {
-    const { writable } = await this.#open({ read: false, write: true });
+  async createUnidirectionalStream(options?: WebTransportSendOptions): Promise<WebTransportSendStream> {
+    const { writable } = await this.#open({ read: false, write: true }, options);
     return writable as WebTransportSendStream;
+  }
+
+  async exportKeyingMaterial(
+    label: ArrayBuffer | ArrayBufferView,
+    context: ArrayBuffer | ArrayBufferView,
+    outputLength: number,
+  ): Promise<Uint8Array> {
+    const input = exporterInput(label, context, outputLength);
+    this.#use();
+    return this.#session.exportKeyingMaterial(input);
   }
 
   close(codeOrInfo: number | { readonly closeCode?: number; readonly reason?: string } = 0, text = ''): void {
@@ -158,9 +181,12 @@ export class Session implements WTContext, SessionListener {
     if (this.#state === 'waiting') this.accept();
   }
 
-  async #open(halves: Halves): Promise<SessionStream> {
+  async #open(halves: Halves, options: WebTransportSendOptions | undefined): Promise<SessionStream> {
+    const sendGroup = sendGroupOf(options?.sendGroup);
+    const sendOrder = sendOrderOf(options?.sendOrder ?? 0);
+    if (!this.#session.groups.has(sendGroup)) throw new TypeError('sendGroup belongs to another session');
     this.#use();
-    const stream = await this.#session.openStream(halves, { wait: true });
+    const stream = await this.#session.openStream(halves, { wait: true, sendGroup, sendOrder });
     // One that waits gets a stream, or a reason.
     if (stream === null) throw sessionOver();
     return stream;

@@ -1,3 +1,5 @@
+import { foreignGroup, sendGroupOf, sendOrderOf, type WebTransportSendGroup } from './send-group.js';
+
 /** What is known of a stream that is sent (W3C WebTransport §9). Members that QUIC does not tell are absent. */
 export interface WebTransportSendStreamStats {
   /** Bytes that were written and handed to the native part. */
@@ -6,6 +8,8 @@ export interface WebTransportSendStreamStats {
 
 /** What is known of a stream that is received (W3C WebTransport §11). Members that QUIC does not tell are absent. */
 export interface WebTransportReceiveStreamStats {
+  /** Bytes that came and were taken from QUIC; what nobody asked for yet is not counted. */
+  readonly bytesReceived: number;
   /** Bytes that were read. */
   readonly bytesRead: number;
 }
@@ -16,22 +20,26 @@ export interface SendStreamSource {
   write(chunk: Uint8Array): Promise<void>;
   close(): Promise<void>;
   abort(reason: unknown): void;
-  bytesWritten(): number;
-  /** The stream's place among those of its connection changes. */
-  prioritize(sendOrder: number): void;
+  readonly bytesWritten: number;
+  /** Whether `group` belongs to its session. */
+  knows(group: WebTransportSendGroup | null): boolean;
+  /** The stream's place among those of its session changes. */
+  place(group: WebTransportSendGroup | null, sendOrder: number): void;
 }
 
 /** What the readable half of a stream needs. */
 export interface ReceiveStreamSource {
-  start(controller: ReadableStreamDefaultController<Uint8Array>): void;
-  pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void>;
+  start(controller: ReadableByteStreamController): void;
+  pull(controller: ReadableByteStreamController): Promise<void>;
   cancel(reason: unknown): void;
-  bytesRead(): number;
+  readonly bytesReceived: number;
+  readonly bytesRead: number;
 }
 
 /** The half of a stream that is written (W3C WebTransport §9): `abort(error)` sends the `streamErrorCode` of a WebTransportError. */
 export class WebTransportSendStream extends WritableStream<Uint8Array> {
   readonly #source: SendStreamSource;
+  #sendGroup: WebTransportSendGroup | null = null;
   #sendOrder = 0;
 
   /** Made by sessions. */
@@ -40,51 +48,59 @@ export class WebTransportSendStream extends WritableStream<Uint8Array> {
     this.#source = source;
   }
 
+  /** The group in which {@link sendOrder} counts; null: that of the streams without one. */
+  get sendGroup(): WebTransportSendGroup | null {
+    return this.#sendGroup;
+  }
+
+  /** Changes it. Throws an InvalidStateError for a group of another session. */
+  set sendGroup(value: WebTransportSendGroup | null) {
+    const group = sendGroupOf(value);
+    if (!this.#source.knows(group)) throw foreignGroup();
+    if (group === this.#sendGroup) return;
+    this.#sendGroup = group;
+    this.#source.place(group, this.#sendOrder);
+  }
+
   /**
-   * Streams of a connection with a higher one are sent first, those with the same one take turns. Default 0. Kept to 32 bits;
-   * streams wait for each other only where they compete for the path.
+   * Of a group, bytes of streams with a higher one are sent first, streams with the same one take turns. Default 0. Between
+   * groups, sessions and requests it says nothing. What was sent already stays as it is.
    */
   get sendOrder(): number {
     return this.#sendOrder;
   }
 
-  /** Changes it: of streams of one session, higher ones go first. */
+  /** Changes it. */
   set sendOrder(value: number) {
     const order = sendOrderOf(value);
     if (order === this.#sendOrder) return;
     this.#sendOrder = order;
-    this.#source.prioritize(order);
+    this.#source.place(this.#sendGroup, order);
   }
 
   /** The counters now. */
   async getStats(): Promise<WebTransportSendStreamStats> {
-    return { bytesWritten: this.#source.bytesWritten() };
+    return { bytesWritten: this.#source.bytesWritten };
   }
 }
 
-/** The half of a stream that is read (W3C WebTransport §11): `cancel(error)` sends the `streamErrorCode` of a WebTransportError. */
+/**
+ * The half of a stream that is read (W3C WebTransport §11), a stream of bytes: a reader may bring its own buffers.
+ * `cancel(error)` sends the `streamErrorCode` of a WebTransportError.
+ */
 export class WebTransportReceiveStream extends ReadableStream<Uint8Array> {
   readonly #source: ReceiveStreamSource;
 
   /** Made by sessions. Nothing is read ahead. */
   constructor(source: ReceiveStreamSource) {
-    super(source, { highWaterMark: 0 });
+    // The types know a stream of bytes only as one whose chunks are never shared.
+    super({ ...source, type: 'bytes' } as object, { highWaterMark: 0 });
     this.#source = source;
   }
 
   /** The counters now. */
   async getStats(): Promise<WebTransportReceiveStreamStats> {
-    return { bytesRead: this.#source.bytesRead() };
+    const { bytesReceived, bytesRead } = this.#source;
+    return { bytesReceived, bytesRead };
   }
-}
-
-/** Most and least that a `sendOrder` is. */
-const LARGEST_ORDER = 2 ** 31 - 1;
-
-/** `value` as WebIDL's `long long` takes it, kept to 32 bits. Throws a TypeError for what is no number. */
-export function sendOrderOf(value: unknown): number {
-  if (typeof value === 'symbol') throw new TypeError('sendOrder is a symbol; expected a number');
-  const number = Math.trunc(Number(value));
-  if (!Number.isFinite(number)) return 0;
-  return Math.max(-LARGEST_ORDER, Math.min(LARGEST_ORDER, number));
 }

@@ -1,4 +1,5 @@
 import type { H3Request } from './request.js';
+import type { WebTransportSendGroup, WebTransportSendOptions } from './send-group.js';
 import type { WebTransportDatagrams } from './session-datagrams.js';
 import type { WebTransportBidirectionalStream } from './session-streams.js';
 import type { WebTransportReceiveStream, WebTransportSendStream } from './webtransport-streams.js';
@@ -47,10 +48,25 @@ export interface WTContext<Params = Record<string, string>> {
   reject(status: number): void;
   /** Queues a datagram, copied before this returns; false if it was not, because it is too large or the session is over. */
   sendDatagram(data: Uint8Array): boolean;
-  /** Opens a stream both ways; waits until the client allows one more. Rejects with a WebTransportError if the session is over. */
-  createBidirectionalStream(): Promise<WebTransportBidirectionalStream>;
-  /** Opens a stream to the client; waits until it allows one more. Rejects with a WebTransportError if the session is over. */
-  createUnidirectionalStream(): Promise<WebTransportSendStream>;
+  /** Makes a group of streams, in which their `sendOrder` counts. Throws an InvalidStateError once the session is over. */
+  createSendGroup(): WebTransportSendGroup;
+  /**
+   * Opens a stream both ways; waits until the client allows one more. Rejects with a WebTransportError if the session is over,
+   * with a TypeError for a `sendGroup` of another session.
+   */
+  createBidirectionalStream(options?: WebTransportSendOptions): Promise<WebTransportBidirectionalStream>;
+  /** Opens a stream to the client, like {@link createBidirectionalStream}. */
+  createUnidirectionalStream(options?: WebTransportSendOptions): Promise<WebTransportSendStream>;
+  /**
+   * Keying material of the TLS session for `label` and `context`, of 255 bytes each at most, 1 to 4,096 bytes of it: the client
+   * makes the same (draft-ietf-webtrans-http3-16 §4.8), another session never. Rejects with a RangeError for lengths, with an
+   * InvalidStateError if the session is over.
+   */
+  exportKeyingMaterial(
+    label: ArrayBuffer | ArrayBufferView,
+    context: ArrayBuffer | ArrayBufferView,
+    outputLength: number,
+  ): Promise<Uint8Array>;
   /** Ends the session with all its streams; `reason` is cut at 1,024 bytes of UTF-8. Idempotent. */
   close(code?: number, reason?: string): void;
   /** The same, with the argument of the W3C's `close()`; `closeCode` is 0 to 2³²-1, default 0, `reason` default `""`. */

@@ -1,14 +1,17 @@
 // What goes wrong on the way: each a TypeError `fetch failed` with a cause of its own, in time, and nothing left pending.
 
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { H3Client } from '../../lib/client/client.js';
+import { connectQuic } from '../../lib/client/connect-quic.js';
 import type { H3ClientOptions } from '../../lib/client/options.js';
-import type { H3ErrorCode } from '../../lib/errors.js';
+import { type H3ErrorCode, isH3Error } from '../../lib/errors.js';
 import { type Answering, clientSpecs, withClient } from '../harness/client-stage.js';
 import { soon } from '../harness/deadline.js';
-import { networkError } from '../harness/failure.js';
+import { expiredPair } from '../harness/expired-pair.js';
+import { networkError, rejection } from '../harness/failure.js';
 import { twoPairs } from '../harness/pair.js';
 import type { Spec } from './spec.js';
 
@@ -100,6 +103,68 @@ export const specs = clientSpecs([
     'ERR_H3_CLIENT_PIN_MISMATCH',
     /[0-9a-f]{64}/i,
   ),
+  {
+    name: 'a pinned certificate that has expired, and the message says since when',
+    run() {
+      const { hash, ...server } = expiredPair();
+      return withClient(
+        ok,
+        async ({ at }) => {
+          const options = { serverCertificateHashes: [hash] };
+          const error = await failing(at('/'), options, 'ERR_H3_CLIENT_PIN_EXPIRED');
+          assert.match(error.message, /valid from .* GMT to .* GMT: make a new one on the server/);
+        },
+        { server },
+      );
+    },
+  },
+  {
+    name: 'a pinned certificate that may not be pinned, and the message says why',
+    run() {
+      const [server] = twoPairs();
+      const der = Uint8Array.from(atob(server.cert.replaceAll(/-----.*?-----|\s/g, '')), (c) =>
+        c.charCodeAt(0),
+      );
+      const hash = createHash('sha256').update(der).digest();
+      return withClient(
+        ok,
+        async ({ at }) => {
+          const options = { serverCertificateHashes: [hash] };
+          const error = await failing(at('/'), options, 'ERR_H3_CLIENT_PIN_UNSUITABLE');
+          assert.match(error.message, /may be for 14 at most: make a new one/);
+        },
+        { server },
+      );
+    },
+  },
+  {
+    name: 'a server that speaks none of the protocols, and the message names them',
+    run: () =>
+      withClient(ok, async ({ server }) => {
+        const { hostname, port } = server.url;
+        const trust = { serverCertificateHashes: [server.certificateHash] };
+        const connecting = connectQuic(`quic://${hostname}:${port}`, { alpn: 'telemetry', ...trust });
+        const error = await rejection(connecting);
+        assert.ok(isH3Error(error) && error.code === 'ERR_H3_CLIENT_ALPN', String(error));
+        assert.match(error.message, /telemetry/);
+      }),
+  },
+  {
+    name: 'a body that the end of the connection cuts short says how that ended',
+    run: () => {
+      const answer = (): Response =>
+        new Response(new ReadableStream({ start: (controller) => controller.enqueue(new Uint8Array(10)) }));
+      return withClient(answer, async ({ client, server, at }) => {
+        const response = await client.fetch(at('/'));
+        const reading = networkError(response.text(), 'ERR_H3_CLIENT_CONNECTION_LOST', 'terminated');
+        await soon('the stop', server.stop(true));
+        const { cause } = await reading;
+        assert.ok(isH3Error(cause) && cause.code === 'ERR_H3_CONNECTION_CLOSED', String(cause));
+        assert.deepEqual([cause.remote, cause.wireCode], [true, 0x100]);
+        assert.match(cause.message, /the server closed it with H3_NO_ERROR/);
+      });
+    },
+  },
   {
     name: 'a certificate for another host',
     run() {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { WebTransportDatagrams } from '../../index.js';
+import { WebTransport, type WebTransportDatagrams } from '../../index.js';
 import { soon, until } from '../harness/deadline.js';
 import { LossyPath } from '../harness/lossy-path.js';
 import { onSessions as on } from '../harness/session-stage.js';
@@ -105,7 +105,11 @@ export const specs: Spec[] = [
     await sleep(150);
     server.sendDatagram(bytes('new'));
     assert.equal(await read(client.datagrams), 'new');
-    assert.deepEqual((await client.getStats()).datagrams, { droppedIncoming: 0, expiredIncoming: 1 });
+    assert.deepEqual((await client.getStats()).datagrams, {
+      droppedIncoming: 0,
+      expiredIncoming: 1,
+      expiredOutgoing: 0,
+    });
   }),
   on('a BYOB reader gets whole datagrams into its own buffer, or a RangeError', async ({ open }) => {
     const { client, server } = await open('/', { datagramsReadableType: 'bytes' });
@@ -137,11 +141,43 @@ export const specs: Spec[] = [
     },
     { limits: { idleTimeoutMs: 4_000 } },
   ),
+  on(
+    'what waits longer than outgoingMaxAge is not sent any more, and counted',
+    async ({ server }) => {
+      const fate = { drop: 0, duplicate: 0, delay: 0, corrupt: 0 };
+      const path = await LossyPath.open(server.port, fate, 1);
+      const session = new WebTransport(path.url, {
+        serverCertificateHashes: [{ algorithm: 'sha-256', value: server.certificateHash }],
+        client: { idleTimeoutMs: 4_000 },
+      });
+      try {
+        await soon('ready', session.ready);
+        session.datagrams.outgoingMaxAge = 20;
+        const writer = session.datagrams.createWritable().getWriter();
+        writer.closed.catch(() => undefined);
+        // Nothing is acknowledged any more: QUIC's window fills, then ours.
+        fate.drop = 1;
+        for (let n = 0; n < 1_000; n++) writer.write(new Uint8Array(1_000)).catch(() => undefined);
+        let expired = 0;
+        const ending = performance.now() + 3_000;
+        while (expired < 500 && performance.now() < ending) {
+          await sleep(20);
+          expired = (await session.getStats()).datagrams.expiredOutgoing;
+        }
+        assert.ok(expired >= 500, `${expired} expired`);
+        session.close();
+        assert.ok((await session.getStats()).datagrams.expiredOutgoing >= expired, 'the last count');
+      } finally {
+        session.close();
+        path.close();
+      }
+    },
+    { limits: { idleTimeoutMs: 4_000 } },
+  ),
 ];
 
 /** Nothing is acknowledged any more: QUIC's window fills, then ours, then the writer waits. */
 async function withSlowPath(path: LossyPath, fate: { drop: number }, hash: Uint8Array): Promise<void> {
-  const { WebTransport } = await import('../../index.js');
   const session = new WebTransport(path.url, {
     serverCertificateHashes: [{ algorithm: 'sha-256', value: hash }],
     client: { idleTimeoutMs: 4_000 },

@@ -149,7 +149,7 @@ export const specs: Spec[] = [
     const { client, server } = await open();
     const stream = await holdsBack(server, client);
     assert.ok(stream instanceof WebTransportReceiveStream);
-    assert.deepEqual(await stream.getStats(), { bytesRead: 16 * MIB });
+    assert.deepEqual(await stream.getStats(), { bytesReceived: 16 * MIB, bytesRead: 16 * MIB });
   }),
   on(
     'one stream more than the server allows is a QuotaExceededError, or waits if it is told to',
@@ -190,33 +190,43 @@ export const specs: Spec[] = [
     },
     { limits: { maxSessionUniStreams: 1 } },
   ),
-  on('sendOrder is kept, and streams with a higher one go first', async ({ open }) => {
+  on('a reader may bring its own buffers, larger or smaller than what comes', async ({ open }) => {
     const { client, server } = await open();
-    const low = await client.createUnidirectionalStream({ sendOrder: -7 });
-    const high = await client.createUnidirectionalStream();
-    assert.deepEqual([low.sendOrder, high.sendOrder], [-7, 0]);
-    high.sendOrder = 2 ** 40;
-    assert.equal(high.sendOrder, 2 ** 31 - 1);
-    const most = 8 * MIB;
-    const sent = [low, high].map(async (stream) => {
-      const writer = stream.getWriter();
-      for (let at = 0; at < most; at += 64 * 1024) await writer.write(new Uint8Array(64 * 1024));
-      await writer.close();
-    });
-    const ends: string[] = [];
-    let lowRead = 0;
-    const streams = server.incomingUnidirectionalStreams.getReader();
-    const reading = [0, 1].map(async () => {
-      const { value } = await streams.read();
-      let read = 0;
-      for await (const chunk of value as ReadableStream<Uint8Array>) read += chunk.byteLength;
-      ends.push(`${read}`);
-      lowRead = read;
-    });
-    await soon('both streams', Promise.all([...sent, ...reading]));
-    assert.deepEqual(ends, [`${most}`, `${most}`]);
-    assert.equal(lowRead, most);
-    assert.deepEqual(await high.getStats(), { bytesWritten: most });
+    const writer = (await server.createUnidirectionalStream()).getWriter();
+    await writer.write(bytes('0123456789'));
+    const stream = await next(client.incomingUnidirectionalStreams);
+    const reader = stream.getReader({ mode: 'byob' });
+    const read = async (size: number): Promise<string> => {
+      const { value } = await soon('bytes', reader.read(new Uint8Array(size)));
+      return new TextDecoder().decode(value);
+    };
+    assert.equal(await read(4), '0123');
+    assert.deepEqual(await stream.getStats(), { bytesReceived: 10, bytesRead: 4 });
+    assert.equal(await read(4), '4567');
+    assert.equal(await read(100), '89');
+    const late = read(100);
+    await writer.write(bytes('late'));
+    assert.equal(await late, 'late');
+    const ended = reader.read(new Uint8Array(7));
+    await writer.close();
+    const { done, value } = await soon('the end', ended);
+    assert.deepEqual([done, value?.byteLength], [true, 0]);
+    assert.deepEqual(await stream.getStats(), { bytesReceived: 14, bytesRead: 14 });
+  }),
+  on('a reader with its own buffer hears of a reset, and can change to chunks', async (stage) => {
+    const { ours, theirs } = await both(stage);
+    const reader = ours.readable.getReader({ mode: 'byob' });
+    const writer = theirs.writable.getWriter();
+    await writer.write(bytes('abc'));
+    const { value } = await soon('bytes', reader.read(new Uint8Array(1)));
+    assert.equal(value?.[0], 0x61);
+    reader.releaseLock();
+    const chunks = ours.readable.getReader();
+    assert.equal(new TextDecoder().decode((await soon('a chunk', chunks.read())).value), 'bc');
+    chunks.releaseLock();
+    const waiting = ours.readable.getReader({ mode: 'byob' }).read(new Uint8Array(5));
+    await writer.abort(failing(12));
+    await streamError(waiting, 12);
   }),
   on('chunks that are no bytes are refused, and views are taken', async ({ open }) => {
     const { client, server } = await open();
@@ -228,5 +238,8 @@ export const specs: Spec[] = [
     const theirs = await next(server.incomingUnidirectionalStreams);
     await assert.rejects(writer.write(5 as unknown as Uint8Array), TypeError);
     await streamError(all(theirs), 0);
+    const text = (await client.createUnidirectionalStream()).getWriter();
+    text.closed.catch(() => undefined);
+    await assert.rejects(text.write('text' as unknown as Uint8Array), TypeError);
   }),
 ];

@@ -316,7 +316,12 @@ export const specs: Spec[] = [
     const dedicated = await open('/', { client: shared });
     assert.equal(server.getStats().connectionsActive, 2);
     const stats = await pooled[0]?.client.getStats();
-    assert.deepEqual(Object.keys(stats ?? {}).sort(), ['datagrams', 'estimatedSendRate', 'smoothedRtt']);
+    assert.deepEqual(Object.keys(stats ?? {}).sort(), [
+      'atSendCapacity',
+      'datagrams',
+      'estimatedSendRate',
+      'smoothedRtt',
+    ]);
     for (const { client } of [...pooled, dedicated]) client.close();
     await soon('client.close()', shared.close());
     const late = new WebTransport(server.url, { client: shared });
@@ -338,7 +343,14 @@ export const specs: Spec[] = [
     const stats = await client.getStats();
     assert.ok((stats.bytesSent ?? 0) > 10_000 && (stats.packetsSent ?? 0) > 8, JSON.stringify(stats));
     assert.ok((stats.smoothedRtt ?? 0) > 0 && stats.packetsLost !== undefined);
-    assert.deepEqual(stats.datagrams, { droppedIncoming: 0, expiredIncoming: 0 });
+    assert.ok((stats.packetsReceived ?? 0) > 1 && (stats.bytesReceived ?? 0) > 1000, JSON.stringify(stats));
+    assert.ok((stats.estimatedSendRate ?? 0) > 1000, JSON.stringify(stats));
+    assert.equal(stats.atSendCapacity, false);
+    assert.deepEqual(stats.datagrams, { droppedIncoming: 0, expiredIncoming: 0, expiredOutgoing: 0 });
+    const later = await client.getStats();
+    for (const name of ['bytesSent', 'bytesReceived', 'packetsSent', 'packetsReceived'] as const) {
+      assert.ok((later[name] ?? 0) >= (stats[name] ?? 0), name);
+    }
   }),
   {
     name: 'every check that browsers pass with our server',

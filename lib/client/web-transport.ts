@@ -1,17 +1,21 @@
 import type { NativeConnection } from '../../binding.cjs';
-import { OpenSession } from '../open-session.js';
+import { exporterInput } from '../exporter.js';
+import { invalidState, OpenSession } from '../open-session.js';
 import { availableProtocols } from '../protocol-list.js';
+import {
+  sendGroupOf,
+  sendOrderOf,
+  type WebTransportSendGroup,
+  type WebTransportSendOptions,
+} from '../send-group.js';
 import type { WebTransportDatagrams } from '../session-datagrams.js';
 import type { Halves, SessionStream, WebTransportBidirectionalStream } from '../session-streams.js';
 import { Settled } from '../settled.js';
 import type { WebTransportCloseInfo } from '../webtransport.js';
 import { sessionOver, type WebTransportError } from '../webtransport-error.js';
-import {
-  sendOrderOf,
-  type WebTransportReceiveStream,
-  type WebTransportSendStream,
-} from '../webtransport-streams.js';
+import type { WebTransportReceiveStream, WebTransportSendStream } from '../webtransport-streams.js';
 import { leaseClient, type SessionLease } from './session-lease.js';
+import { sessionStats, type WebTransportConnectionStats } from './session-stats.js';
 import type { FieldPair, ResponseParts } from './transport.js';
 import {
   type ReadOptions,
@@ -25,40 +29,10 @@ import {
 /** WT_ALPN_ERROR (draft-ietf-webtrans-http3-16 §9.5): the server chose a protocol that was not offered. */
 const WT_ALPN_ERROR = 0x0817b3dd;
 
-/** Of `createBidirectionalStream` and `createUnidirectionalStream` (W3C WebTransport §6.12). */
-export interface WebTransportSendStreamOptions {
-  /** Streams with a higher one are sent first. Default 0. */
-  sendOrder?: number | undefined;
+/** Of `createBidirectionalStream` and `createUnidirectionalStream` (W3C WebTransport §6.11). */
+export interface WebTransportSendStreamOptions extends WebTransportSendOptions {
   /** Waits until the server allows one more stream, where else there is a QuotaExceededError. Default false. */
   waitUntilAvailable?: boolean | undefined;
-}
-
-/** Numbers of a session's datagrams. Those that nobody counts are absent. */
-export interface WebTransportDatagramStats {
-  /** Those that nobody read before they had to make room. */
-  readonly droppedIncoming: number;
-  /** Those that nobody read before they were too old. */
-  readonly expiredIncoming: number;
-}
-
-/** Numbers of a session's connection (W3C WebTransport §6.13). Those that QUIC does not tell, and of a connection that may be shared all but `smoothedRtt`, are absent. */
-export interface WebTransportConnectionStats {
-  /** Bytes of UDP payload. */
-  readonly bytesSent?: number;
-  /** Bytes received in UDP payloads. */
-  readonly bytesReceived?: number;
-  /** Bytes of packets that were lost. */
-  readonly bytesLost?: number;
-  /** Packets sent. */
-  readonly packetsSent?: number;
-  /** Packets sent that were lost. */
-  readonly packetsLost?: number;
-  /** Estimated round-trip time, in milliseconds. */
-  readonly smoothedRtt?: number;
-  /** What became of datagrams. */
-  readonly datagrams: WebTransportDatagramStats;
-  /** Not told. */
-  readonly estimatedSendRate: null;
 }
 
 type State = 'connecting' | 'connected' | 'closed' | 'failed';
@@ -186,9 +160,14 @@ export class WebTransport {
     return this.#session.incomingUnidirectional;
   }
 
+  /** Makes a group of streams, in which their `sendOrder` counts. Throws an InvalidStateError once the session is over. */
+  createSendGroup(): WebTransportSendGroup {
+    return this.#session.createSendGroup();
+  }
+
   /**
    * Opens a stream, once the session is open. Rejects with an InvalidStateError if it is over, with a QuotaExceededError if the
-   * server allows no stream now and nobody waits.
+   * server allows no stream now and nobody waits, with a TypeError for a `sendGroup` of another session.
    */
   async createBidirectionalStream(
     options?: WebTransportSendStreamOptions,
@@ -223,20 +202,26 @@ export class WebTransport {
     if (this.#state === 'failed') throw invalidState('the session failed');
     const numbers = this.#numbers() ?? this.#lastNumbers;
     this.#lastNumbers = numbers;
-    const { dropped, expired } = this.#session.datagrams;
-    return {
-      ...(numbers !== null && { smoothedRtt: numbers.roundTripMs }),
-      ...(numbers !== null &&
-        !this.#options.allowPooling && {
-          bytesSent: Number(numbers.bytesSent),
-          bytesReceived: Number(numbers.bytesReceived),
-          bytesLost: Number(numbers.lostBytes),
-          packetsSent: Number(numbers.sentPackets),
-          packetsLost: Number(numbers.lostPackets),
-        }),
-      datagrams: { droppedIncoming: dropped, expiredIncoming: expired },
-      estimatedSendRate: null,
-    };
+    return sessionStats(this.#session, numbers, this.#options.allowPooling);
+  }
+
+  /**
+   * Keying material of the TLS session for `label` and `context`, of 255 bytes each at most, 1 to 4,096 bytes of it: the server
+   * makes the same (draft-ietf-webtrans-http3-16 §4.8), another session never. Waits until the session is open. Rejects with a
+   * RangeError for lengths, with an InvalidStateError if the session is over.
+   */
+  async exportKeyingMaterial(
+    label: ArrayBuffer | ArrayBufferView,
+    context: ArrayBuffer | ArrayBufferView,
+    outputLength: number,
+  ): Promise<Uint8Array> {
+    const input = exporterInput(label, context, outputLength);
+    if (this.#state === 'connecting') {
+      await this.#ready.promise.catch(() => {
+        throw invalidState('the session is over');
+      });
+    }
+    return this.#session.exportKeyingMaterial(input);
   }
 
   /** `WebTransport`, as the class of browsers has it. */
@@ -310,11 +295,13 @@ export class WebTransport {
     halves: Halves,
     options: WebTransportSendStreamOptions | null | undefined,
   ): Promise<SessionStream> {
+    const sendGroup = sendGroupOf(options?.sendGroup);
     const sendOrder = sendOrderOf(options?.sendOrder ?? 0);
+    if (!this.#session.groups.has(sendGroup)) throw new TypeError('sendGroup belongs to another session');
     const wait = Boolean(options?.waitUntilAvailable);
     try {
       if (this.#state === 'connecting') await this.#ready.promise;
-      const stream = await this.#session.openStream(halves, { wait, sendOrder });
+      const stream = await this.#session.openStream(halves, { wait, sendGroup, sendOrder });
       if (stream !== null) return stream;
     } catch {
       throw invalidState('the session is over');
@@ -346,8 +333,4 @@ function notOpened(cause: unknown): WebTransportError {
   const error = sessionOver(`the session was not opened: ${reason}`);
   Object.defineProperty(error, 'cause', { value: cause, configurable: true, writable: true });
   return error;
-}
-
-function invalidState(message: string): DOMException {
-  return new DOMException(message, 'InvalidStateError');
 }

@@ -8,8 +8,8 @@ use std::task::Poll;
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use trilane_core::{
-    DatagramSender, ExchangeError, ExchangeEvent, ExchangeId, ExchangeTable, Handler, Notify, SessionTable,
-    StreamError, StreamName,
+    DatagramSender, ExchangeError, ExchangeEvent, ExchangeId, ExchangeTable, Handler, Notify, SendPlace,
+    SessionTable, StreamError, StreamName,
 };
 use trilane_http3::Code;
 
@@ -78,7 +78,7 @@ pub(crate) enum StreamCommand {
     Write { chunk: Bytes, notify: bool },
     Finish,
     Reset(u32),
-    Prioritize(i32),
+    Place(SendPlace),
     Forget,
 }
 
@@ -174,7 +174,7 @@ fn stream(name: StreamName, command: StreamCommand, sessions: &SessionTable) {
         }
         StreamCommand::Finish => sessions.finish(name),
         StreamCommand::Reset(code) => sessions.reset(name, code),
-        StreamCommand::Prioritize(priority) => sessions.prioritize(name, priority),
+        StreamCommand::Place(place) => sessions.place(name, place),
         StreamCommand::Forget => {
             sessions.forget(name);
             Ok(())

@@ -8,6 +8,7 @@ use std::task::Poll;
 use futures_util::task::AtomicWaker;
 use napi::bindgen_prelude::AsyncGenerator;
 use napi_derive::napi;
+use trilane_core::client::ConnectionLoss;
 use trilane_core::{BodyError, BodyReader};
 
 use crate::messages::packed;
@@ -23,7 +24,20 @@ pub struct NativeFailure {
     #[napi(ts_type = "'ERR_H3_STREAM_RESET' | 'ERR_H3_CONNECTION_CLOSED' | 'ERR_H3_PROTOCOL'")]
     pub code: String,
     pub message: String,
-    /// The client's HTTP/3 error code, if it sent one.
+    /// The peer's HTTP/3 error code, if it sent one.
+    pub wire_code: Option<f64>,
+    /// How the connection ended, if that was it.
+    pub loss: Option<NativeLoss>,
+}
+
+/// How a connection ended.
+#[napi(object)]
+#[derive(Clone)]
+pub struct NativeLoss {
+    pub message: String,
+    /// Whether the peer ended it.
+    pub remote: bool,
+    /// The peer's code, if it sent one.
     pub wire_code: Option<f64>,
 }
 
@@ -116,7 +130,7 @@ impl AsyncGenerator for NativeBody {
                     Ok(None)
                 }
                 Err(error) => {
-                    let failure = failure(error);
+                    let failure = failure(error, &reader);
                     let message = failure.message.clone();
                     *shared.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
                     Err(napi::Error::from_reason(message))
@@ -139,7 +153,7 @@ impl AsyncGenerator for NativeBody {
     }
 }
 
-fn failure(error: BodyError) -> NativeFailure {
+fn failure(error: BodyError, reader: &BodyReader) -> NativeFailure {
     let (code, wire_code) = match error {
         BodyError::Reset(code) => ("ERR_H3_STREAM_RESET", Some(code as f64)),
         BodyError::ConnectionLost => ("ERR_H3_CONNECTION_CLOSED", None),
@@ -149,5 +163,14 @@ fn failure(error: BodyError) -> NativeFailure {
         code: code.to_owned(),
         message: error.to_string(),
         wire_code,
+        loss: (error == BodyError::ConnectionLost).then(|| loss(reader.loss())),
+    }
+}
+
+fn loss(loss: ConnectionLoss) -> NativeLoss {
+    NativeLoss {
+        message: format!("the connection ended: {loss}"),
+        remote: loss.remote,
+        wire_code: loss.code.map(|code| code as f64),
     }
 }

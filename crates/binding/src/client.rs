@@ -328,6 +328,7 @@ fn dial_code(error: &DialError) -> &'static str {
         Kind::CertificateExpired | Kind::CertificateNotYetValid => "ERR_H3_CLIENT_CERTIFICATE_EXPIRED",
         Kind::WrongHost => "ERR_H3_CLIENT_CERTIFICATE_HOST",
         Kind::PinMismatch => "ERR_H3_CLIENT_PIN_MISMATCH",
+        Kind::PinExpired => "ERR_H3_CLIENT_PIN_EXPIRED",
         Kind::PinUnsuitable => "ERR_H3_CLIENT_PIN_UNSUITABLE",
         Kind::CertificateRevoked | Kind::CertificateInvalid => "ERR_H3_CLIENT_CERTIFICATE_INVALID",
         Kind::ClientCertificate => "ERR_H3_CLIENT_IDENTITY_REFUSED",

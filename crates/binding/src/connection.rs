@@ -45,6 +45,8 @@ pub struct NativeConnection {
     pub lost_packets: BigInt,
     /// Bytes of the packets that were lost.
     pub lost_bytes: BigInt,
+    /// UDP payloads received: a packet each, but for some of the handshake.
+    pub received_packets: BigInt,
     /// Bytes of UDP payload received.
     pub bytes_received: BigInt,
     /// Bytes of UDP payload sent.
@@ -80,6 +82,7 @@ impl From<ConnectionInfo> for NativeConnection {
             sent_packets: info.sent_packets.into(),
             lost_packets: info.lost_packets.into(),
             lost_bytes: info.lost_bytes.into(),
+            received_packets: info.received_packets.into(),
             bytes_received: info.bytes_received.into(),
             bytes_sent: info.bytes_sent.into(),
             max_datagram_size: info.max_datagram_size.unwrap_or(0) as u32,

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use napi::Env;
 use napi::bindgen_prelude::{BigInt, Either, PromiseRaw};
 use napi_derive::napi;
-use trilane_core::{DatagramLayer, ExchangeId, ExchangeTable, SessionTable, StreamKind, StreamName, Tables};
+use trilane_core::{
+    DatagramLayer, ExchangeId, ExchangeTable, SendPlace, SessionTable, StreamKind, StreamName, Tables,
+};
 use trilane_http3::Code;
 
 use crate::answers::{Command, Commands, StreamCommand, carry_out};
@@ -16,6 +18,8 @@ use crate::datagrams::{DATAGRAM_WORDS, OutgoingDatagrams};
 use crate::error::{ErrorCode, Result, error, internal};
 use crate::runtime;
 use crate::session::NativeReadHalf;
+// Under the name that the generated types show; see `body.rs`.
+use crate::values::Copied as Uint8Array;
 use crate::values::Utf8;
 
 /// Slot and generation of a stream that was opened, or `none`.
@@ -161,6 +165,14 @@ impl NativeExchanges {
         self.parts.sessions.limit_datagram_age(id, ms);
     }
 
+    /// Datagrams of a session that were too old before QUIC took them; `null` once it is over.
+    #[napi]
+    pub fn expired_datagrams(&self, slot: u32, generation: u32) -> Option<f64> {
+        let sessions = &self.parts.sessions;
+        let expired = sessions.expired_datagrams(ExchangeId { slot, generation });
+        expired.map(|count| count as f64)
+    }
+
     /// Resolves when fewer than `most` datagrams of a session's connection wait to be sent, or it is over.
     #[napi(ts_return_type = "Promise<void>")]
     pub fn datagram_room<'env>(
@@ -206,10 +218,28 @@ impl NativeExchanges {
         self.stream(slot, generation, StreamCommand::Reset(code));
     }
 
-    /// The written half goes before those of its connection with a lower priority. Default 0.
+    /// The written half goes before those of its group in its session with a lower order. Default: group 0, order 0.
     #[napi]
-    pub fn prioritize_stream(&self, slot: u32, generation: u32, priority: i32) {
-        self.stream(slot, generation, StreamCommand::Prioritize(priority));
+    pub fn place_stream(&self, slot: u32, generation: u32, group: u32, order: i64) {
+        let place = SendPlace { group, order };
+        self.stream(slot, generation, StreamCommand::Place(place));
+    }
+
+    /// Keying material of a session, of `length` bytes; `null` if it is over, or label or context are too long.
+    #[napi]
+    pub fn export_keying_material(
+        &self,
+        slot: u32,
+        generation: u32,
+        label: &[u8],
+        context: &[u8],
+        length: u32,
+    ) -> Option<Uint8Array> {
+        let mut output = vec![0; length as usize];
+        let id = ExchangeId { slot, generation };
+        let sessions = &self.parts.sessions;
+        let is_exported = sessions.export_keying_material(id, label, context, &mut output);
+        is_exported.then(|| Uint8Array(output.into()))
     }
 
     /// Both halves are done with.

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use trilane_http3::{Capsule, CapsuleReader, Code, Error, FieldSection, Scope};
 
+use crate::client::ConnectionLoss;
 use crate::connection::Outcome;
 use crate::connection_state::ConnectionState;
 use crate::content::{ContentError, ContentReader};
@@ -199,6 +200,11 @@ impl BodyReader {
         if self.of == Of::Response {
             let _ = self.table.reset(self.id, code);
         }
+    }
+
+    /// How the connection was lost, behind [`BodyError::ConnectionLost`].
+    pub fn loss(&self) -> ConnectionLoss {
+        ConnectionLoss::of(self.connection.quic.close_reason().as_ref(), self.connection.role)
     }
 
     fn fail(&mut self, error: ContentError) -> BodyError {

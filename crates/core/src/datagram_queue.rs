@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
@@ -59,8 +60,24 @@ struct Waiting {
 struct Datagram {
     layer: DatagramLayer,
     since: Instant,
-    max_age: Option<Duration>,
+    lifetime: Lifetime,
     data: Bytes,
+}
+
+/// How long a datagram waits for QUIC, and who counts it if that was too long.
+#[derive(Clone, Default)]
+pub(crate) struct Lifetime {
+    /// `None`: as the limits say.
+    pub(crate) max_age: Option<Duration>,
+    pub(crate) expired: Option<Arc<AtomicU64>>,
+}
+
+impl Lifetime {
+    fn is_over(&self) {
+        if let Some(expired) = &self.expired {
+            expired.fetch_add(1, Relaxed);
+        }
+    }
 }
 
 impl DatagramQueue {
@@ -87,6 +104,7 @@ impl DatagramQueue {
             if datagram.left().is_none_or(|left| left > Duration::ZERO) {
                 return Some(datagram);
             }
+            datagram.lifetime.is_over();
             connection.dropped_outgoing(datagram.layer);
         }
         waiting.emptying = false;
@@ -124,7 +142,9 @@ impl DatagramQueue {
 impl Datagram {
     /// How much longer it may wait.
     fn left(&self) -> Option<Duration> {
-        self.max_age.map(|age| age.saturating_sub(self.since.elapsed()))
+        self.lifetime
+            .max_age
+            .map(|age| age.saturating_sub(self.since.elapsed()))
     }
 }
 
@@ -134,15 +154,15 @@ pub(crate) fn send(
     layer: DatagramLayer,
     data: Bytes,
 ) -> Result<(), DatagramError> {
-    send_within(connection, layer, data, None)
+    send_within(connection, layer, data, Lifetime::default())
 }
 
-/// Like [`send`]; it waits no longer than `max_age`. `None`: as the limits say.
+/// Like [`send`]; it waits no longer than `lifetime` says.
 pub(crate) fn send_within(
     connection: &Arc<ConnectionState>,
     layer: DatagramLayer,
     data: Bytes,
-    max_age: Option<Duration>,
+    mut lifetime: Lifetime,
 ) -> Result<(), DatagramError> {
     let Some(most) = connection.quic.max_datagram_size() else {
         connection.dropped_outgoing(layer);
@@ -164,11 +184,11 @@ pub(crate) fn send_within(
     }
     waiting.bytes += data.len() + OVERHEAD;
     let since = Instant::now();
-    let max_age = max_age.or(queue.policy.max_age);
+    lifetime.max_age = lifetime.max_age.or(queue.policy.max_age);
     waiting.queue.push_back(Datagram {
         layer,
         since,
-        max_age,
+        lifetime,
         data,
     });
     while waiting.bytes > queue.policy.max_bytes
@@ -193,7 +213,10 @@ async fn empty(connection: Arc<ConnectionState>) -> Outcome {
         let result = match left {
             Some(left) => match tokio::time::timeout(left, sent).await {
                 Ok(result) => result,
-                Err(_) => continue,
+                Err(_) => {
+                    datagram.lifetime.is_over();
+                    continue;
+                }
             },
             None => sent.await,
         };

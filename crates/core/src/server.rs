@@ -373,6 +373,8 @@ pub struct ConnectionInfo {
     pub lost_packets: u64,
     /// Bytes of the packets that were lost.
     pub lost_bytes: u64,
+    /// UDP payloads received: a packet each, but for some of the handshake.
+    pub received_packets: u64,
     /// Bytes of UDP payload received and sent.
     pub bytes_received: u64,
     /// See `bytes_received`.
@@ -405,6 +407,7 @@ impl ConnectionInfo {
             sent_packets: stats.path.sent_packets,
             lost_packets: stats.path.lost_packets,
             lost_bytes: stats.path.lost_bytes,
+            received_packets: stats.udp_rx.datagrams,
             bytes_received: stats.udp_rx.bytes,
             bytes_sent: stats.udp_tx.bytes,
             max_datagram_size: state.quic.max_datagram_size(),

@@ -7,7 +7,7 @@ mod datagrams;
 
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -26,10 +26,12 @@ use crate::content::{ContentError, ContentReader};
 use crate::datagram_counters::DatagramLayer;
 use crate::early_streams::Refused;
 use crate::exchange::ExchangeId;
+use crate::priority::WriteTurn;
+use crate::send_order::{self, SendOrders, SendPlace};
 use crate::session_capsules::{self, Broken, CAPSULE_BYTES, SessionCapsules};
 use crate::session_event::{SessionEnd, SessionEvent, StreamKind, StreamName};
 use crate::session_flow::FlowControl;
-use crate::session_stream::{self, ReadHalf, WriteHalf};
+use crate::session_stream::{self, ReadHalf, Sharing, StreamEvent, WriteHalf};
 use crate::session_table::{SessionTable, Stream};
 use crate::sync::lock;
 use crate::wire::wire_code;
@@ -53,6 +55,8 @@ pub(crate) struct Session {
     pub(crate) flow: Option<Arc<FlowControl>>,
     /// How long its datagrams wait to be sent, in milliseconds; 0: as the limits say.
     datagram_age_ms: AtomicU32,
+    expired_datagrams: Arc<AtomicU64>,
+    orders: Arc<SendOrders>,
 }
 
 /// What a session comes from.
@@ -115,6 +119,8 @@ impl Session {
             state: Mutex::new(state),
             capsules: Mutex::new(None),
             datagram_age_ms: AtomicU32::new(0),
+            expired_datagrams: Arc::default(),
+            orders: Arc::default(),
             flow: (begin.flow).map(|flow| Arc::new(FlowControl::new(flow, this.clone(), window))),
         })
     }
@@ -249,13 +255,30 @@ impl Session {
             state.streams.insert(name, opener);
         }
         if let (Some((send, prefix)), Some(write)) = (send, write) {
-            let (exchanges, flow) = (table.exchanges.clone(), self.flow.clone());
-            let written = session_stream::write(send, prefix, write, flow, move |event| {
+            self.orders.add(name, write.clone());
+            let sharing = Sharing {
+                flow: self.flow.clone(),
+                orders: self.orders.clone(),
+                turn: WriteTurn::new(self.connection.clone()),
+            };
+            let (exchanges, orders) = (table.exchanges.clone(), self.orders.clone());
+            let written = session_stream::write(send, prefix, write, sharing, move |event| {
+                if event != StreamEvent::Drained {
+                    orders.remove(name);
+                }
                 exchanges.handler().stream_event(name, event);
             });
             self.connection.adopt(written.map(|()| Outcome::Done));
         }
         name
+    }
+
+    /// Gives a written stream its place among those of the session.
+    pub(crate) fn place(&self, name: StreamName, place: SendPlace) {
+        if self.orders.put(name, place) {
+            let (orders, connection) = (self.orders.clone(), self.connection.clone());
+            self.connection.adopt_watch(send_order::keep(orders, connection));
+        }
     }
 
     /// The peer's connection goes away.
@@ -296,6 +319,7 @@ impl Session {
             self.connection.adopt(discard(content, self.connection.clone()));
         }
         lock(&self.connection.sessions).remove(&self.stream);
+        self.orders.close();
         if let Some(flow) = &self.flow {
             flow.session_gone();
         }

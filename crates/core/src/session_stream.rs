@@ -1,18 +1,24 @@
 //! One stream of a WebTransport session: a half that is read, a half that is written, or both.
 
+mod writer;
+
+pub(crate) use writer::{Sharing, write};
+
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use futures_util::task::AtomicWaker;
-use quinn::{ReadError, RecvStream, SendStream, StoppedError, WriteError};
+use quinn::{ReadError, RecvStream};
 use trilane_http3::code::WT_SESSION_GONE;
 use trilane_http3::webtransport::{to_application_code, to_http3_code};
 
 use crate::chunk_queue::ChunkQueue;
 use crate::exchange::Notify;
+use crate::send_order::{Activity, SendOrders};
 use crate::session_flow::FlowControl;
 use crate::sync::lock;
 use crate::wire::code;
@@ -182,12 +188,14 @@ pub(crate) struct WriteHalf {
     waker: AtomicWaker,
 }
 
-#[derive(Default)]
 struct WriteState {
     queue: ChunkQueue,
     end: Option<WriteEnd>,
     /// Not told to QUIC yet.
-    priority: Option<i32>,
+    rank: Option<i32>,
+    activity: Activity,
+    /// What QUIC took since the stream was last idle.
+    taken: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -211,8 +219,15 @@ pub enum StreamEvent {
 
 impl WriteHalf {
     pub(crate) fn new() -> Arc<Self> {
+        let state = WriteState {
+            queue: ChunkQueue::default(),
+            end: None,
+            rank: None,
+            activity: Activity::Idle,
+            taken: 0,
+        };
         Arc::new(Self {
-            state: Mutex::default(),
+            state: Mutex::new(state),
             waker: AtomicWaker::new(),
         })
     }
@@ -235,15 +250,27 @@ impl WriteHalf {
         Ok(())
     }
 
-    pub(crate) fn prioritize(&self, priority: i32) {
-        lock(&self.state).priority = Some(priority);
+    /// Ranks it among the streams of its connection.
+    pub(crate) fn set_rank(&self, rank: i32) {
+        lock(&self.state).rank = Some(rank);
         self.waker.wake();
     }
 
-    /// Tells QUIC of a new priority. One that is gone has none.
-    fn rank(&self, stream: &SendStream) {
-        if let Some(priority) = lock(&self.state).priority.take() {
-            let _ = stream.set_priority(priority);
+    fn take_rank(&self) -> Option<i32> {
+        lock(&self.state).rank.take()
+    }
+
+    /// Whether it has something to send.
+    pub(crate) fn activity(&self) -> Activity {
+        lock(&self.state).activity
+    }
+
+    /// What QUIC took has left by now.
+    pub(crate) fn has_left(&self) {
+        let mut state = lock(&self.state);
+        if matches!(state.activity, Activity::Taken { .. }) {
+            state.activity = Activity::Idle;
+            state.taken = 0;
         }
     }
 
@@ -269,20 +296,33 @@ impl WriteHalf {
         self.waker.wake();
     }
 
-    fn take(&self) -> Taken {
+    /// What is next; `orders` hear whether there is something.
+    fn take(&self, orders: &SendOrders) -> Taken {
         let mut state = lock(&self.state);
         if let Some(WriteEnd::Reset(code)) = state.end {
             return Taken::Reset(code);
         }
-        if state.queue.len() > 0 {
-            return Taken::Chunks(state.queue.drain().collect());
+        if state.queue.len() > 0 || state.end.is_some() {
+            if std::mem::replace(&mut state.activity, Activity::Writing) == Activity::Idle {
+                orders.look();
+            }
+            if state.queue.len() == 0 {
+                return Taken::Finish;
+            }
+            let chunks: Vec<_> = state.queue.drain().collect();
+            let bytes = chunks.iter().map(Bytes::len).sum();
+            state.taken = state.taken.saturating_add(bytes);
+            return Taken::Chunks(chunks);
         }
-        if state.end.is_none() && state.queue.take_writer_waits() {
-            return Taken::Drained;
+        if state.activity == Activity::Writing {
+            let (bytes, at) = (state.taken, Instant::now());
+            state.activity = Activity::Taken { bytes, at };
+            orders.look();
         }
-        match state.end {
-            None => Taken::Nothing,
-            Some(_) => Taken::Finish,
+        if state.queue.take_writer_waits() {
+            Taken::Drained
+        } else {
+            Taken::Nothing
         }
     }
 }
@@ -299,150 +339,4 @@ enum Taken {
     Nothing,
     Finish,
     Reset(u64),
-}
-
-/// Sends `prefix` and then what is queued, as it comes; part of the connection's task. Ends with the stream.
-pub(crate) async fn write(
-    mut stream: SendStream,
-    prefix: Bytes,
-    half: Arc<WriteHalf>,
-    flow: Option<Arc<FlowControl>>,
-    tell: impl Fn(StreamEvent),
-) {
-    let end = match carry(&mut stream, prefix, &half, flow.as_deref(), &tell).await {
-        Ok(()) => {
-            lock(&half.state).end = Some(WriteEnd::Over(StreamError::Ended));
-            return tell(StreamEvent::Finished);
-        }
-        Err(end) => end,
-    };
-    let error = match end {
-        WriteEnd::Reset(reset) => {
-            let _ = stream.reset(code(reset));
-            if reset == WT_SESSION_GONE {
-                StreamError::SessionGone
-            } else {
-                StreamError::Ended
-            }
-        }
-        WriteEnd::Over(error) => {
-            // Dropped as it is, the stream would end cleanly.
-            let _ = stream.reset(code(WT_SESSION_GONE));
-            error
-        }
-        WriteEnd::Finished => StreamError::Ended,
-    };
-    lock(&half.state).end = Some(WriteEnd::Over(error));
-    tell(StreamEvent::Failed(error));
-}
-
-/// To the acknowledged end, or to how else it ends.
-async fn carry(
-    stream: &mut SendStream,
-    prefix: Bytes,
-    half: &WriteHalf,
-    flow: Option<&FlowControl>,
-    tell: &impl Fn(StreamEvent),
-) -> Result<(), WriteEnd> {
-    let mut stopped = pin!(stream.stopped());
-    // It is no part of what flow control counts (draft-ietf-webtrans-http3-16 §5.4).
-    write_all(stream, half, None, stopped.as_mut(), vec![prefix]).await?;
-    loop {
-        let next = poll_fn(|cx| {
-            half.waker.register(cx.waker());
-            half.rank(stream);
-            match half.take() {
-                Taken::Nothing => stopped.as_mut().poll(cx).map(|end| Err(stop_error(end))),
-                other => Poll::Ready(Ok(other)),
-            }
-        })
-        .await
-        .map_err(WriteEnd::Over)?;
-        match next {
-            Taken::Chunks(chunks) => write_all(stream, half, flow, stopped.as_mut(), chunks).await?,
-            Taken::Drained => tell(StreamEvent::Drained),
-            Taken::Finish => break,
-            Taken::Reset(code) => return Err(WriteEnd::Reset(code)),
-            Taken::Nothing => {}
-        }
-    }
-    let _ = stream.finish();
-    // A reset may still overtake what is not acknowledged yet.
-    poll_fn(|cx| {
-        half.waker.register(cx.waker());
-        match half.take() {
-            Taken::Reset(code) => Poll::Ready(Err(WriteEnd::Reset(code))),
-            _ => stopped.as_mut().poll(cx).map(|end| match end {
-                Ok(None) => Ok(()),
-                end => Err(WriteEnd::Over(stop_error(end))),
-            }),
-        }
-    })
-    .await
-}
-
-/// Writes all chunks; a reset interrupts it.
-async fn write_all(
-    stream: &mut SendStream,
-    half: &WriteHalf,
-    flow: Option<&FlowControl>,
-    mut stopped: Pin<&mut impl Future<Output = Stopped>>,
-    mut chunks: Vec<Bytes>,
-) -> Result<(), WriteEnd> {
-    let mut done = 0;
-    while done < chunks.len() {
-        done += poll_fn(|cx| {
-            half.waker.register(cx.waker());
-            half.rank(stream);
-            if let Some(end @ WriteEnd::Reset(_)) = lock(&half.state).end {
-                return Poll::Ready(Err(end));
-            }
-            let chunks = &mut chunks[done..];
-            let written = match flow.map(|flow| (flow, flow.sendable())) {
-                // Without a write nothing else tells that the peer stopped reading.
-                Some((_, 0)) => {
-                    let stopped = stopped.as_mut().poll(cx);
-                    return stopped.map(|end| Err(WriteEnd::Over(stop_error(end))));
-                }
-                Some((flow, credit)) => poll_write_some(cx, stream, &mut chunks[0], credit)
-                    .map_ok(|bytes| (flow.sent(bytes), usize::from(chunks[0].is_empty())).1),
-                None => pin!(stream.write_chunks(chunks))
-                    .poll(cx)
-                    .map_ok(|written| written.chunks),
-            };
-            written.map_err(|error| {
-                WriteEnd::Over(match error {
-                    WriteError::Stopped(code) => peer(code.into_inner()),
-                    _ => StreamError::ConnectionLost,
-                })
-            })
-        })
-        .await?;
-    }
-    Ok(())
-}
-
-/// Writes at most `credit` bytes of `chunk`, and takes from it what QUIC took.
-fn poll_write_some(
-    cx: &mut Context<'_>,
-    stream: &mut SendStream,
-    chunk: &mut Bytes,
-    credit: usize,
-) -> Poll<Result<usize, WriteError>> {
-    let mut piece = [chunk.slice(..chunk.len().min(credit))];
-    let written = pin!(stream.write_chunks(&mut piece)).poll(cx);
-    written.map_ok(|written| {
-        chunk.advance(written.bytes);
-        written.bytes
-    })
-}
-
-type Stopped = Result<Option<quinn::VarInt>, StoppedError>;
-
-fn stop_error(end: Stopped) -> StreamError {
-    match end {
-        Ok(Some(code)) => peer(code.into_inner()),
-        Ok(None) => StreamError::Ended,
-        Err(_) => StreamError::ConnectionLost,
-    }
 }

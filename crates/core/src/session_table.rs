@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex, Weak};
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use slab::Slab;
-use trilane_http3::webtransport::{write_bidi_prefix, write_uni_prefix};
+use trilane_http3::webtransport::{EXPORTER_LABEL, exporter_context, write_bidi_prefix, write_uni_prefix};
 use trilane_http3::{Capsule, write_capsule};
 
 use crate::datagram_counters::DatagramLayer;
 use crate::datagram_queue::DatagramError;
 use crate::exchange::{ExchangeError, ExchangeId, Notify};
 use crate::exchange_table::ExchangeTable;
+use crate::send_order::SendPlace;
 use crate::session::{Opener, Session};
 use crate::session_event::{StreamKind, StreamName};
 use crate::session_stream::{ReadHalf, StreamError, WriteHalf};
@@ -124,6 +125,11 @@ impl SessionTable {
         }
     }
 
+    /// Datagrams of a session that were too old before QUIC took them; `None`: it is over.
+    pub fn expired_datagrams(&self, id: ExchangeId) -> Option<u64> {
+        Some(self.exchanges.session(id)?.expired_datagrams())
+    }
+
     /// Waits until fewer than `most` datagrams of the session's connection wait to be sent, or it is over.
     pub async fn datagram_room(self: Arc<Self>, id: ExchangeId, most: usize) {
         if let Some(session) = self.exchanges.session(id) {
@@ -200,10 +206,41 @@ impl SessionTable {
         Ok(())
     }
 
-    /// The written half goes before those of its connection with a lower priority. Default 0.
-    pub fn prioritize(&self, name: StreamName, priority: i32) -> Result<(), StreamError> {
-        self.write_half(name)?.prioritize(priority);
+    /// Gives the written half its place among those of its session. Default: group 0, order 0.
+    pub fn place(&self, name: StreamName, place: SendPlace) -> Result<(), StreamError> {
+        let session = {
+            let streams = lock(&self.streams);
+            let entry = streams.slab.get(name.slot as usize);
+            entry
+                .filter(|entry| entry.generation == name.generation)
+                .map(|entry| entry.session.clone())
+        };
+        let session = session
+            .and_then(|session| session.upgrade())
+            .ok_or(StreamError::Ended)?;
+        session.place(name, place);
         Ok(())
+    }
+
+    /// Keying material of the session's connection, bound to the session, for a label and a context of the application
+    /// (draft-ietf-webtrans-http3-16 §4.8). `false`: the session is over, or TLS gives none.
+    pub fn export_keying_material(
+        &self,
+        id: ExchangeId,
+        label: &[u8],
+        context: &[u8],
+        output: &mut [u8],
+    ) -> bool {
+        let Some(session) = self.exchanges.session(id) else {
+            return false;
+        };
+        let Some(context) = exporter_context(session.stream, label, context) else {
+            return false;
+        };
+        session
+            .quic()
+            .export_keying_material(output, EXPORTER_LABEL, &context)
+            .is_ok()
     }
 
     /// Gives the written half up: RESET_STREAM with the application's code (draft-ietf-webtrans-http3-16 §4.4).

@@ -1,8 +1,10 @@
 //! WebTransport over HTTP/3: stream prefixes and error codes (draft-ietf-webtrans-http3-16).
 
+mod exporter;
 mod flow_limits;
 mod session_flow;
 
+pub use exporter::{EXPORTER_LABEL, exporter_context};
 pub use flow_limits::PeerFlowLimits;
 pub use session_flow::{FlowStreams, SessionFlow};
 

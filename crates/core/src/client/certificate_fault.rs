@@ -50,6 +50,18 @@ pub enum CertificateFault {
         /// Those that would have been believed.
         expected: Vec<[u8; 32]>,
     },
+    /// It is pinned, and its time is over or has not come.
+    #[error(
+        "it is pinned and valid from {} to {}: make a new one on the server and pin its hash (or the clock of this machine is \
+         wrong)",
+        date(Some(*.not_before)), date(Some(*.not_after))
+    )]
+    PinExpired {
+        /// Its first moment.
+        not_before: SystemTime,
+        /// Its last moment.
+        not_after: SystemTime,
+    },
     /// It is pinned, and valid longer than the 14 days that a pinned certificate may be.
     #[error(
         "it is valid for {} days, a pinned certificate may be for 14 at most: make a new one, or pass it in \"ca\" instead",
@@ -135,7 +147,7 @@ impl CertificateFault {
     pub(super) fn to_alert(&self) -> Error {
         Error::InvalidCertificate(match self {
             Self::UnknownIssuer => CertificateError::UnknownIssuer,
-            Self::Expired { .. } => CertificateError::Expired,
+            Self::Expired { .. } | Self::PinExpired { .. } => CertificateError::Expired,
             Self::NotYetValid { .. } => CertificateError::NotValidYet,
             Self::WrongHost { .. } => CertificateError::NotValidForName,
             Self::Revoked => CertificateError::Revoked,

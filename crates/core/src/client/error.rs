@@ -219,6 +219,8 @@ pub enum DialErrorKind {
     WrongHost,
     /// The certificate is none of those that were pinned.
     PinMismatch,
+    /// The pinned certificate has expired, or is not valid yet.
+    PinExpired,
     /// The pinned certificate breaks the rules of pinned certificates.
     PinUnsuitable,
     /// The certificate was revoked.
@@ -261,6 +263,7 @@ impl DialError {
                 CertificateFault::NotYetValid { .. } => Kind::CertificateNotYetValid,
                 CertificateFault::WrongHost { .. } => Kind::WrongHost,
                 CertificateFault::PinMismatch { .. } => Kind::PinMismatch,
+                CertificateFault::PinExpired { .. } => Kind::PinExpired,
                 CertificateFault::PinnedTooLong { .. } | CertificateFault::PinnedKeyType => {
                     Kind::PinUnsuitable
                 }

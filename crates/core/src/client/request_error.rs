@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use quinn::ConnectionError;
-use trilane_http3::Code;
+use trilane_http3::{Code, Role};
 
 use super::error::DialError;
 use crate::connection_state::ConnectionState;
@@ -94,13 +94,14 @@ impl RequestError {
         let known = connection.ended_by.get().cloned();
         known.unwrap_or_else(|| {
             let reason = connection.quic.close_reason();
-            Self::ConnectionLost(ConnectionLoss::of(reason.as_ref()))
+            Self::ConnectionLost(ConnectionLoss::of(reason.as_ref(), Role::Client))
         })
     }
 }
 
 impl ConnectionLoss {
-    pub(crate) fn of(error: Option<&ConnectionError>) -> Self {
+    /// As the side of this role sees it.
+    pub(crate) fn of(error: Option<&ConnectionError>, role: Role) -> Self {
         let (remote, code) = match error {
             Some(ConnectionError::ApplicationClosed(close)) => (true, Some(close.error_code.into_inner())),
             Some(ConnectionError::ConnectionClosed(close)) => (true, Some(u64::from(close.error_code))),
@@ -113,7 +114,11 @@ impl ConnectionLoss {
             timed_out: matches!(error, Some(ConnectionError::TimedOut)),
             reason: match error {
                 Some(ConnectionError::ApplicationClosed(close)) => format!(
-                    "the server closed it with {} {}",
+                    "the {} closed it with {} {}",
+                    match role {
+                        Role::Client => "server",
+                        Role::Server => "client",
+                    },
                     Code::from(close.error_code.into_inner()),
                     String::from_utf8_lossy(&close.reason)
                 )

@@ -8,7 +8,9 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use quinn::{ReadError, RecvStream};
 use trilane_http3::webtransport::SessionFlow;
-use trilane_http3::{Code, Error, FieldSection, MessageError, Part, ResponseHead, ResponseReader, Scope};
+use trilane_http3::{
+    Code, Error, FieldSection, MessageError, Part, ResponseHead, ResponseReader, Role, Scope,
+};
 
 use crate::body::{BodyReader, MessageBody};
 use crate::connection::Outcome;
@@ -273,7 +275,7 @@ impl Awaited {
                     self.client.fail(id, RequestError::Dial(Arc::new(refused)));
                     return Outcome::Done;
                 }
-                let loss = ConnectionLoss::of(reason.as_ref());
+                let loss = ConnectionLoss::of(reason.as_ref(), Role::Client);
                 let was_used_before = self.stream > 0;
                 let error = RequestError::ConnectionLost(loss);
                 // RFC9114-5.4-lost-without-goaway: it may have been processed. RFC 9110 §9.2.2: an idempotent one may be sent

@@ -97,14 +97,10 @@ fn check_pinned(
         });
     };
     let now = std::time::UNIX_EPOCH + Duration::from_secs(now.as_secs());
-    if now < not_before {
-        return Err(CertificateFault::NotYetValid {
-            not_before: Some(not_before),
-        });
-    }
-    if now > not_after {
-        return Err(CertificateFault::Expired {
-            not_after: Some(not_after),
+    if now < not_before || now > not_after {
+        return Err(CertificateFault::PinExpired {
+            not_before,
+            not_after,
         });
     }
     let validity = not_after.duration_since(not_before).unwrap_or_default();

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::{Phase, Session};
 use crate::connection::Outcome;
 use crate::datagram_counters::DatagramLayer;
-use crate::datagram_queue::{self, DatagramError};
+use crate::datagram_queue::{self, DatagramError, Lifetime};
 use crate::sync::lock;
 
 /// How long datagrams wait for the answer that accepts the session to leave: QUIC packs them before it.
@@ -38,16 +40,28 @@ impl Session {
             }
             (_, None) => {
                 drop(guard);
-                let age = self.datagram_age_ms.load(Relaxed);
-                let age = (age > 0).then(|| Duration::from_millis(age.into()));
-                datagram_queue::send_within(&self.connection, DatagramLayer::WebTransport, data, age)
+                self.pass_on(data)
             }
         }
+    }
+
+    fn pass_on(&self, data: Bytes) -> Result<(), DatagramError> {
+        let age = self.datagram_age_ms.load(Relaxed);
+        let lifetime = Lifetime {
+            max_age: (age > 0).then(|| Duration::from_millis(age.into())),
+            expired: Some(self.expired_datagrams.clone()),
+        };
+        datagram_queue::send_within(&self.connection, DatagramLayer::WebTransport, data, lifetime)
     }
 
     /// How long datagrams that are sent from now on wait, in milliseconds; 0: as the limits say.
     pub(crate) fn limit_datagram_age(&self, ms: u32) {
         self.datagram_age_ms.store(ms, Relaxed);
+    }
+
+    /// Those that were too old before QUIC took them.
+    pub(crate) fn expired_datagrams(&self) -> u64 {
+        self.expired_datagrams.load(Relaxed)
     }
 
     /// Waits until fewer than `most` datagrams of its connection wait to be sent, or the connection is over.
@@ -67,7 +81,7 @@ pub(super) async fn release_datagrams(session: Arc<Session>, before: u64) -> Out
     }
     let held = lock(&session.state).held.take();
     for data in held.into_iter().flatten() {
-        let _ = datagram_queue::send(&session.connection, DatagramLayer::WebTransport, data);
+        let _ = session.pass_on(data);
     }
     Outcome::Done
 }

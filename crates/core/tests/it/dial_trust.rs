@@ -264,14 +264,14 @@ async fn a_pinned_certificate_keeps_the_rules_of_webtransport() {
                 valid: (-9, -1),
                 ..Made::default()
             },
-            DialErrorKind::CertificateExpired,
+            DialErrorKind::PinExpired,
         ),
         (
             Made {
                 valid: (1, 9),
                 ..Made::default()
             },
-            DialErrorKind::CertificateNotYetValid,
+            DialErrorKind::PinExpired,
         ),
         (
             // Longer than 14 days, and over: its time counts first.
@@ -279,7 +279,7 @@ async fn a_pinned_certificate_keeps_the_rules_of_webtransport() {
                 valid: (-30, -1),
                 ..Made::default()
             },
-            DialErrorKind::CertificateExpired,
+            DialErrorKind::PinExpired,
         ),
     ];
     for (made, kind) in cases {

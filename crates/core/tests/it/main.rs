@@ -40,6 +40,7 @@ mod retries;
 mod scratch;
 mod semantics;
 mod sending;
+mod session_answers;
 mod session_credit;
 mod session_floods;
 mod session_flow;
