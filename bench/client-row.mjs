@@ -36,7 +36,7 @@ const CLIENTS = {
       });
   },
   undici: () => undici({ allowH2: false }),
-  'undici-h2': () => undici({ allowH2: true, maxConcurrentStreams: 100, connections: 1 }),
+  'undici-h2': () => undici({ allowH2: true, maxConcurrentStreams: 100, pipelining: 100, connections: 1 }),
 };
 
 async function undici(options) {

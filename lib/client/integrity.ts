@@ -8,6 +8,7 @@ const HASH = /^(sha256|sha384|sha512)-([A-Za-z0-9+/_-]+={0,2})(?:\?.*)?$/;
 
 /** The hashes of `integrity` that decide: those of the strongest algorithm in it. Empty: none is known, and anything passes. */
 export function readIntegrity(integrity: string): readonly (readonly [algorithm: string, hash: string])[] {
+  if (integrity === '') return [];
   const known: [algorithm: string, hash: string][] = [];
   for (const item of integrity.split(/[\t\n\f\r ]+/)) {
     const [, algorithm, hash] = HASH.exec(item) ?? [];

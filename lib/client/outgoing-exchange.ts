@@ -4,7 +4,6 @@ import type { PackedFields } from '../fields.js';
 import { packHeaders, unpackHeaders } from '../headers.js';
 import type { IncomingBody } from '../incoming-body.js';
 import type { TrailersSource } from '../outgoing-trailers.js';
-import { ignore } from './failure.js';
 import type { RequestOrder, ResponseParts } from './transport.js';
 
 /** H3_REQUEST_CANCELLED (RFC 9114 §8.1). */
@@ -12,8 +11,9 @@ export const H3_REQUEST_CANCELLED = 0x10c;
 
 /** One request of a client from its order to the end of its response and its body. */
 export class OutgoingExchange implements Sender {
-  readonly slot: number;
-  readonly generation: number;
+  /** With the generation, its name: there is none before it is handed over. */
+  slot = 0;
+  generation = 0;
   readonly order: RequestOrder;
   readonly failureCode = H3_REQUEST_CANCELLED;
   readonly outgoingTrailers: TrailersSource | null;
@@ -31,10 +31,8 @@ export class OutgoingExchange implements Sender {
   #goneListeners: ((reason: Error) => void)[] = [];
   #onDrained: (() => void) | null = null;
 
-  constructor(order: RequestOrder, slot: number, generation: number) {
+  constructor(order: RequestOrder) {
     this.order = order;
-    this.slot = slot;
-    this.generation = generation;
     const { trailers } = order;
     this.outgoingTrailers =
       trailers === undefined ? null : async (): Promise<PackedFields> => packHeaders(await trailers());
@@ -42,8 +40,12 @@ export class OutgoingExchange implements Sender {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    // Who sent the request looks at it, and may have stopped to.
-    this.response.catch(ignore);
+  }
+
+  /** It was handed over. */
+  named(slot: number, generation: number): void {
+    this.slot = slot;
+    this.generation = generation;
   }
 
   /** Why no more of the body is sent, or null. */
