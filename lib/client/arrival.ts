@@ -16,6 +16,7 @@ const EARLY_DATA = 2;
 
 /** A response, or an interim answer, as it came over the border. */
 export interface Arrival {
+  readonly slot: number;
   readonly generation: number;
   readonly status: number;
   readonly fields: PackedFields;
@@ -54,6 +55,7 @@ export function eachArrival(batch: ArrivalBatch, visit: (arrival: Arrival) => vo
     const fieldsEnd = offset + word(at + 3);
     const trailersEnd = fieldsEnd + word(at + 5);
     const arrival: Arrival = {
+      slot: word(at),
       generation: word(at + 1),
       status: word(at + 2),
       fields: text.slice(offset, fieldsEnd),

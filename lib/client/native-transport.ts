@@ -10,6 +10,7 @@ import { type Arrival, type ArrivalBatch, ArrivedResponse, eachArrival } from '.
 import { ClientSessions } from './client-sessions.js';
 import { ConnectionFacts } from './connection-facts.js';
 import type { Resolve, ValidatedClientOptions } from './options.js';
+import { OpenExchanges } from './open-exchanges.js';
 import { OrderOutbox } from './order-outbox.js';
 import { H3_REQUEST_CANCELLED, OutgoingExchange } from './outgoing-exchange.js';
 import type {
@@ -38,7 +39,7 @@ class NativeTransport implements ClientTransport {
   readonly #orders: OrderOutbox;
   readonly #datagrams = new DatagramOutbox('h3');
   readonly #sessions = new ClientSessions();
-  readonly #open = new Map<number, OutgoingExchange>();
+  readonly #open = new OpenExchanges();
   readonly #reading: Reading;
   #destroyed: H3Error | null = null;
 
@@ -48,7 +49,7 @@ class NativeTransport implements ClientTransport {
     const hooks = NativeTransport.#hooks(new WeakRef(this), this.#inbox, this.#sessions);
     this.#orders = new OrderOutbox({
       handedOver: (exchange) => {
-        this.#open.set(exchange.generation, exchange);
+        this.#open.add(exchange);
         BUSY.add(this);
       },
       refused: (exchange, reason) => this.#refused(exchange, reason),
@@ -74,10 +75,10 @@ class NativeTransport implements ClientTransport {
       inbox,
       response: (count: number, text: string, bodies: Uint8Array[], shared: Uint8Array) =>
         tell((transport) => transport.#takeResponses({ count, inbox, text, bodies, shared })),
-      requestFailed: (_slot: number, generation: number, failure: NativeRequestFailure) =>
-        tell((transport) => transport.#failed(generation, fromNative(failure))),
-      exchange: (_slot: number, generation: number, event: string, code: number | null) =>
-        tell((transport) => transport.#hear(generation, event, code)),
+      requestFailed: (slot: number, generation: number, failure: NativeRequestFailure) =>
+        tell((transport) => transport.#failed(slot, generation, fromNative(failure))),
+      exchange: (slot: number, generation: number, event: string, code: number | null) =>
+        tell((transport) => transport.#hear(slot, generation, event, code)),
       h3Datagrams: (count: number, bytes: Uint8Array) =>
         tell((transport) => transport.#takeDatagrams(count, bytes)),
       sessionDatagrams: (count: number, bytes: Uint8Array) => sessions.takeDatagrams(count, inbox, bytes),
@@ -136,7 +137,7 @@ class NativeTransport implements ClientTransport {
   #giveUp(exchange: OutgoingExchange, reason: unknown): void {
     // It may not have a name yet.
     this.#orders.flush();
-    if (this.#open.get(exchange.generation) !== exchange) return;
+    if (!this.#open.has(exchange)) return;
     this.#exchanges.reset(exchange.slot, exchange.generation, H3_REQUEST_CANCELLED);
     exchange.fail(reason);
     this.#forget(exchange);
@@ -145,8 +146,8 @@ class NativeTransport implements ClientTransport {
   #takeResponses(batch: ArrivalBatch): void {
     const now = performance.now();
     eachArrival(batch, (arrival) => {
-      const exchange = this.#open.get(arrival.generation);
-      if (exchange === undefined) return;
+      const exchange = this.#open.get(arrival.slot, arrival.generation);
+      if (exchange === null) return;
       if (arrival.status < 200) exchange.informed(arrival.status, arrival.fields);
       else this.#respond(exchange, arrival, now - exchange.startedAt);
     });
@@ -191,15 +192,15 @@ class NativeTransport implements ClientTransport {
   }
 
   #takeDatagrams(count: number, bytes: Uint8Array): void {
-    eachDatagram(count, this.#inbox, bytes, (_slot, generation, payload) => {
-      this.#open.get(generation)?.order.onDatagram?.(payload);
+    eachDatagram(count, this.#inbox, bytes, (slot, generation, payload) => {
+      this.#open.get(slot, generation)?.order.onDatagram?.(payload);
     });
     this.#datagrams.flush();
   }
 
-  #hear(generation: number, event: string, code: number | null): void {
-    const exchange = this.#open.get(generation);
-    if (exchange === undefined) return;
+  #hear(slot: number, generation: number, event: string, code: number | null): void {
+    const exchange = this.#open.get(slot, generation);
+    if (exchange === null) return;
     if (event === 'drained') {
       exchange.drained();
     } else if (event === 'stopped') {
@@ -218,13 +219,13 @@ class NativeTransport implements ClientTransport {
       });
       // Who reads a response finds out by itself, and more exactly.
       if (exchange.isAnswered) exchange.stop(lost);
-      else this.#failed(generation, lost);
+      else this.#failed(slot, generation, lost);
     }
   }
 
-  #failed(generation: number, reason: Error): void {
-    const exchange = this.#open.get(generation);
-    if (exchange === undefined) return;
+  #failed(slot: number, generation: number, reason: Error): void {
+    const exchange = this.#open.get(slot, generation);
+    if (exchange === null) return;
     exchange.fail(reason);
     this.#forget(exchange);
   }
@@ -243,8 +244,7 @@ class NativeTransport implements ClientTransport {
   }
 
   #forget(exchange: OutgoingExchange): void {
-    if (this.#open.get(exchange.generation) !== exchange) return;
-    this.#open.delete(exchange.generation);
+    if (!this.#open.delete(exchange)) return;
     if (this.#open.size === 0) BUSY.delete(this);
     exchange.onOver?.();
   }
@@ -257,7 +257,7 @@ class NativeTransport implements ClientTransport {
   destroy(reason: H3Error): void {
     this.#destroyed ??= reason;
     this.#orders.flush();
-    for (const exchange of [...this.#open.values()]) this.#giveUp(exchange, reason);
+    for (const exchange of this.#open.all()) this.#giveUp(exchange, reason);
     this.#sessions.destroy();
     this.#native.destroy();
   }

@@ -22,13 +22,15 @@ export class OutgoingExchange implements Sender {
   readonly response: Promise<ResponseParts>;
   /** Parts of it that are still open; with the last it is over. */
   open = 1;
+  /** The next in the list of its slot, see open-exchanges.ts. */
+  sameSlot: OutgoingExchange | null = null;
   /** Called when all of it is over. */
   onOver: (() => void) | null = null;
   #resolve!: (parts: ResponseParts) => void;
   #reject!: (reason: unknown) => void;
   #body: IncomingBody | null = null;
   #gone: Error | null = null;
-  #goneListeners: ((reason: Error) => void)[] = [];
+  #goneListeners: ((reason: Error) => void)[] | null = null;
   #onDrained: (() => void) | null = null;
 
   constructor(order: RequestOrder) {
@@ -79,13 +81,16 @@ export class OutgoingExchange implements Sender {
   stop(reason: Error): void {
     if (this.#gone !== null) return;
     this.#gone = reason;
-    for (const listener of this.#goneListeners) listener(reason);
+    for (const listener of this.#goneListeners ?? []) listener(reason);
     this.drained();
   }
 
   onGone(listener: (reason: Error) => void): void {
     if (this.#gone !== null) listener(this.#gone);
-    else this.#goneListeners.push(listener);
+    else {
+      this.#goneListeners ??= [];
+      this.#goneListeners.push(listener);
+    }
   }
 
   /** All that was written is sent. */

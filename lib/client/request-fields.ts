@@ -7,6 +7,8 @@ import type { OpenedBody } from './request-body.js';
 /** Methods for which "no body" is said in a field (Fetch §4.6 step 8.8). */
 const EXPECT_LENGTH: ReadonlySet<string> = new Set(['POST', 'PUT']);
 
+const STANDARD = new WeakMap<ValidatedClientOptions, PackedFields>();
+
 /** What the fields of a request depend on beside those that the caller gave. */
 export interface FieldsContext {
   readonly method: string;
@@ -17,10 +19,23 @@ export interface FieldsContext {
 }
 
 /** The fields that go out: the caller's, and those that fetch adds (Fetch §4.6, "HTTP-network-or-cache fetch"). */
-export function requestFields(
-  given: PackedFields,
-  { method, body, tunnel, options }: FieldsContext,
-): PackedFields {
+export function requestFields(given: PackedFields, context: FieldsContext): PackedFields {
+  const { method, body, tunnel, options } = context;
+  if (given === '' && body === null && !tunnel && !EXPECT_LENGTH.has(method)) return standardFields(options);
+  return completed(given, context);
+}
+
+/** Those of a request for which nothing was given, made once for each client. */
+function standardFields(options: ValidatedClientOptions): PackedFields {
+  let fields = STANDARD.get(options);
+  if (fields === undefined) {
+    fields = completed('', { method: 'GET', body: null, tunnel: false, options });
+    STANDARD.set(options, fields);
+  }
+  return fields;
+}
+
+function completed(given: PackedFields, { method, body, tunnel, options }: FieldsContext): PackedFields {
   let fields = withField(given, 'accept', '*/*');
   fields = withField(fields, 'user-agent', options.userAgent);
   if (options.decompress && !tunnel) {
