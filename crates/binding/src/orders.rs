@@ -1,8 +1,7 @@
 //! The requests of a client from JavaScript to the core: those of a turn go over in one call.
 
 use bytes::Bytes;
-use trilane_core::ExchangeId;
-use trilane_core::client::{Client, OrderError, OutgoingBody, RequestOrder, Tunnel};
+use trilane_core::client::{Client, OrderError, OutgoingBody, PreparedRequest, RequestOrder, Target, Tunnel};
 
 use crate::answers::{Pairs, Text, latin1};
 use crate::error::ErrorCode;
@@ -51,17 +50,45 @@ impl OrderBatch<'_> {
         let mut text = Text::new(self.text);
         let mut shared = self.shared;
         let mut refused = Vec::new();
-        for (index, words) in self.words.chunks_exact_mut(ORDER_WORDS).enumerate() {
-            let Ok(record) = <[u32; ORDER_WORDS]>::try_from(&*words) else {
+        let mut prepared = Vec::new();
+        let mut places = Vec::new();
+        let mut last = LastTarget::default();
+        for (index, words) in self.words.chunks_exact(ORDER_WORDS).enumerate() {
+            let Ok(record) = <[u32; ORDER_WORDS]>::try_from(words) else {
                 continue;
             };
             let body = take_body(record[9], &mut shared, self.bodies);
-            match send(client, &record, &mut text, body) {
-                Ok(id) => words[..2].copy_from_slice(&[id.slot, id.generation]),
+            match prepare(client, &record, &mut text, &mut last, body) {
+                Ok(request) => {
+                    prepared.push(request);
+                    places.push(index * ORDER_WORDS);
+                }
                 Err(Refusal { code, reason }) => refused.push(Refused { index, code, reason }),
             }
         }
+        for (id, place) in client.send(prepared).into_iter().zip(places) {
+            if let Some(words) = self.words.get_mut(place..place + 2) {
+                words.copy_from_slice(&[id.slot, id.generation]);
+            }
+        }
         refused
+    }
+}
+
+/// The target of the request before, which is mostly that of the next.
+#[derive(Default)]
+struct LastTarget(Option<(Bytes, u32, Option<Bytes>, Target)>);
+
+impl LastTarget {
+    fn read(&mut self, host: Bytes, port: u32, addresses: Option<Bytes>) -> Result<Target, NoTarget> {
+        if let Some((known_host, known_port, known_addresses, target)) = &self.0
+            && (known_host, *known_port, known_addresses) == (&host, port, &addresses)
+        {
+            return Ok(target.clone());
+        }
+        let target = target::read(&host, port, addresses.as_deref())?;
+        self.0 = Some((host, port, addresses, target.clone()));
+        Ok(target)
     }
 }
 
@@ -91,12 +118,13 @@ fn take_body(word: u32, shared: &mut &[u8], bodies: &[&[u8]]) -> Bytes {
     body.map(|body| Bytes::copy_from_slice(body)).unwrap_or_default()
 }
 
-fn send(
+fn prepare(
     client: &Client,
     record: &[u32; ORDER_WORDS],
     text: &mut Text,
+    last: &mut LastTarget,
     body: Bytes,
-) -> Result<ExchangeId, Refusal> {
+) -> Result<PreparedRequest, Refusal> {
     let &[
         flags,
         port,
@@ -115,7 +143,7 @@ fn send(
     let (authority, path, protocol) = (next(authority), next(path), next(protocol));
     let fields = latin1(next(fields));
     let fields: Vec<_> = Pairs::of(&fields).collect();
-    let target = target::read(&host, port, has(ADDRESSES).then_some(&*addresses))?;
+    let target = last.read(host, port, has(ADDRESSES).then_some(addresses))?;
     let order = RequestOrder {
         target,
         method: &method,
@@ -137,7 +165,7 @@ fn send(
         may_be_early: has(MAY_BE_EARLY),
         dedicated: has(DEDICATED),
     };
-    client.request(order).map_err(|error| Refusal {
+    client.prepare(order).map_err(|error| Refusal {
         code: match error {
             OrderError::Field { .. } => ErrorCode::Header,
             OrderError::Length | OrderError::Closed => ErrorCode::ClientRequest,
