@@ -9,8 +9,8 @@ import { fromNative } from '../native-error.js';
 import { type Arrival, type ArrivalBatch, ArrivedResponse, eachArrival } from './arrival.js';
 import { ClientSessions } from './client-sessions.js';
 import { ConnectionFacts } from './connection-facts.js';
-import type { Resolve, ValidatedClientOptions } from './options.js';
 import { OpenExchanges } from './open-exchanges.js';
+import type { Resolve, ValidatedClientOptions } from './options.js';
 import { OrderOutbox } from './order-outbox.js';
 import { H3_REQUEST_CANCELLED, OutgoingExchange } from './outgoing-exchange.js';
 import type {
@@ -156,8 +156,7 @@ class NativeTransport implements ClientTransport {
   #respond(exchange: OutgoingExchange, arrival: Arrival, firstByteMs: number): void {
     const { slot, generation, order } = exchange;
     const { status, whole, connectionSlot, connectionGeneration } = arrival;
-    const body =
-      whole === null ? new IncomingBody(this.#exchanges, slot, generation, this.#reading) : null;
+    const body = whole === null ? new IncomingBody(this.#exchanges, slot, generation, this.#reading) : null;
     const facts = this.#facts.of(connectionSlot, connectionGeneration);
     const parts = new ArrivedResponse(arrival, body, facts, firstByteMs);
     if (order.onDatagram !== undefined) this.#addDatagrams(parts, exchange);
