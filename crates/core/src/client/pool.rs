@@ -22,8 +22,7 @@ pub(crate) struct Pool {
 struct State {
     /// Takes no more requests.
     closed: bool,
-    /// By what they are called in requests. No other origin is served by a connection, whatever its certificate names
-    /// (RFC9114-3.3-origin-validated).
+    /// By what they are called in requests.
     origins: HashMap<Arc<str>, PerOrigin>,
 }
 
@@ -62,6 +61,7 @@ impl Pool {
         if state.closed {
             return Placed::Refused(order);
         }
+        // RFC9114-3.3-origin-validated: no other origin is served by a connection, whatever its certificate names.
         let entry = state.origins.entry(order.target.authority().clone()).or_default();
         let order = match entry.give(order, self.max_per_origin) {
             Ok(connection) => return Placed::Given(connection),
