@@ -5,7 +5,11 @@ import type { ResponseConnection, ResponseParts } from './transport.js';
 
 export type { Provenance } from './fetched-response.js';
 
-/** What fetch gives: a Response of the runtime, with what HTTP/3 knows beside it. */
+/**
+ * What fetch gives: a Response of the runtime, with what HTTP/3 knows beside it. On Node, which itself takes no Responses, it is
+ * one with all its members and for `instanceof`; only a method that is borrowed (`Response.prototype.text.call(response)`)
+ * notices a difference.
+ */
 export interface H3Response extends Response {
   /** The connection that carried it. */
   readonly connection: ResponseConnection;
