@@ -1,6 +1,8 @@
 // Requests of one turn cross the border together, and so do their responses: none of them may notice.
 
 import assert from 'node:assert/strict';
+import { makeResponse } from '../../lib/client/response.js';
+import type { ResponseParts } from '../../lib/client/transport.js';
 import { clientSpecs, withClient } from '../harness/client-stage.js';
 import { soon } from '../harness/deadline.js';
 import { networkError, rejection, usageMistake } from '../harness/failure.js';
@@ -129,6 +131,16 @@ export const specs = clientSpecs([
           assert.deepEqual(await clone.json(), { a: 1 });
         },
       ),
+  },
+  {
+    name: 'blanks around the value of a field are no part of it',
+    run() {
+      for (const fields of ['x-a\0 one \0x-b\0two', 'x-b\0two\0x-a\0\tone', 'x-b\0two\0x-a\0one ']) {
+        const parts = { status: 200, fields, body: null } as ResponseParts;
+        const { headers } = makeResponse(null, { parts, url: '', redirected: false, decoded: false });
+        assert.deepEqual([headers.get('x-a'), headers.get('x-b')], ['one', 'two']);
+      }
+    },
   },
   {
     name: 'a body is read once: then it is used, and neither read nor cloned again',

@@ -4,6 +4,9 @@ import { standFor } from '../stand-in.js';
 import { FetchedResponse, PROVENANCE, type Provenance } from './fetched-response.js';
 import type { ResponseConnection } from './transport.js';
 
+/** Finds packed fields of which a value has blanks around it, which are no part of it (RFC 9110 §5.5). */
+const PADDED = /(?:^|\0)[\t ]|[\t ](?:\0|$)/;
+
 /**
  * A Response over what came: status, headers and body readers come straight from it; anything else (clone, formData, body, …)
  * builds one real Response, once, which then holds the state.
@@ -57,7 +60,11 @@ class LazyFetchedResponse {
   }
 
   get headers(): Headers {
-    this.#headers ??= this.#real === null ? lazyHeaders(this.#provenance.parts.fields) : this.#real.headers;
+    if (this.#headers === null) {
+      const { fields } = this.#provenance.parts;
+      const isPlain = this.#real === null && !PADDED.test(fields);
+      this.#headers = isPlain ? lazyHeaders(fields) : LazyFetchedResponse.realOf(this).headers;
+    }
     return this.#headers;
   }
 
