@@ -40,18 +40,16 @@ export declare class NativeBody {
 
 /** An HTTP/3 client of one JavaScript thread. */
 export declare class NativeClient {
-  /**
-   * Checks the options; connects to nothing. Responses come to the hooks. The name of each request, slot and generation, is
-   * put into `name`.
-   */
-  constructor(options: NativeClientOptions, hooks: NativeHooks, name: Uint32Array)
+  /** Checks the options; connects to nothing. Responses come to the hooks. The numbers of requests are taken from `orders`. */
+  constructor(options: NativeClientOptions, hooks: NativeHooks, orders: Uint32Array)
   /** Its open exchanges, and the sessions and datagrams on them. */
   get exchanges(): NativeExchanges
   /**
-   * Sends a request; its name is in the shared words when this returns. `body` is copied; absent: there is none, or it
-   * follows. Throws ERR_H3_CLIENT_REQUEST or ERR_H3_HEADER for what cannot be sent.
+   * Sends `count` requests: their numbers in the shared words, their text joined in `text`, small bodies one behind the
+   * other in `shared`, larger ones apart; all are copied. The name of each is put into its first two words. Returns those
+   * that cannot be sent, which have no name; `null`: all are on their way.
    */
-  request(request: NativeRequest, body?: Uint8Array | undefined | null): void
+  request(count: number, text: string, shared: Uint8Array | undefined | null, bodies: Array<Uint8Array>): Array<NativeRefusedRequest> | null
   /** Makes a connection of raw QUIC datagrams. Resolves with what is known of it, or with why there is none. */
   connect(to: NativeTarget): Promise<NativeConnection | NativeRequestFailure>
   /** Closes a connection of raw datagrams. */
@@ -379,8 +377,11 @@ export interface NativeHooks {
    * are in `inbox`.
    */
   request?: (count: number, text: string, bodies: Uint8Array[], routing: number) => void
-  /** Takes the responses of a turn, of a client: how many, their text, their bodies; the numbers are in `inbox`. */
-  response?: (count: number, text: string, bodies: Uint8Array[]) => void
+  /**
+   * Takes the responses of a turn, of a client: how many, their text, their bodies, and the small ones of these, one behind
+   * the other; the numbers are in `inbox`.
+   */
+  response?: (count: number, text: string, bodies: Uint8Array[], shared: Uint8Array) => void
   /** Hears of requests of a client that get no response. */
   requestFailed?: (slot: number, generation: number, failure: NativeRequestFailure) => void
   /** Hears of routings that are over: a reload replaced them, and no request of theirs will come any more. */
@@ -477,34 +478,21 @@ export interface NativeLoss {
   wireCode?: number
 }
 
+/** A request that cannot be sent. */
+export interface NativeRefusedRequest {
+  /** Which of its batch, from 0. */
+  index: number
+  /** A code of the table of errors. */
+  code: string
+  message: string
+}
+
 /** What came of a reload. */
 export interface NativeReloaded {
   /** Of the new routing. */
   number: number
   /** Former routings, of which no request will come any more. */
   over: Array<number>
-}
-
-/** One request on its way out. */
-export interface NativeRequest {
-  target: NativeTarget
-  method: string
-  /** `:authority`; absent: that of the target. */
-  authority?: string
-  /** With its query. */
-  path: string
-  /** Of an extended CONNECT. */
-  protocol?: string
-  /** What an accepted CONNECT carries. */
-  tunnel: 'bytes' | 'capsules' | 'session'
-  /** "name\0value\0…", one character a byte. */
-  fields: string
-  /** Whether the body is written to the exchange piece by piece. */
-  streaming: boolean
-  takesDatagrams: boolean
-  mayBeEarly: boolean
-  /** Whether it has a connection of its own. */
-  dedicated: boolean
 }
 
 /** A request that is over. */

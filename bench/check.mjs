@@ -21,7 +21,7 @@ const TOLERANCE = 0.15;
 const AGAIN = 2;
 const BYTES = 200_000_000;
 /** Those whose ratios a short run can tell; the others need quiet, memory or minutes. */
-const PARTS = ['hello', 'post', 'bulk', 'echo'];
+const PARTS = ['hello', 'post', 'bulk', 'echo', 'client'];
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,

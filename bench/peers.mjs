@@ -61,6 +61,7 @@ function makersOf({ certificate, file }) {
     'webtransport-go': () => webtransportGo(certificate),
     currentspace: () => currentspace(certificate),
     caddy: () => caddy(certificate),
+    ...clients(),
   };
 }
 
@@ -163,6 +164,23 @@ function currentspace(certificate) {
     tls: 'BoringSSL',
     missing: missing ?? (manifest ? undefined : 'it is not installed: npm ci --prefix __test__/runtimes'),
     works: script(['hello', 'json'], [command, source('currentspace.mjs'), '--certificate', certificate]),
+  };
+}
+
+/** Every client by its name. The work is the command of one, and what it speaks. */
+function clients() {
+  const made = (runtime, name, version, tls, title) => () => {
+    const { command, args = [], missing, version: of } = locate(runtime);
+    const work = { version, command: [command, ...args, source('client.mjs'), name] };
+    return { title: `${title} on ${label(runtime, of)}`, tls, missing, works: { client: work } };
+  };
+  return {
+    'node26-client': made('node26', 'trilane', 'h3', RUSTLS, 'trilane, H3Client'),
+    'bun-client': made('bun', 'trilane', 'h3', RUSTLS, 'trilane, H3Client'),
+    'bun-fetch': made('bun', 'bun', 'h3', 'BoringSSL', 'fetch over HTTP/3'),
+    'currentspace-client': made('node26', 'currentspace', 'h3', 'BoringSSL', '@currentspace/http3, client'),
+    'undici-h1': made('node26', 'undici-h1', 'h1', 'OpenSSL', 'undici, fetch over HTTP/1.1'),
+    'undici-h2': made('node26', 'undici-h2', 'h2', 'OpenSSL', 'undici, fetch over HTTP/2'),
   };
 }
 

@@ -26,7 +26,15 @@ const NAME = {
   caddy: 'Caddy + Node',
   'deno-own-quic': "Deno's own",
   'webtransport-go': 'webtransport-go',
+  'node26-client': 'trilane Node 26',
+  'bun-client': 'trilane Bun',
+  'bun-fetch': "Bun's fetch",
+  'currentspace-client': '@currentspace',
+  'undici-h1': 'undici HTTP/1.1',
+  'undici-h2': 'undici HTTP/2',
 };
+
+const OUR_CLIENTS = new Set(['node26-client', 'bun-client']);
 
 /** What is shown: a figure of one load of a part, peers in the order of their values. */
 const PANELS = [
@@ -72,6 +80,13 @@ const PANELS = [
     figure: 'perSecond',
     title: 'WebTransport datagrams',
     unit: 'echoes of 1,200 bytes/s, more is better',
+  },
+  {
+    part: 'client',
+    load: '64',
+    figure: 'cpuMicros',
+    title: 'Clients: small GET',
+    unit: 'CPU µs a request, less is better',
   },
   {
     part: 'start',
@@ -125,7 +140,7 @@ function barsOf({ part, load, figure, unit }, rows) {
 }
 
 function kindOf(peer) {
-  if (peer.endsWith('-lazy')) return 'ours';
+  if (peer.endsWith('-lazy') || OUR_CLIENTS.has(peer)) return 'ours';
   return peer === 'core' ? 'core' : 'other';
 }
 

@@ -34,7 +34,7 @@ export function partTable(part, rows) {
   const hasLoads = part.loads.length > 1;
   // A figure that is compared has a second column.
   const figures = part.figures.filter(({ key }) => measured.some((row) => row.values(key).length > 0));
-  const isCompared = measured.some((row) => row.peer.name === YARDSTICK);
+  const isCompared = measured.some((row) => row.peer.name === yardstickOf(part));
   const columns = figures.flatMap((figure) =>
     figure.better && isCompared ? [figure, { ...figure, isRatio: true }] : [figure],
   );
@@ -44,12 +44,19 @@ export function partTable(part, rows) {
     `${row.peer.title} [${row.peer.name}]`,
     ...columns.map((column) => (column.isRatio ? compared(row, column, rows) : spread(row, column))),
   ];
-  const table = markdown([[...(hasLoads ? ['load'] : []), 'server', ...head], ...measured.map(line)]);
+  const table = markdown([
+    [...(hasLoads ? ['load'] : []), part.column ?? 'server', ...head],
+    ...measured.map(line),
+  ]);
   return [measured.length > 0 ? table : 'Nothing was measured.', ...skipped(all)].join('\n');
 }
 
+function yardstickOf(part) {
+  return part.yardstick ?? YARDSTICK;
+}
+
 function compared(row, { key }, rows) {
-  const yardstick = rows.find(row.part.name, row.load.name, YARDSTICK);
+  const yardstick = rows.find(row.part.name, row.load.name, yardstickOf(row.part));
   const ratio = yardstick && row.ratio(key, yardstick);
   return ratio === undefined ? '–' : ratio.toFixed(2);
 }

@@ -82,6 +82,29 @@ function endOfValue(packed: PackedFields, start: number): number {
   return end === -1 ? packed.length : end;
 }
 
+/** Whether there is a field `name` (lower-case). */
+export function hasField(packed: PackedFields, name: string): boolean {
+  return packed !== '' && findField(packed, name) !== null;
+}
+
+/** The values of field `name` (lower-case), one for each line. */
+export function fieldLines(packed: PackedFields, name: string): string[] {
+  const lines: string[] = [];
+  eachField(packed, (other, value) => {
+    if (other === name) lines.push(value);
+  });
+  return lines;
+}
+
+/** The fields that `keep` says true of. */
+export function filterFields(packed: PackedFields, keep: (name: string) => boolean): PackedFields {
+  let kept = '';
+  eachField(packed, (name, value) => {
+    if (keep(name)) kept = addField(kept, name, value);
+  });
+  return kept;
+}
+
 /** Calls `visit` for each field in order. */
 export function eachField(packed: PackedFields, visit: (name: string, value: string) => void): void {
   if (packed === '') return;

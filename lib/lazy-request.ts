@@ -2,16 +2,8 @@ import { bodyUsed, NO_BYTES, utf8 } from './body.js';
 import { faceHeaders, lazyHeaders } from './headers.js';
 import { ownRequest } from './own-request.js';
 import { type H3Request, type IncomingParts, PARTS } from './request.js';
+import { isSerialisedUrl } from './serialised-url.js';
 import { standFor } from './stand-in.js';
-
-const LABEL = '(?!xn--)[a-z0-9-]+';
-const IPV4 = '(?:(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)(?:\\.(?!:|/)|(?=[:/]))){4}';
-const HOST = `(?:(?:${LABEL}\\.)*(?!xn--)[a-z][a-z0-9-]*|${IPV4})`;
-const PORT = ':(?!443/)(?:[1-9]\\d{0,3}|[1-5]\\d{4}|6[0-4]\\d{3})';
-const SEGMENT = "/(?!(?:\\.|%2[eE]){1,2}(?:[/?]|$))[\\w\\-.~!$&'()*+,;=:@%]*";
-const QUERY = '\\?[\\w\\-.~!$&()*+,;=:@%/?]*';
-/** URLs that are their own serialisation, so that the URL parser (0.3 to 1 µs) would change nothing. The others go through it. */
-const SERIALISED_URL = new RegExp(`^https://${HOST}(?:${PORT})?(?:${SEGMENT})+(?:${QUERY})?$`);
 
 /**
  * A Request over the parts: method, url, headers and body readers come straight from them; anything else (clone,
@@ -26,7 +18,7 @@ class LazyRequest {
 
   constructor(parts: IncomingParts) {
     this.#parts = parts;
-    this.#url = SERIALISED_URL.test(parts.url) ? parts.url : new URL(parts.url).href;
+    this.#url = isSerialisedUrl(parts.url) ? parts.url : new URL(parts.url).href;
   }
 
   get [PARTS](): IncomingParts {

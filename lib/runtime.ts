@@ -4,6 +4,12 @@ import { setInterval } from 'node:timers';
 const FOREVER_MS = 2 ** 31 - 1;
 
 /**
+ * Whether the runtime itself takes Responses, and looks behind their members: `Bun.write(path, response)`, `Deno.serve`. Node
+ * has nothing of the kind.
+ */
+export const takesResponses: boolean = 'Bun' in globalThis || 'Deno' in globalThis;
+
+/**
  * Keeps the process alive while it is held. The native part wakes JavaScript without keeping it alive, because reference
  * counting of native handles differs between runtimes; a timer behaves the same on Node, Bun and Deno.
  */

@@ -6,7 +6,7 @@ import { openNativeTransport } from './native-transport.js';
 import { type H3ClientOptions, type ValidatedClientOptions, validateClientOptions } from './options.js';
 import { type H3RequestInit, type H3RequestInput, readRequest } from './outgoing-request.js';
 import { IncomingDatagrams, type RequestDatagrams } from './request-datagrams.js';
-import type { H3Response } from './response.js';
+import { type H3Response, partsOf } from './response.js';
 import type { ClientTransport, H3ClientStats, OpenTransport } from './transport.js';
 
 /** What carries the requests of `client`: for what this package builds on clients. */
@@ -84,9 +84,12 @@ export class H3Client {
    * const response = await fetch(server.url, { signal: AbortSignal.timeout(10_000) });
    * console.log(response.status, await response.text(), await response.trailers);
    */
-  readonly fetch = async (input: H3RequestInput, init?: H3RequestInit): Promise<H3Response> => {
-    const { response } = await fetchOver(this.#host, readRequest(input, init, null));
-    return response;
+  readonly fetch = (input: H3RequestInput, init?: H3RequestInit): Promise<H3Response> => {
+    try {
+      return fetchOver(this.#host, readRequest(input, init, null));
+    } catch (error) {
+      return Promise.reject(error);
+    }
   };
 
   /**
@@ -98,8 +101,8 @@ export class H3Client {
     const checked =
       protocol === undefined ? null : checkText(protocol, 'protocol', 'a token such as "connect-udp"');
     const incoming = new IncomingDatagrams(this.#liveness);
-    const { response, parts } = await fetchOver(this.#host, readRequest(input, init, checked), incoming.add);
-    return { response, datagrams: incoming.with(parts) };
+    const response = await fetchOver(this.#host, readRequest(input, init, checked), incoming.add);
+    return { response, datagrams: incoming.with(partsOf(response)) };
   }
 
   /** The counters now. */

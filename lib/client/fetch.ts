@@ -1,5 +1,6 @@
 import { isStream, streamOf } from '../body.js';
 import { H3Error } from '../errors.js';
+import { findField } from '../fields.js';
 import { unpackHeaders } from '../headers.js';
 import { decode, readCodings } from './content-coding.js';
 import { fetchFailed, ignore } from './failure.js';
@@ -7,10 +8,10 @@ import { checkIntegrity, readIntegrity } from './integrity.js';
 import type { Liveness } from './liveness.js';
 import type { ValidatedClientOptions } from './options.js';
 import type { OutgoingRequest } from './outgoing-request.js';
-import { type RedirectedRequest, redirected, redirectLocation } from './redirect.js';
+import { isRedirect, type RedirectedRequest, redirected, redirectLocation } from './redirect.js';
 import type { OpenedBody, RequestBody } from './request-body.js';
 import { requestFields } from './request-fields.js';
-import { type H3Response, makeResponse } from './response.js';
+import { type H3Response, makeResponse, type Provenance } from './response.js';
 import { deliver } from './response-body.js';
 import type { RequestOrder, ResponseParts, Transport } from './transport.js';
 import { Upload } from './upload.js';
@@ -22,12 +23,6 @@ export interface FetchHost {
   readonly liveness: Liveness;
   /** Set once the client takes no more requests. */
   readonly closed: H3Error | null;
-}
-
-/** A response, and what came over the border for it. */
-export interface Fetched {
-  readonly response: H3Response;
-  readonly parts: ResponseParts;
 }
 
 type Hop = RedirectedRequest<RequestBody>;
@@ -44,33 +39,90 @@ const TOO_EARLY = 425;
  * §4.7), without cache, CORS and cookies. Rejects with the reason of the signal if that aborts, and with a TypeError whose
  * `cause` is an {@link H3Error} if the network fails.
  */
-export async function fetchOver(
+export function fetchOver(
   host: FetchHost,
   request: OutgoingRequest,
   onDatagram?: (payload: Uint8Array) => void,
-): Promise<Fetched> {
+): Promise<H3Response> {
+  return onDatagram === undefined && isDirect(request)
+    ? fetchDirectly(host, request)
+    : fetchInSteps(host, request, onDatagram);
+}
+
+/** Whether nothing can happen between a request and its response: no signal, and a body that is here. */
+function isDirect({ body, signal, trailers }: OutgoingRequest): boolean {
+  return signal === null && trailers === null && (body === null || body.whole !== null);
+}
+
+/** With one promise between the request and its Response: each more costs as much as a small request's headers. */
+function fetchDirectly(host: FetchHost, request: OutgoingRequest): Promise<H3Response> {
+  let sent: Promise<ResponseParts>;
   try {
-    return await follow(host, request, onDatagram);
+    const order = orderOf(host, request, request, request.body?.whole ?? null, undefined);
+    sent = host.closed === null ? host.transport.send(order) : Promise.reject(host.closed);
+  } catch (error) {
+    sent = Promise.reject(error);
+  }
+  host.liveness.enter();
+  return sent.then(
+    (parts) => {
+      host.liveness.leave();
+      if (parts.status === TOO_EARLY || isRedirect(parts.status)) {
+        return fetchInSteps(host, request, undefined, parts);
+      }
+      try {
+        const response = readResponse(host, request, request, parts, false);
+        return response instanceof Promise ? response.catch(throwFailure) : response;
+      } catch (error) {
+        discard(parts, error);
+        throw failureOf(error);
+      }
+    },
+    (error) => {
+      host.liveness.leave();
+      throw failureOf(error);
+    },
+  );
+}
+
+/** `first`: the response to the request itself, if that was sent. */
+async function fetchInSteps(
+  host: FetchHost,
+  request: OutgoingRequest,
+  onDatagram: ((payload: Uint8Array) => void) | undefined,
+  first: ResponseParts | null = null,
+): Promise<H3Response> {
+  try {
+    return await follow(host, request, onDatagram, first);
   } catch (error) {
     request.body?.cancel(error).catch(ignore);
     if (request.signal?.aborted === true) throw request.signal.reason;
-    throw error instanceof TypeError ? error : fetchFailed(error);
+    throw failureOf(error);
   }
+}
+
+function failureOf(error: unknown): unknown {
+  return error instanceof TypeError ? error : fetchFailed(error);
+}
+
+function throwFailure(error: unknown): never {
+  throw failureOf(error);
 }
 
 async function follow(
   host: FetchHost,
   request: OutgoingRequest,
   onDatagram: ((payload: Uint8Array) => void) | undefined,
-): Promise<Fetched> {
+  first: ResponseParts | null,
+): Promise<H3Response> {
   let hop: Hop = request;
+  let sent = first;
   for (let redirects = 0; ; redirects++) {
-    const parts = await sendHop(host, request, hop, onDatagram);
+    const parts = await sendHop(host, request, hop, onDatagram, sent);
+    sent = null;
     try {
       const location = request.redirect === 'manual' ? null : redirectLocation(parts, hop.url);
-      if (location === null) {
-        return { parts, response: await readResponse(host, request, hop, parts, redirects > 0) };
-      }
+      if (location === null) return await readResponse(host, request, hop, parts, redirects > 0);
       checkRedirect(host, request, redirects, location);
       hop = redirected(hop, parts.status, location);
     } catch (error) {
@@ -96,24 +148,46 @@ function checkRedirect(host: FetchHost, request: OutgoingRequest, redirects: num
   );
 }
 
-/** One request and its response. One that came too early is sent again, after the handshake (RFC 8470 §5.2). */
+/**
+ * One request and its response, which may be here already. One that came too early is sent again, after the handshake
+ * (RFC 8470 §5.2).
+ */
 async function sendHop(
   host: FetchHost,
   request: OutgoingRequest,
   hop: Hop,
   onDatagram: ((payload: Uint8Array) => void) | undefined,
+  first: ResponseParts | null,
 ): Promise<ResponseParts> {
+  // What has a body does not go in early data.
+  if (first !== null && hop.body !== null) return first;
+  const body = hop.body === null ? null : await hop.body.open();
+  const order = orderOf(host, request, hop, body, onDatagram);
+  if (body !== null) return sendBody(host, request, order, body);
+  const parts = first ?? (await send(host, order));
+  if (parts.status !== TOO_EARLY || order.earlyData !== true) return parts;
+  discard(parts, undefined);
+  return send(host, { ...order, earlyData: false });
+}
+
+/** What crosses the border for a hop. Throws for a URL, or a length, that cannot be sent. */
+function orderOf(
+  host: FetchHost,
+  request: OutgoingRequest,
+  hop: Hop,
+  body: OpenedBody | null,
+  onDatagram: ((payload: Uint8Array) => void) | undefined,
+): RequestOrder {
   if (hop.url.protocol !== 'https:') {
     const message = `the URL begins with ${hop.url.protocol} and HTTP/3 is https only`;
     throw new H3Error('ERR_H3_CLIENT_SCHEME', message);
   }
-  const body = hop.body === null ? null : await hop.body.open();
   const early =
     host.options.earlyData === 'safe-methods' &&
     request.mayBeEarly &&
     body === null &&
     SAFE_METHODS.has(hop.method);
-  const order: RequestOrder = {
+  return {
     method: hop.method,
     url: hop.url,
     fields: requestFields(hop.fields, {
@@ -122,18 +196,13 @@ async function sendHop(
       tunnel: request.protocol !== null,
       options: host.options,
     }),
-    body: null,
+    body: body?.content instanceof Uint8Array ? body.content : null,
     signal: request.signal,
-    ...(request.protocol !== null && { protocol: request.protocol }),
-    ...(early && { earlyData: true }),
-    ...(request.onInformational !== null && { onInformational: quietly(request.onInformational) }),
-    ...(onDatagram !== undefined && { onDatagram }),
+    protocol: request.protocol ?? undefined,
+    earlyData: early,
+    onInformational: request.onInformational === null ? undefined : quietly(request.onInformational),
+    onDatagram,
   };
-  if (body !== null) return sendBody(host, request, order, body);
-  const parts = await send(host, order);
-  if (parts.status !== TOO_EARLY || !early) return parts;
-  discard(parts, undefined);
-  return send(host, { ...order, earlyData: false });
 }
 
 /** A body that is whole goes as it is, unless trailers follow it. */
@@ -144,9 +213,9 @@ async function sendBody(
   { content }: OpenedBody,
 ): Promise<ResponseParts> {
   const { trailers } = request;
-  if (content instanceof Uint8Array && trailers === null) return send(host, { ...order, body: content });
-  const promised = order.fields.find(([name]) => name === 'content-length');
-  const upload = new Upload(content, promised === undefined ? null : Number(promised[1]), host.liveness);
+  if (content instanceof Uint8Array && trailers === null) return send(host, order);
+  const promised = findField(order.fields, 'content-length');
+  const upload = new Upload(content, promised === null ? null : Number(promised), host.liveness);
   try {
     return await send(host, {
       ...order,
@@ -187,15 +256,14 @@ function untilAborted(sent: Promise<ResponseParts>, signal: AbortSignal): Promis
 }
 
 /** The Response of the last hop, once its body may be looked at (Fetch §4.1 steps 14 to 19). */
-async function readResponse(
+function readResponse(
   host: FetchHost,
   request: OutgoingRequest,
   { method, url }: Hop,
   parts: ResponseParts,
   redirected: boolean,
-): Promise<H3Response> {
-  const { signal } = request;
-  const provenance = { parts, redirected, url: withoutFragment(url), decoded: false };
+): H3Response | Promise<H3Response> {
+  const provenance = { parts, redirected, url: url.withoutFragment, decoded: false };
   if (parts.body === null || method === 'HEAD' || NULL_BODY_STATUSES.has(parts.status)) {
     discard(parts, undefined);
     if (readIntegrity(request.integrity).length === 0) return makeResponse(null, provenance);
@@ -205,18 +273,34 @@ async function readResponse(
   }
   const codings =
     host.options.decompress && request.protocol === null
-      ? readCodings(fieldOf(parts, 'content-encoding'))
+      ? readCodings(findField(parts.fields, 'content-encoding'))
       : null;
-  let body: Uint8Array | ReadableStream<Uint8Array> = parts.body;
-  if (codings !== null) body = decode(streamOf(body), codings);
+  const { signal } = request;
+  const body = codings === null ? parts.body : decode(streamOf(parts.body), codings);
+  const decoded = codings !== null;
   const hashes = readIntegrity(request.integrity);
-  if (hashes.length > 0) {
-    body = await collect(streamOf(body), host, signal);
-    checkIntegrity(body, hashes);
-  }
+  if (hashes.length > 0) return readChecked(body, hashes, host, signal, { ...provenance, decoded });
   // Whole content without a signal cannot fail any more.
-  if (!(body instanceof Uint8Array) || signal !== null) body = deliver(streamOf(body), signal, host.liveness);
-  return makeResponse(body, { ...provenance, decoded: codings !== null });
+  if (body instanceof Uint8Array && signal === null) return makeResponse(body, provenance);
+  return makeResponse(deliver(ownStream(body), signal, host.liveness), { ...provenance, decoded });
+}
+
+/** The Response, once its content is here and has one of the hashes. */
+async function readChecked(
+  content: Uint8Array | ReadableStream<Uint8Array>,
+  hashes: ReturnType<typeof readIntegrity>,
+  host: FetchHost,
+  signal: AbortSignal | null,
+  provenance: Provenance,
+): Promise<H3Response> {
+  const body = await collect(streamOf(content), host, signal);
+  checkIntegrity(body, hashes);
+  return makeResponse(signal === null ? body : deliver(streamOf(body), signal, host.liveness), provenance);
+}
+
+/** A stream whose chunks belong to its reader. */
+function ownStream(body: Uint8Array | ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
+  return streamOf(body instanceof Uint8Array ? body.slice() : body);
 }
 
 /** The whole content, in memory. Rejects with what ended it early. */
@@ -236,18 +320,6 @@ async function collect(
 /** Nobody wants the rest of `parts`. */
 function discard({ body }: ResponseParts, reason: unknown): void {
   if (isStream(body)) body.cancel(reason).catch(ignore);
-}
-
-/** The value of a field, several joined with ", " (Fetch §2.2.2, "get"), or null. */
-function fieldOf(parts: ResponseParts, name: string): string | null {
-  const values = parts.fields.filter(([other]) => other === name).map(([, value]) => value);
-  return values.length === 0 ? null : values.join(', ');
-}
-
-function withoutFragment(url: URL): string {
-  const { href } = url;
-  const start = href.indexOf('#');
-  return start === -1 ? href : href.slice(0, start);
 }
 
 /** What a listener throws concerns nobody here. */

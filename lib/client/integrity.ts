@@ -6,8 +6,11 @@ import { H3Error } from '../errors.js';
 const ALGORITHMS = ['sha512', 'sha384', 'sha256'] as const;
 const HASH = /^(sha256|sha384|sha512)-([A-Za-z0-9+/_-]+={0,2})(?:\?.*)?$/;
 
+const NONE = [] as const;
+
 /** The hashes of `integrity` that decide: those of the strongest algorithm in it. Empty: none is known, and anything passes. */
 export function readIntegrity(integrity: string): readonly (readonly [algorithm: string, hash: string])[] {
+  if (integrity === '') return NONE;
   const known: [algorithm: string, hash: string][] = [];
   for (const item of integrity.split(/[\t\n\f\r ]+/)) {
     const [, algorithm, hash] = HASH.exec(item) ?? [];

@@ -1,21 +1,20 @@
 import { isIP } from 'node:net';
 import type { NativeRequestFailure } from '../../binding.cjs';
-import { NO_BYTES } from '../body.js';
 import { sendStream } from '../body-sender.js';
 import { DatagramOutbox, eachDatagram } from '../datagrams.js';
 import { H3Error } from '../errors.js';
-import { eachField, type PackedFields } from '../fields.js';
-import { unpackHeaders } from '../headers.js';
 import { IncomingBody, type Reading } from '../incoming-body.js';
 import { NativeClient, type NativeExchanges } from '../native.js';
 import { fromNative } from '../native-error.js';
+import { type Arrival, type ArrivalBatch, ArrivedResponse, eachArrival } from './arrival.js';
 import { ClientSessions } from './client-sessions.js';
 import { ConnectionFacts } from './connection-facts.js';
-import type { ValidatedClientOptions } from './options.js';
+import { OpenExchanges } from './open-exchanges.js';
+import type { Resolve, ValidatedClientOptions } from './options.js';
+import { OrderOutbox } from './order-outbox.js';
 import { H3_REQUEST_CANCELLED, OutgoingExchange } from './outgoing-exchange.js';
 import type {
   ClientTransport,
-  FieldPair,
   H3ClientStats,
   OpenTransport,
   RequestOrder,
@@ -24,12 +23,6 @@ import type {
 
 /** Words shared with the native part, for all batches; not fewer than it asks for. */
 const INBOX_WORDS = 16 * 1024;
-/** Numbers of one response; the order is that of `crates/binding/src/responses.rs`. */
-const RESPONSE_WORDS = 9;
-/** The body comes in pieces. */
-const STREAMING = 0xffffffff;
-const REUSED = 1;
-const EARLY_DATA = 2;
 
 /** Those with requests under way: what waits for these is held by nothing else. A client that is idle can be collected. */
 const BUSY = new Set<NativeTransport>();
@@ -43,10 +36,10 @@ class NativeTransport implements ClientTransport {
   readonly #exchanges: NativeExchanges;
   readonly #facts: ConnectionFacts;
   readonly #inbox = new Uint32Array(INBOX_WORDS);
-  readonly #name = new Uint32Array(2);
+  readonly #orders: OrderOutbox;
   readonly #datagrams = new DatagramOutbox('h3');
   readonly #sessions = new ClientSessions();
-  readonly #open = new Map<number, OutgoingExchange>();
+  readonly #open = new OpenExchanges();
   readonly #reading: Reading;
   #destroyed: H3Error | null = null;
 
@@ -54,7 +47,15 @@ class NativeTransport implements ClientTransport {
     this.#options = options;
     this.#reading = reading(options.limits.bodyTimeoutMs);
     const hooks = NativeTransport.#hooks(new WeakRef(this), this.#inbox, this.#sessions);
-    this.#native = native(() => new NativeClient(nativeOptions(options), hooks, this.#name));
+    this.#orders = new OrderOutbox({
+      handedOver: (exchange) => {
+        this.#open.add(exchange);
+        BUSY.add(this);
+      },
+      refused: (exchange, reason) => this.#refused(exchange, reason),
+    });
+    this.#native = native(() => new NativeClient(nativeOptions(options), hooks, this.#orders.words));
+    this.#orders.connect(this.#native);
     this.#exchanges = this.#native.exchanges;
     this.#facts = new ConnectionFacts(this.#native);
     this.#datagrams.connect(this.#exchanges);
@@ -72,12 +73,12 @@ class NativeTransport implements ClientTransport {
     };
     return {
       inbox,
-      response: (count: number, text: string, bodies: Uint8Array[]) =>
-        tell((transport) => transport.#takeResponses(count, text, bodies)),
-      requestFailed: (_slot: number, generation: number, failure: NativeRequestFailure) =>
-        tell((transport) => transport.#failed(generation, fromNative(failure))),
-      exchange: (_slot: number, generation: number, event: string, code: number | null) =>
-        tell((transport) => transport.#hear(generation, event, code)),
+      response: (count: number, text: string, bodies: Uint8Array[], shared: Uint8Array) =>
+        tell((transport) => transport.#takeResponses({ count, inbox, text, bodies, shared })),
+      requestFailed: (slot: number, generation: number, failure: NativeRequestFailure) =>
+        tell((transport) => transport.#failed(slot, generation, fromNative(failure))),
+      exchange: (slot: number, generation: number, event: string, code: number | null) =>
+        tell((transport) => transport.#hear(slot, generation, event, code)),
       h3Datagrams: (count: number, bytes: Uint8Array) =>
         tell((transport) => transport.#takeDatagrams(count, bytes)),
       sessionDatagrams: (count: number, bytes: Uint8Array) => sessions.takeDatagrams(count, inbox, bytes),
@@ -90,48 +91,31 @@ class NativeTransport implements ClientTransport {
     return stats;
   }
 
-  async send(order: RequestOrder): Promise<ResponseParts> {
-    const { hostname } = order.url;
-    const host = hostname.startsWith('[') ? hostname.slice(1, -1) : hostname;
+  send(order: RequestOrder): Promise<ResponseParts> {
     const { resolve } = this.#options;
-    let addresses: string[] | undefined;
-    if (resolve !== undefined && isIP(host) === 0) {
-      const found = await resolve(host);
-      addresses = typeof found === 'string' ? [found] : [...found];
-      order.signal?.throwIfAborted();
-    }
-    if (this.#destroyed !== null) throw this.#destroyed;
-    return this.#begin(order, host, addresses).response;
+    const { host } = order.url;
+    if (resolve !== undefined && isIP(host) === 0) return this.#sendResolved(order, resolve);
+    return this.#begin(order, null);
   }
 
-  #begin(order: RequestOrder, host: string, addresses: string[] | undefined): OutgoingExchange {
-    const { url, body } = order;
-    const isStream = body !== null && !(body instanceof Uint8Array);
-    const [fields, authority] = packRequestFields(order.fields);
-    native(() =>
-      this.#native.request(
-        {
-          target: { host, port: url.port === '' ? 443 : Number(url.port), ...(addresses && { addresses }) },
-          method: order.method,
-          ...(authority !== null && { authority }),
-          path: `${url.pathname}${url.search}`,
-          ...(order.protocol !== undefined && { protocol: order.protocol }),
-          tunnel: tunnelOf(order),
-          fields,
-          streaming: isStream || (order.protocol !== undefined && body === null),
-          takesDatagrams: order.onDatagram !== undefined,
-          mayBeEarly: order.earlyData === true,
-          dedicated: order.session?.dedicated ?? false,
-        },
-        body instanceof Uint8Array ? body : null,
-      ),
-    );
-    const exchange = new OutgoingExchange(order, this.#name[0] as number, this.#name[1] as number);
-    this.#open.set(exchange.generation, exchange);
+  async #sendResolved(order: RequestOrder, resolve: Resolve): Promise<ResponseParts> {
+    const found = await resolve(order.url.host);
+    order.signal?.throwIfAborted();
+    return this.#begin(order, typeof found === 'string' ? [found] : [...found]);
+  }
+
+  #begin(order: RequestOrder, addresses: readonly string[] | null): Promise<ResponseParts> {
+    if (this.#destroyed !== null) return Promise.reject(this.#destroyed);
+    const exchange = new OutgoingExchange(order);
     BUSY.add(this);
     this.#watch(exchange);
+    this.#orders.add(exchange, addresses);
+    const { body, session } = order;
+    const isStream = body !== null && !(body instanceof Uint8Array);
+    // These act on its name.
+    if (isStream || session !== undefined) this.#orders.flush();
     if (isStream) void this.#upload(exchange, body);
-    return exchange;
+    return exchange.response;
   }
 
   /** Gives the request up when its signal aborts. */
@@ -151,93 +135,52 @@ class NativeTransport implements ClientTransport {
   }
 
   #giveUp(exchange: OutgoingExchange, reason: unknown): void {
-    if (!this.#open.has(exchange.generation)) return;
+    // It may not have a name yet.
+    this.#orders.flush();
+    if (!this.#open.has(exchange)) return;
     this.#exchanges.reset(exchange.slot, exchange.generation, H3_REQUEST_CANCELLED);
     exchange.fail(reason);
     this.#forget(exchange);
   }
 
-  #takeResponses(count: number, text: string, bodies: Uint8Array[]): void {
-    const words = this.#inbox.slice(0, count * RESPONSE_WORDS);
-    let offset = 0;
-    const cut = (length: number): string => {
-      const start = offset;
-      offset += length;
-      return text.slice(start, offset);
-    };
-    for (let at = 0; at < words.length; at += RESPONSE_WORDS) {
-      const word = (index: number): number => words[at + index] as number;
-      const exchange = this.#open.get(word(1));
-      const status = word(2);
-      const fields = cut(word(3));
-      const trailers = cut(word(5));
-      if (exchange === undefined) continue;
-      if (status < 200) {
-        exchange.informed(status, fields);
-        continue;
-      }
-      const number = word(4);
-      const whole = number === STREAMING ? null : (bodies[number - 1] ?? NO_BYTES);
-      this.#respond(exchange, status, fields, whole, trailers, word(6), word(7), word(8));
-    }
+  #takeResponses(batch: ArrivalBatch): void {
+    const now = performance.now();
+    eachArrival(batch, (arrival) => {
+      const exchange = this.#open.get(arrival.slot, arrival.generation);
+      if (exchange === null) return;
+      if (arrival.status < 200) exchange.informed(arrival.status, arrival.fields);
+      else this.#respond(exchange, arrival, now - exchange.startedAt);
+    });
   }
 
-  #respond(
-    exchange: OutgoingExchange,
-    status: number,
-    fields: PackedFields,
-    whole: Uint8Array | null,
-    trailers: PackedFields,
-    connectionSlot: number,
-    connectionGeneration: number,
-    flags: number,
-  ): void {
-    const { slot, generation, startedAt, order } = exchange;
-    const exchanges = this.#exchanges;
-    const body = whole === null ? new IncomingBody(exchanges, slot, generation, this.#reading) : null;
+  #respond(exchange: OutgoingExchange, arrival: Arrival, firstByteMs: number): void {
+    const { slot, generation, order } = exchange;
+    const { status, whole, connectionSlot, connectionGeneration } = arrival;
+    const body = whole === null ? new IncomingBody(this.#exchanges, slot, generation, this.#reading) : null;
     const facts = this.#facts.of(connectionSlot, connectionGeneration);
-    const reused = (flags & REUSED) !== 0;
-    const firstByteMs = performance.now() - startedAt;
-    const datagrams = this.#datagrams;
-    const parts: ResponseParts = {
-      status,
-      fields: pairsOf(fields),
-      body: body === null ? whole : body.stream,
-      get trailers() {
-        return body === null ? Promise.resolve(unpackHeaders(trailers)) : body.trailers.promise;
-      },
-      connection: {
-        remoteAddress: facts.remoteAddress,
-        alpn: facts.alpn,
-        connectionId: facts.connectionId,
-        reused,
-        resumed: facts.resumed,
-        earlyData: (flags & EARLY_DATA) !== 0,
-        handshakeMs: reused ? 0 : facts.handshakeMs,
-        firstByteMs,
-      },
-      ...(order.onDatagram !== undefined && {
-        onLost: (listener: (reason: Error) => void) => exchange.onGone(listener),
-        sendDatagram(data: Uint8Array): boolean {
-          const most = exchanges.exchangeStream(slot, generation)?.[1] ?? 0;
-          if (data.byteLength > most) return false;
-          datagrams.add(slot, generation, data);
-          return true;
-        },
-        maxDatagramSize() {
-          return exchanges.exchangeStream(slot, generation)?.[1] ?? 0;
-        },
-      }),
-    };
+    const parts = new ArrivedResponse(arrival, body, facts, firstByteMs);
+    if (order.onDatagram !== undefined) this.#addDatagrams(parts, exchange);
     const { session } = order;
     if (session !== undefined && status < 300) {
       parts.connectionNumbers = () => this.#native.connection(connectionSlot, connectionGeneration);
-      parts.abandon = (code) => exchanges.reset(slot, generation, code);
+      parts.abandon = (code) => this.#exchanges.reset(slot, generation, code);
       this.#sessions.begin(session.session, exchange);
     }
     exchange.answered(parts, body);
     if (body === null) this.#leave(exchange);
     else body.onOver = () => this.#ended(exchange);
+  }
+
+  #addDatagrams(parts: ArrivedResponse, exchange: OutgoingExchange): void {
+    const { slot, generation } = exchange;
+    const most = (): number => this.#exchanges.exchangeStream(slot, generation)?.[1] ?? 0;
+    parts.onLost = (listener) => exchange.onGone(listener);
+    parts.maxDatagramSize = most;
+    parts.sendDatagram = (data) => {
+      if (data.byteLength > most()) return false;
+      this.#datagrams.add(slot, generation, data);
+      return true;
+    };
   }
 
   /** The response was read, or given up. A tunnel whose request has no content of its own ends with it. */
@@ -248,15 +191,15 @@ class NativeTransport implements ClientTransport {
   }
 
   #takeDatagrams(count: number, bytes: Uint8Array): void {
-    eachDatagram(count, this.#inbox, bytes, (_slot, generation, payload) => {
-      this.#open.get(generation)?.order.onDatagram?.(payload);
+    eachDatagram(count, this.#inbox, bytes, (slot, generation, payload) => {
+      this.#open.get(slot, generation)?.order.onDatagram?.(payload);
     });
     this.#datagrams.flush();
   }
 
-  #hear(generation: number, event: string, code: number | null): void {
-    const exchange = this.#open.get(generation);
-    if (exchange === undefined) return;
+  #hear(slot: number, generation: number, event: string, code: number | null): void {
+    const exchange = this.#open.get(slot, generation);
+    if (exchange === null) return;
     if (event === 'drained') {
       exchange.drained();
     } else if (event === 'stopped') {
@@ -275,15 +218,22 @@ class NativeTransport implements ClientTransport {
       });
       // Who reads a response finds out by itself, and more exactly.
       if (exchange.isAnswered) exchange.stop(lost);
-      else this.#failed(generation, lost);
+      else this.#failed(slot, generation, lost);
     }
   }
 
-  #failed(generation: number, reason: Error): void {
-    const exchange = this.#open.get(generation);
-    if (exchange === undefined) return;
+  #failed(slot: number, generation: number, reason: Error): void {
+    const exchange = this.#open.get(slot, generation);
+    if (exchange === null) return;
     exchange.fail(reason);
     this.#forget(exchange);
+  }
+
+  /** It was not sent. */
+  #refused(exchange: OutgoingExchange, reason: Error): void {
+    exchange.fail(reason);
+    exchange.onOver?.();
+    if (this.#open.size === 0) BUSY.delete(this);
   }
 
   /** One part of the exchange is done: its response, or its upload. */
@@ -293,27 +243,23 @@ class NativeTransport implements ClientTransport {
   }
 
   #forget(exchange: OutgoingExchange): void {
-    if (!this.#open.delete(exchange.generation)) return;
+    if (!this.#open.delete(exchange)) return;
     if (this.#open.size === 0) BUSY.delete(this);
     exchange.onOver?.();
   }
 
   close(): Promise<void> {
+    this.#orders.flush();
     return this.#native.close();
   }
 
   destroy(reason: H3Error): Promise<void> {
     this.#destroyed ??= reason;
-    for (const exchange of [...this.#open.values()]) this.#giveUp(exchange, reason);
+    this.#orders.flush();
+    for (const exchange of this.#open.all()) this.#giveUp(exchange, reason);
     this.#sessions.destroy();
     return this.#native.destroy();
   }
-}
-
-/** What an accepted CONNECT carries. RFC 9297 §3.1: where datagrams are wanted of a tunnel, its content is capsules. */
-function tunnelOf({ session, protocol, onDatagram }: RequestOrder): 'bytes' | 'capsules' | 'session' {
-  if (session !== undefined) return 'session';
-  return protocol !== undefined && onDatagram !== undefined ? 'capsules' : 'bytes';
 }
 
 export function nativeOptions(
@@ -347,23 +293,6 @@ function reading(bodyTimeoutMs: number): Reading {
   const message = `nothing more of the response body came within ${bodyTimeoutMs} ms`;
   const error = (): H3Error => new H3Error('ERR_H3_CLIENT_BODY_TIMEOUT', message);
   return { failureCode, patience: { ms: bodyTimeoutMs, error } };
-}
-
-/** The fields in one string, and what `host` says, which goes as `:authority` (RFC 9114 §4.3.1). */
-function packRequestFields(fields: readonly FieldPair[]): [PackedFields, string | null] {
-  let packed = '';
-  let authority: string | null = null;
-  for (const [name, value] of fields) {
-    if (name === 'host') authority = value;
-    else packed += packed === '' ? `${name}\0${value}` : `\0${name}\0${value}`;
-  }
-  return [packed, authority];
-}
-
-function pairsOf(packed: PackedFields): FieldPair[] {
-  const pairs: FieldPair[] = [];
-  eachField(packed, (name, value) => pairs.push([name, value]));
-  return pairs;
 }
 
 /** Runs a call of the native part; what it throws becomes an error of the table. */

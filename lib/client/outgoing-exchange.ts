@@ -5,7 +5,6 @@ import { packHeaders, unpackHeaders } from '../headers.js';
 import type { IncomingBody } from '../incoming-body.js';
 import type { TrailersSource } from '../outgoing-trailers.js';
 import { SendSide } from '../send-side.js';
-import { ignore } from './failure.js';
 import type { RequestOrder, ResponseParts } from './transport.js';
 
 /** H3_REQUEST_CANCELLED (RFC 9114 §8.1). */
@@ -13,8 +12,9 @@ export const H3_REQUEST_CANCELLED = 0x10c;
 
 /** One request of a client from its order to the end of its response and its body. */
 export class OutgoingExchange extends SendSide implements Sender {
-  readonly slot: number;
-  readonly generation: number;
+  /** With the generation, its name: there is none before it is handed over. */
+  slot = 0;
+  generation = 0;
   readonly order: RequestOrder;
   readonly failureCode = H3_REQUEST_CANCELLED;
   readonly outgoingTrailers: TrailersSource | null;
@@ -23,17 +23,17 @@ export class OutgoingExchange extends SendSide implements Sender {
   readonly response: Promise<ResponseParts>;
   /** Parts of it that are still open; with the last it is over. */
   open = 1;
+  /** The next in the list of its slot, see open-exchanges.ts. */
+  sameSlot: OutgoingExchange | null = null;
   /** Called when all of it is over. */
   onOver: (() => void) | null = null;
   #resolve!: (parts: ResponseParts) => void;
   #reject!: (reason: unknown) => void;
   #body: IncomingBody | null = null;
 
-  constructor(order: RequestOrder, slot: number, generation: number) {
+  constructor(order: RequestOrder) {
     super();
     this.order = order;
-    this.slot = slot;
-    this.generation = generation;
     const { trailers } = order;
     this.outgoingTrailers =
       trailers === undefined ? null : async (): Promise<PackedFields> => packHeaders(await trailers());
@@ -41,8 +41,12 @@ export class OutgoingExchange extends SendSide implements Sender {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    // Who sent the request looks at it, and may have stopped to.
-    this.response.catch(ignore);
+  }
+
+  /** It was handed over. */
+  named(slot: number, generation: number): void {
+    this.slot = slot;
+    this.generation = generation;
   }
 
   /** An interim answer came. */

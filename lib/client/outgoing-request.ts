@@ -1,10 +1,10 @@
 import { describe, usageError } from '../errors.js';
-import { CONNECTION_FIELDS, eachField, isToken } from '../fields.js';
+import { CONNECTION_FIELDS, eachField, isToken, type PackedFields } from '../fields.js';
 import { packHeaders, packReal } from '../headers.js';
 import { type Trailers, type TrailersSource, trailersSource } from '../outgoing-trailers.js';
 import { badRequest } from './failure.js';
 import { type H3RequestBody, RequestBody } from './request-body.js';
-import type { FieldPair } from './transport.js';
+import { RequestUrl } from './request-url.js';
 
 type PlatformInit = Omit<RequestInit, 'body' | 'duplex' | 'dispatcher'>;
 
@@ -34,9 +34,9 @@ export type H3RequestInput = string | URL | Request;
 /** A request after "new Request()" (Fetch §5.4): checked, nothing sent. */
 export interface OutgoingRequest {
   readonly method: string;
-  readonly url: URL;
+  readonly url: RequestUrl;
   /** What the caller gave; what is added depends on the body. */
-  readonly fields: readonly FieldPair[];
+  readonly fields: PackedFields;
   readonly body: RequestBody | null;
   readonly redirect: 'follow' | 'error' | 'manual';
   readonly signal: AbortSignal | null;
@@ -111,7 +111,10 @@ function isRequest(input: unknown): input is ForeignRequest {
   return typeof url === 'string' && typeof method === 'string' && typeof headers?.forEach === 'function';
 }
 
-function readUrl(input: unknown): URL {
+function readUrl(input: unknown): RequestUrl {
+  const text = input instanceof URL ? input.href : input;
+  const read = typeof text === 'string' ? RequestUrl.read(text) : null;
+  if (read !== null) return read;
   let url: URL;
   try {
     url = new URL(input as string | URL);
@@ -119,11 +122,12 @@ function readUrl(input: unknown): URL {
     const text = typeof input === 'string' ? JSON.stringify(input) : describe(input);
     throw badRequest(`${text} is no absolute URL`, cause);
   }
-  if (url.username === '' && url.password === '') return url;
+  if (url.username === '' && url.password === '') return RequestUrl.of(url);
   throw badRequest('the URL has a user name or password: send an authorization header instead');
 }
 
 function readMethod(given: unknown): string {
+  if (given === 'GET') return given;
   const method = `${given as string}`;
   if (!isToken(method)) throw badRequest(`${JSON.stringify(method)} is no HTTP method`);
   const upper = method.toUpperCase();
@@ -132,17 +136,14 @@ function readMethod(given: unknown): string {
 }
 
 /** The fields of `headers`, checked. Throws a TypeError for what cannot be sent over HTTP/3. */
-export function readFields(headers: H3RequestInit['headers']): FieldPair[] {
-  const pairs: FieldPair[] = [];
+export function readFields(headers: H3RequestInit['headers']): PackedFields {
+  if (headers === undefined) return '';
   const packed =
-    typeof (headers as Headers | undefined)?.forEach === 'function' && !Array.isArray(headers)
+    typeof (headers as Headers).forEach === 'function' && !Array.isArray(headers)
       ? packReal(headers as Headers)
       : packHeaders(headers);
-  eachField(packed, (name, value) => {
-    checkField(name, value);
-    pairs.push([name, value]);
-  });
-  return pairs;
+  eachField(packed, checkField);
+  return packed;
 }
 
 function checkField(name: string, value: string): void {

@@ -1,5 +1,7 @@
 import { H3Error } from '../errors.js';
-import type { FieldPair, ResponseParts } from './transport.js';
+import { fieldLines, filterFields, type PackedFields } from '../fields.js';
+import { RequestUrl } from './request-url.js';
+import type { ResponseParts } from './transport.js';
 
 /** "Redirect status" (Fetch §2.2.3). */
 const REDIRECT_STATUSES: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
@@ -22,8 +24,8 @@ const ORIGIN_FIELDS: ReadonlySet<string> = new Set([
 /** What the next request of a chain takes over from the last. */
 export interface RedirectedRequest<Body> {
   readonly method: string;
-  readonly url: URL;
-  readonly fields: readonly FieldPair[];
+  readonly url: RequestUrl;
+  readonly fields: PackedFields;
   readonly body: Body | null;
 }
 
@@ -32,16 +34,22 @@ interface Sendable {
   readonly sendable: boolean;
 }
 
+/** Whether `status` is one of a redirect. */
+export function isRedirect(status: number): boolean {
+  return REDIRECT_STATUSES.has(status);
+}
+
 /**
  * The "location URL" of a response (Fetch §2.2.6): null if it is no redirect or does not say where to. The fragment of the
  * request is carried over. Throws an {@link H3Error} for a location that is no URL.
  */
-export function redirectLocation(parts: ResponseParts, base: URL): URL | null {
-  if (!REDIRECT_STATUSES.has(parts.status)) return null;
-  const locations = parts.fields.filter(([name]) => name === 'location');
+export function redirectLocation(parts: ResponseParts, { href }: RequestUrl): URL | null {
+  if (!isRedirect(parts.status)) return null;
+  const locations = fieldLines(parts.fields, 'location');
   const [first] = locations;
   if (first === undefined) return null;
-  const text = fromUtf8(first[1]);
+  const base = new URL(href);
+  const text = fromUtf8(first);
   if (locations.length > 1 || !URL.canParse(text, base.href)) {
     throw redirectError(`the response has status ${parts.status} and a location that is no URL`);
   }
@@ -59,7 +67,7 @@ export function redirected<Body extends Sendable>(
   status: number,
   location: URL,
 ): RedirectedRequest<Body> {
-  const { url } = request;
+  const url = new URL(request.url.href);
   if (location.protocol !== 'https:') {
     throw redirectError(`the redirect to ${location.protocol}//${location.host} leads away from https`);
   }
@@ -80,9 +88,10 @@ export function redirected<Body extends Sendable>(
     (status === 303 && request.method !== 'GET' && request.method !== 'HEAD');
   return {
     method: becomesGet ? 'GET' : request.method,
-    url: location,
-    fields: request.fields.filter(
-      ([name]) => !(becomesGet && BODY_FIELDS.has(name)) && (sameOrigin || !ORIGIN_FIELDS.has(name)),
+    url: RequestUrl.of(location),
+    fields: filterFields(
+      request.fields,
+      (name) => !(becomesGet && BODY_FIELDS.has(name)) && (sameOrigin || !ORIGIN_FIELDS.has(name)),
     ),
     body: becomesGet ? null : request.body,
   };

@@ -24,10 +24,13 @@ const encoder = new TextEncoder();
 
 /** The body of a request, with its source (Fetch §2.2.4): what is no stream can be sent again after a redirect. */
 export class RequestBody {
+  /** The body, if it is bytes that are here. */
+  readonly whole: OpenedBody | null;
   #open: Open;
   #use: 'repeatable' | 'once' | 'spent';
 
-  private constructor(open: Open, use: 'repeatable' | 'once') {
+  private constructor(open: Open, use: 'repeatable' | 'once', whole: OpenedBody | null = null) {
+    this.whole = whole;
     this.#open = open;
     this.#use = use;
   }
@@ -52,7 +55,7 @@ export class RequestBody {
 
   static #whole(content: Uint8Array, type: string): RequestBody {
     const body = opened(content, type);
-    return new RequestBody(() => body, 'repeatable');
+    return new RequestBody(() => body, 'repeatable', body);
   }
 
   static #once(stream: ReadableStream<Uint8Array>): RequestBody {

@@ -1,23 +1,22 @@
 import type { NativeConnection } from '../../binding.cjs';
 import type { RemoteAddress } from '../datagrams.js';
 import type { H3Error } from '../errors.js';
+import type { PackedFields } from '../fields.js';
 import type { OpenSession } from '../open-session.js';
 import type { ValidatedClientOptions } from './options.js';
-
-/** A field as it goes over the wire: the name lower-case, the value a byte string (latin1). */
-export type FieldPair = readonly [name: string, value: string];
+import type { RequestUrl } from './request-url.js';
 
 /** One request on its way to the native client. */
 export interface RequestOrder {
   /** As it goes on the wire. */
   readonly method: string;
-  /** Scheme https, without user information; its fragment is not sent. */
-  readonly url: URL;
+  /** Scheme https; its fragment is not sent. */
+  readonly url: RequestUrl;
   /**
    * Checked: no pseudo-header and no field that HTTP/3 forbids. A `host` among them is what `:authority` says, and is not sent
    * as a field of its own (RFC 9114 §4.3.1).
    */
-  readonly fields: readonly FieldPair[];
+  readonly fields: PackedFields;
   /**
    * Whole, or pulled as flow control allows. The transport cancels a stream that it does not read to its end; one that fails
    * resets the request with H3_REQUEST_CANCELLED, and `send` rejects if the response has not begun.
@@ -28,15 +27,15 @@ export interface RequestOrder {
   /** Aborts: RESET_STREAM and STOP_SENDING with H3_REQUEST_CANCELLED, also when the response has begun. */
   readonly signal: AbortSignal | null;
   /** `:protocol` of an extended CONNECT (RFC 9220). */
-  readonly protocol?: string;
+  readonly protocol?: string | undefined;
   /** A WebTransport session is asked for: it is opened before `send` resolves, if the status is 2xx. */
   readonly session?: SessionOrder;
   /** May go in early data (0-RTT) if a ticket allows it. */
-  readonly earlyData?: boolean;
+  readonly earlyData?: boolean | undefined;
   /** Hears of each interim answer (1xx) before the response. */
-  readonly onInformational?: (status: number, headers: Headers) => void;
+  readonly onInformational?: ((status: number, headers: Headers) => void) | undefined;
   /** Gets each HTTP datagram of the request (RFC 9297); without it none are taken. */
-  readonly onDatagram?: (payload: Uint8Array) => void;
+  readonly onDatagram?: ((payload: Uint8Array) => void) | undefined;
 }
 
 /** A WebTransport session that is asked for. */
@@ -70,9 +69,10 @@ export interface ResponseConnection {
 export interface ResponseParts {
   /** 200 to 999. */
   readonly status: number;
-  readonly fields: readonly FieldPair[];
+  readonly fields: PackedFields;
   /**
-   * Null: the message cannot have one. A stream is pulled, and errors with an H3Error if it ends early: also when fewer bytes
+   * Null: the message cannot have one. Bytes may lie in memory that other responses share: whoever hands them to a program
+   * copies them. A stream is pulled, and errors with an H3Error if it ends early: also when fewer bytes
    * come than content-length says. Cancelling it sends STOP_SENDING with H3_REQUEST_CANCELLED.
    */
   readonly body: ReadableStream<Uint8Array> | Uint8Array | null;

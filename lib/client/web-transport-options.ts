@@ -1,9 +1,9 @@
 import { isArrayBuffer } from '../body.js';
 import { describe } from '../errors.js';
+import { hasField, type PackedFields } from '../fields.js';
 import { H3Client } from './client.js';
 import type { H3ClientOptions } from './options.js';
 import { readFields } from './outgoing-request.js';
-import type { FieldPair } from './transport.js';
 
 /** What sending is optimised for. */
 export type WebTransportCongestionControl = 'default' | 'throughput' | 'low-latency';
@@ -50,7 +50,7 @@ export interface WebTransportOptions {
 /** The options after validation. */
 export interface ReadOptions {
   readonly allowPooling: boolean;
-  readonly fields: readonly FieldPair[];
+  readonly fields: PackedFields;
   /** Hashes of 32 bytes; null: none were given. Empty: none of them can be met. */
   readonly hashes: readonly Uint8Array[] | null;
   readonly anticipatedUnidirectional: number | null;
@@ -175,10 +175,9 @@ function readProtocols(given: unknown): string[] {
   return protocols;
 }
 
-function readSessionFields(headers: WebTransportOptions['headers']): FieldPair[] {
-  if (headers === undefined) return [];
+function readSessionFields(headers: WebTransportOptions['headers']): PackedFields {
   const fields = readFields(headers);
-  if (fields.some(([name]) => name === 'wt-available-protocols')) {
+  if (hasField(fields, 'wt-available-protocols')) {
     throw new TypeError('the header "wt-available-protocols" is made of option "protocols"');
   }
   return fields;

@@ -1,5 +1,7 @@
 import type { NativeConnection } from '../../binding.cjs';
 import { exporterInput } from '../exporter.js';
+import { addField, hasField, type PackedFields } from '../fields.js';
+import { unpackHeaders } from '../headers.js';
 import { invalidState, OpenSession } from '../open-session.js';
 import { availableProtocols } from '../protocol-list.js';
 import {
@@ -14,9 +16,10 @@ import { Settled } from '../settled.js';
 import type { WebTransportCloseInfo } from '../webtransport.js';
 import { sessionOver, type WebTransportError } from '../webtransport-error.js';
 import type { WebTransportReceiveStream, WebTransportSendStream } from '../webtransport-streams.js';
+import { RequestUrl } from './request-url.js';
 import { leaseClient, type SessionLease } from './session-lease.js';
 import { sessionStats, type WebTransportConnectionStats } from './session-stats.js';
-import type { FieldPair, ResponseParts } from './transport.js';
+import type { ResponseParts } from './transport.js';
 import {
   type ReadOptions,
   readAnticipated,
@@ -239,7 +242,7 @@ export class WebTransport {
       if (closed !== null) throw closed;
       const parts = await transport.send({
         method: 'CONNECT',
-        url,
+        url: RequestUrl.of(url),
         fields: this.#fields(),
         body: null,
         signal: this.#asked.signal,
@@ -253,17 +256,16 @@ export class WebTransport {
   }
 
   /** The caller's fields, and what says which dialect and which protocols this side speaks. */
-  #fields(): FieldPair[] {
+  #fields(): PackedFields {
     const { fields, protocols } = this.#options;
     const { userAgent } = this.#lease.host.options;
-    const all: FieldPair[] = [...fields];
-    if (userAgent !== '' && !fields.some(([name]) => name === 'user-agent'))
-      all.push(['user-agent', userAgent]);
+    let all = fields;
+    if (userAgent !== '' && !hasField(all, 'user-agent')) all = addField(all, 'user-agent', userAgent);
     // draft-ietf-webtrans-http3-02 §3.4: servers of that dialect want it.
-    all.push(['sec-webtransport-http3-draft02', '1']);
+    all = addField(all, 'sec-webtransport-http3-draft02', '1');
     if (protocols.length > 0) {
       const list = protocols.map((name) => `"${name.replaceAll(/["\\]/g, '\\$&')}"`);
-      all.push(['wt-available-protocols', list.join(', ')]);
+      all = addField(all, 'wt-available-protocols', list.join(', '));
     }
     return all;
   }
@@ -278,7 +280,7 @@ export class WebTransport {
     this.#numbers = () => parts.connectionNumbers?.() ?? null;
     this.#lastNumbers = this.#numbers();
     // Closed by the server right behind its answer: it was open for a moment.
-    const headers = new Headers(fields.map(([name, value]): [string, string] => [name, value]));
+    const headers = unpackHeaders(fields);
     const chosen = availableProtocols(headers.get('wt-protocol'))[0] ?? '';
     if (chosen !== '' && !this.#options.protocols.includes(chosen)) {
       parts.abandon?.(WT_ALPN_ERROR);

@@ -191,10 +191,7 @@ fn notify_if(wanted: bool) -> Notify {
 }
 
 fn answer(batch: &AnswerBatch, table: &Arc<ExchangeTable>, bridge: &Bridge) {
-    let mut text = Text {
-        bytes: batch.text.clone(),
-        at: 0,
-    };
+    let mut text = Text::new(batch.text.clone());
     let mut shared = batch.shared.clone();
     for record in batch.words.chunks_exact(ANSWER_WORDS) {
         let &[slot, generation, status, kind, fields_units, body_length] = record else {
@@ -245,13 +242,17 @@ fn refusal_code(error: &ExchangeError) -> Option<ErrorCode> {
 }
 
 /// Cuts UTF-8 text by lengths in UTF-16 units, as JavaScript counts.
-struct Text {
+pub(crate) struct Text {
     bytes: Bytes,
     at: usize,
 }
 
 impl Text {
-    fn next(&mut self, units: usize) -> Bytes {
+    pub(crate) fn new(bytes: Bytes) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    pub(crate) fn next(&mut self, units: usize) -> Bytes {
         let rest = &self.bytes[self.at..];
         let ahead = &rest[..units.min(rest.len())];
         // Where all is ASCII a unit is a byte.

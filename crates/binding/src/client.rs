@@ -1,26 +1,23 @@
 //! The client class that `lib/client/native-transport.ts` wraps.
 
 use std::future::Future;
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use napi::Env;
 use napi::bindgen_prelude::{PromiseRaw, Uint32Array};
 use napi_derive::napi;
 use trilane_core::ConnectionName;
-use trilane_core::client::{
-    Client, DialError, DialErrorKind, OrderError, OutgoingBody, RequestError, RequestOrder, Target, Tunnel,
-};
+use trilane_core::client::{Client, DialError, DialErrorKind, RequestError};
 
-use crate::answers::{Pairs, latin1};
 use crate::bridge::Bridge;
 use crate::client_options::{NativeClientOptions, configure};
 use crate::connection::{NativeConnection, NativeDatagramStats};
 use crate::environment::{self, Abandon};
 use crate::error::{ErrorCode, Result, error, internal};
 use crate::exchanges::{Exchanges, NativeExchanges};
+use crate::orders::{ORDER_WORDS, OrderBatch, Refused};
 use crate::runtime;
+use crate::target::NativeTarget;
 use crate::turn::{NativeHooks, wake_function};
 use crate::values::Utf8;
 
@@ -36,38 +33,14 @@ pub struct NativeRequestFailure {
     pub remote: bool,
 }
 
-/// A server, as its URL names it.
-#[napi(object)]
-pub struct NativeTarget {
-    /// A name in ASCII, or an address.
-    pub host: String,
-    pub port: u16,
-    /// Where it is; absent: the system is asked.
-    pub addresses: Option<Vec<String>>,
-}
-
-/// One request on its way out.
-#[napi(object)]
-pub struct NativeRequest {
-    pub target: NativeTarget,
-    pub method: String,
-    /// `:authority`; absent: that of the target.
-    pub authority: Option<String>,
-    /// With its query.
-    pub path: String,
-    /// Of an extended CONNECT.
-    pub protocol: Option<String>,
-    /// What an accepted CONNECT carries.
-    #[napi(ts_type = "'bytes' | 'capsules' | 'session'")]
-    pub tunnel: String,
-    /// "name\0value\0…", one character a byte.
-    pub fields: String,
-    /// Whether the body is written to the exchange piece by piece.
-    pub streaming: bool,
-    pub takes_datagrams: bool,
-    pub may_be_early: bool,
-    /// Whether it has a connection of its own.
-    pub dedicated: bool,
+/// A request that cannot be sent.
+#[napi(object, object_from_js = false)]
+pub struct NativeRefusedRequest {
+    /// Which of its batch, from 0.
+    pub index: u32,
+    /// A code of the table of errors.
+    pub code: &'static str,
+    pub message: String,
 }
 
 /// Counters since the client was made.
@@ -91,8 +64,8 @@ pub struct NativeClientStats {
 pub struct NativeClient {
     shared: Arc<Shared>,
     exchanges: Arc<Exchanges>,
-    /// Where a request's slot and generation are put.
-    name: Uint32Array,
+    /// Numbers of requests, shared with JavaScript.
+    orders: Uint32Array,
 }
 
 struct Shared {
@@ -109,14 +82,13 @@ impl Abandon for Shared {
 
 #[napi]
 impl NativeClient {
-    /// Checks the options; connects to nothing. Responses come to the hooks. The name of each request, slot and generation, is
-    /// put into `name`.
+    /// Checks the options; connects to nothing. Responses come to the hooks. The numbers of requests are taken from `orders`.
     #[napi(constructor)]
     pub fn new(
         env: Env,
         options: NativeClientOptions,
         hooks: NativeHooks,
-        name: Uint32Array,
+        orders: Uint32Array,
     ) -> Result<Self> {
         let config = configure(&options)?;
         let runtime = runtime::handle().map_err(internal)?;
@@ -131,7 +103,7 @@ impl NativeClient {
         Ok(Self {
             shared,
             exchanges,
-            name,
+            orders,
         })
     }
 
@@ -141,46 +113,38 @@ impl NativeClient {
         self.exchanges.native()
     }
 
-    /// Sends a request; its name is in the shared words when this returns. `body` is copied; absent: there is none, or it
-    /// follows. Throws ERR_H3_CLIENT_REQUEST or ERR_H3_HEADER for what cannot be sent.
+    /// Sends `count` requests: their numbers in the shared words, their text joined in `text`, small bodies one behind the
+    /// other in `shared`, larger ones apart; all are copied. The name of each is put into its first two words. Returns those
+    /// that cannot be sent, which have no name; `null`: all are on their way.
     #[napi]
-    pub fn request(&mut self, request: NativeRequest, body: Option<&[u8]>) -> Result<()> {
-        let fields = latin1(Bytes::from(request.fields.into_bytes()));
-        let fields: Vec<_> = Pairs::of(&fields).collect();
-        let order = RequestOrder {
-            target: target(&request.target)?,
-            method: request.method.as_bytes(),
-            authority: request.authority.as_deref().map(str::as_bytes),
-            path: request.path.as_bytes(),
-            protocol: request.protocol.as_deref().map(str::as_bytes),
-            tunnel: match &*request.tunnel {
-                "capsules" => Tunnel::Capsules,
-                "session" => Tunnel::Session,
-                _ => Tunnel::Bytes,
-            },
-            fields: &fields,
-            body: match body {
-                _ if request.streaming => OutgoingBody::Streaming,
-                Some(bytes) if !bytes.is_empty() => OutgoingBody::Whole(Bytes::copy_from_slice(bytes)),
-                _ => OutgoingBody::Empty,
-            },
-            takes_datagrams: request.takes_datagrams,
-            may_be_early: request.may_be_early,
-            dedicated: request.dedicated,
-        };
-        let id = self.shared.client.request(order).map_err(|e| {
-            let code = match e {
-                OrderError::Field { .. } => ErrorCode::Header,
-                OrderError::Length | OrderError::Closed => ErrorCode::ClientRequest,
-            };
-            error(code, e)
+    pub fn request(
+        &mut self,
+        count: u32,
+        #[napi(ts_arg_type = "string")] text: Utf8,
+        shared: Option<&[u8]>,
+        bodies: Vec<&[u8]>,
+    ) -> Result<Option<Vec<NativeRefusedRequest>>> {
+        // SAFETY: JavaScript writes these words before this call, reads them behind it, and never during it.
+        let words = unsafe { self.orders.as_mut() };
+        let words = words.get_mut(..count as usize * ORDER_WORDS).ok_or_else(|| {
+            error(
+                ErrorCode::Internal,
+                format!("{count} requests are more than the words hold"),
+            )
         })?;
-        // SAFETY: JavaScript reads these words behind this call and never during it.
-        let name = unsafe { self.name.as_mut() };
-        if let Some(words) = name.first_chunk_mut::<2>() {
-            *words = [id.slot, id.generation];
-        }
-        Ok(())
+        let batch = OrderBatch {
+            words,
+            text: text.0,
+            shared: shared.unwrap_or_default(),
+            bodies: &bodies,
+        };
+        let refused = batch.send(&self.shared.client);
+        let native = |Refused { index, code, reason }| NativeRefusedRequest {
+            index: index as u32,
+            code: code.as_str(),
+            message: reason,
+        };
+        Ok((!refused.is_empty()).then(|| refused.into_iter().map(native).collect()))
     }
 
     /// Makes a connection of raw QUIC datagrams. Resolves with what is known of it, or with why there is none.
@@ -190,7 +154,7 @@ impl NativeClient {
         env: &'env Env,
         to: NativeTarget,
     ) -> Result<PromiseRaw<'env, napi::Either<NativeConnection, NativeRequestFailure>>> {
-        let connecting = self.shared.client.connect(target(&to)?);
+        let connecting = self.shared.client.connect(to.read()?);
         env.spawn_future(async move {
             Ok(match connecting.await {
                 Ok(info) => napi::Either::A(NativeConnection::from(info)),
@@ -265,22 +229,6 @@ fn promised(env: &Env, end: impl Future<Output = ()> + Send + 'static) -> Result
         Ok(())
     })
     .map_err(internal)
-}
-
-fn target(given: &NativeTarget) -> Result<Target> {
-    let wrong = |e: &dyn std::fmt::Display| error(ErrorCode::ClientRequest, e);
-    let target = Target::new(&given.host, given.port).map_err(|e| wrong(&e))?;
-    let Some(addresses) = &given.addresses else {
-        return Ok(target);
-    };
-    let addresses = addresses
-        .iter()
-        .map(|text| {
-            text.parse::<IpAddr>()
-                .map_err(|_| wrong(&format!("{text:?} is no IP address: resolve() must name some")))
-        })
-        .collect::<Result<Vec<_>>>()?;
-    target.at(addresses).map_err(|e| wrong(&e))
 }
 
 impl From<RequestError> for NativeRequestFailure {

@@ -25,6 +25,7 @@ mod fields;
 mod files;
 mod messages;
 mod options;
+mod orders;
 mod request_end;
 mod requests;
 mod responses;
@@ -33,6 +34,7 @@ mod server;
 mod session;
 mod socket_buffers;
 mod stats;
+mod target;
 mod turn;
 mod values;
 

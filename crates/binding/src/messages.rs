@@ -12,6 +12,15 @@ pub(crate) const BATCH_WORDS: usize = 16 * 1024;
 /// Stands for a body that comes in pieces.
 const STREAMING: u32 = u32::MAX;
 
+/// Set in the number of a body that is the next piece of the shared bytes; the rest is its length.
+const SHARED: u32 = 1 << 30;
+
+/// A body up to this length may go with others in one array: an array of its own costs 0.5 µs more.
+const SHARED_BODY_BYTES: usize = 4096;
+
+/// Room for the shared bodies of one batch: who keeps one of them unread keeps all.
+const SHARED_BYTES: usize = 64 * 1024;
+
 /// Messages of a turn. `words` has some numbers for each (`requests`, `responses`), `text` what the lengths among them cut
 /// out of it, one character a byte (Latin-1), `bodies` the bodies that are whole, counted from 1.
 #[derive(Default)]
@@ -22,6 +31,8 @@ pub(crate) struct MessageBatch {
     pub(crate) words: Vec<u32>,
     pub(crate) text: Vec<u8>,
     pub(crate) bodies: Vec<Bytes>,
+    /// Small bodies, one behind the other.
+    pub(crate) shared: Vec<u8>,
 }
 
 /// The batch of this routing that has room for so many words more.
@@ -41,7 +52,7 @@ pub(crate) fn room(batches: &mut VecDeque<MessageBatch>, words: usize, routing: 
 
 /// A body that was added.
 pub(crate) struct AddedBody {
-    /// Its number in the batch; 0: there is none, all ones: it comes in pieces.
+    /// Its number in the batch; 0: there is none, all ones: it comes in pieces, bit 30: it is shared.
     pub(crate) number: u32,
     pub(crate) bytes: usize,
 }
@@ -52,6 +63,23 @@ impl MessageBatch {
         let before = self.text.len();
         pack(&mut self.text, fields);
         self.text.len() - before
+    }
+
+    /// Adds a body to the shared ones if it is small, else as [`add_body`](Self::add_body) does it.
+    pub(crate) fn add_shared_body(&mut self, body: MessageBody) -> AddedBody {
+        match body {
+            MessageBody::Whole(bytes)
+                if (1..=SHARED_BODY_BYTES).contains(&bytes.len())
+                    && self.shared.len() + bytes.len() <= SHARED_BYTES =>
+            {
+                self.shared.extend_from_slice(&bytes);
+                AddedBody {
+                    number: SHARED | bytes.len() as u32,
+                    bytes: bytes.len(),
+                }
+            }
+            other => self.add_body(other),
+        }
     }
 
     pub(crate) fn add_body(&mut self, body: MessageBody) -> AddedBody {

@@ -8,7 +8,7 @@ use trilane_http3::ResponseHead;
 use crate::messages::{MessageBatch, packed, room};
 
 /// Words of one response: slot, generation, status, length of the fields, number of the body (0: none, all ones: it comes in
-/// pieces), length of the trailers, slot and generation of the connection, flags.
+/// pieces, bit 30: the next of the shared ones, of that length), length of the trailers, slot and generation of the connection, flags.
 const RESPONSE_WORDS: usize = 9;
 
 /// Set in the last word if another request had used the connection before.
@@ -47,7 +47,7 @@ pub(crate) fn add(batches: &mut VecDeque<MessageBatch>, id: ExchangeId, response
     let trailers = response.trailers.map(packed).unwrap_or_default();
     batch.text.extend_from_slice(&trailers);
     // A body that is whole and empty is none.
-    let body = batch.add_body(response.body);
+    let body = batch.add_shared_body(response.body);
     batch.count += 1;
     batch.words.extend_from_slice(&[
         id.slot,

@@ -26,7 +26,7 @@ use crate::values::{Copied, Latin1};
 type WakeFunction = ThreadsafeFunction<(), (), (), Status, false, true>;
 
 type RequestHook = FunctionRef<FnArgs<(u32, Latin1, Vec<Copied>, u32)>, ()>;
-type ResponseHook = FunctionRef<FnArgs<(u32, Latin1, Vec<Copied>, u32)>, ()>;
+type ResponseHook = FunctionRef<FnArgs<(u32, Latin1, Vec<Copied>, Copied)>, ()>;
 type FailedHook = FunctionRef<FnArgs<(u32, u32, NativeRequestFailure)>, ()>;
 type RequestEndedHook = FunctionRef<FnArgs<(Vec<NativeRequestEnd>,)>, ()>;
 type RoutingsOverHook = FunctionRef<FnArgs<(Vec<u32>,)>, ()>;
@@ -49,8 +49,9 @@ pub struct NativeHooks {
     /// are in `inbox`.
     #[napi(ts_type = "(count: number, text: string, bodies: Uint8Array[], routing: number) => void")]
     pub request: Option<RequestHook>,
-    /// Takes the responses of a turn, of a client: how many, their text, their bodies; the numbers are in `inbox`.
-    #[napi(ts_type = "(count: number, text: string, bodies: Uint8Array[]) => void")]
+    /// Takes the responses of a turn, of a client: how many, their text, their bodies, and the small ones of these, one behind
+    /// the other; the numbers are in `inbox`.
+    #[napi(ts_type = "(count: number, text: string, bodies: Uint8Array[], shared: Uint8Array) => void")]
     pub response: Option<ResponseHook>,
     /// Hears of requests of a client that get no response.
     #[napi(ts_type = "(slot: number, generation: number, failure: NativeRequestFailure) => void")]
@@ -235,14 +236,18 @@ impl Turn {
 
     fn deliver(&mut self, env: &Env, batch: MessageBatch, kind: Kind) -> napi::Result<()> {
         self.write_inbox(&batch.words);
-        let hook = match kind {
-            Kind::Requests => &self.hooks.request,
-            Kind::Responses => &self.hooks.response,
-        };
-        let Some(hook) = hook else { return Ok(()) };
         let bodies = batch.bodies.into_iter().map(Copied).collect();
-        hook.borrow_back(env)?
-            .call((batch.count, Latin1(batch.text), bodies, batch.routing).into())
+        let (count, text) = (batch.count, Latin1(batch.text));
+        match (kind, &self.hooks.request, &self.hooks.response) {
+            (Kind::Requests, Some(hook), _) => hook
+                .borrow_back(env)?
+                .call((count, text, bodies, batch.routing).into()),
+            (Kind::Responses, _, Some(hook)) => {
+                let shared = Copied(batch.shared.into());
+                hook.borrow_back(env)?.call((count, text, bodies, shared).into())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn tell(&self, env: &Env, happened: Happened) -> napi::Result<()> {

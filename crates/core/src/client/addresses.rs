@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use rustls_pki_types::{DnsName, ServerName};
 
@@ -14,6 +15,7 @@ pub struct Target {
     name: ServerName<'static>,
     port: u16,
     addresses: Option<Vec<IpAddr>>,
+    authority: Arc<str>,
 }
 
 /// Why a host or a port cannot be dialled.
@@ -61,10 +63,12 @@ impl Target {
                 ServerName::DnsName(name.to_lowercase_owned())
             }
         };
+        let authority = authority(&name.to_str(), port).into();
         Ok(Self {
             name,
             port,
             addresses: None,
+            authority,
         })
     }
 
@@ -89,6 +93,11 @@ impl Target {
     /// The port.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// `:authority` (RFC 9114 §4.3.1). No two servers have the same.
+    pub(super) fn authority(&self) -> &Arc<str> {
+        &self.authority
     }
 
     pub(super) fn name(&self) -> &ServerName<'static> {
@@ -135,6 +144,17 @@ fn in_order(found: &[IpAddr]) -> Vec<IpAddr> {
     }
     ordered.truncate(MAX_ADDRESSES);
     ordered
+}
+
+/// Without the port if that is the one of https.
+fn authority(host: &str, port: u16) -> String {
+    let is_v6 = host.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv6());
+    match (is_v6, port) {
+        (true, 443) => format!("[{host}]"),
+        (true, port) => format!("[{host}]:{port}"),
+        (false, 443) => host.to_owned(),
+        (false, port) => format!("{host}:{port}"),
+    }
 }
 
 #[cfg(test)]
@@ -210,5 +230,15 @@ mod tests {
             .unwrap();
         let expected: [SocketAddr; 2] = ["[::1]:443".parse().unwrap(), "127.0.0.1:443".parse().unwrap()];
         assert_eq!(given.resolve().await.unwrap(), expected);
+    }
+
+    #[test]
+    fn an_authority_has_its_port_unless_it_is_443_and_brackets_around_ipv6() {
+        let authority = |host: &str, port: u16| Target::new(host, port).unwrap().authority().to_string();
+        assert_eq!(authority("a.example", 443), "a.example");
+        assert_eq!(authority("a.example", 4433), "a.example:4433");
+        assert_eq!(authority("::1", 443), "[::1]");
+        assert_eq!(authority("[::1]", 1), "[::1]:1");
+        assert_eq!(authority("127.0.0.1", 1), "127.0.0.1:1");
     }
 }

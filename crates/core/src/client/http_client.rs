@@ -76,6 +76,19 @@ pub struct Client {
     runtime: Handle,
 }
 
+/// A request that was checked and has no name yet.
+pub struct PreparedRequest {
+    order: Box<Order>,
+    /// Of a body that is streamed.
+    queue: Option<Arc<Outbound>>,
+}
+
+/// Of an order that was not submitted.
+const UNNAMED: ExchangeId = ExchangeId {
+    slot: u32::MAX,
+    generation: u32::MAX,
+};
+
 impl Client {
     /// Makes a client whose tasks run on `runtime`. Nothing is connected yet.
     ///
@@ -115,6 +128,36 @@ impl Client {
     /// # Errors
     /// When it cannot be sent as it is.
     pub fn request(&self, request: RequestOrder<'_>) -> Result<ExchangeId, OrderError> {
+        let PreparedRequest { mut order, queue } = self.prepare(request)?;
+        order.id = self.state.table.reserve(queue);
+        let id = order.id;
+        self.submit(std::iter::once(order));
+        Ok(id)
+    }
+
+    /// Sends several requests, as [`request`](Self::request) sends one: their connection is woken once. Returns their names.
+    pub fn send(&self, requests: Vec<PreparedRequest>) -> Vec<ExchangeId> {
+        let queues = requests.iter().map(|request| request.queue.clone());
+        let ids = self.state.table.reserve_all(queues);
+        let orders = requests.into_iter().zip(&ids).map(|(request, id)| {
+            let mut order = request.order;
+            order.id = *id;
+            order
+        });
+        self.submit(orders);
+        ids
+    }
+
+    fn submit(&self, orders: impl Iterator<Item = Box<Order>>) {
+        let _inside = self.runtime.enter();
+        self.state.submit_all(orders);
+    }
+
+    /// Checks a request and encodes its head; nothing is sent yet.
+    ///
+    /// # Errors
+    /// When it cannot be sent as it is.
+    pub fn prepare(&self, request: RequestOrder<'_>) -> Result<PreparedRequest, OrderError> {
         let head = request.head()?;
         let queue = match &request.body {
             OutgoingBody::Streaming => Some(Arc::new(Outbound::new(bytes::Bytes::new(), head.declared))),
@@ -140,9 +183,8 @@ impl Client {
             }
             Tunnel::Bytes | Tunnel::Capsules => None,
         };
-        let id = self.state.table.reserve(queue);
         let order = Box::new(Order {
-            id,
+            id: UNNAMED,
             head: head.frame,
             newest_head: newest,
             section_size: head.section_size,
@@ -157,9 +199,7 @@ impl Client {
             target: request.target,
             body: request.body,
         });
-        let _inside = self.runtime.enter();
-        self.state.submit(order);
-        Ok(id)
+        Ok(PreparedRequest { order, queue })
     }
 
     /// Makes a connection of raw QUIC datagrams, of which one of the ALPN tokens of [`DialOptions`] other than h3 was agreed on.
@@ -253,6 +293,12 @@ impl Drop for Client {
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for PreparedRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PreparedRequest").finish_non_exhaustive()
     }
 }
 

@@ -35,7 +35,7 @@ pub use attempt::{Dialed, Early};
 pub use certificate_fault::CertificateFault;
 pub use dial::{DialOptions, Dialer};
 pub use error::{DialError, DialErrorKind, Stage};
-pub use http_client::{Client, ClientConfig};
+pub use http_client::{Client, ClientConfig, PreparedRequest};
 pub use limits::ClientLimits;
 pub use order::{OrderError, OutgoingBody, RequestOrder, Tunnel};
 pub use request_error::{ConnectionLoss, RequestError};

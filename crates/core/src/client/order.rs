@@ -1,7 +1,5 @@
 //! A request of ours before it is on its way.
 
-use std::net::IpAddr;
-
 use bytes::{Bytes, BytesMut};
 use trilane_http3::{FieldError, ResponseTo};
 
@@ -155,14 +153,14 @@ impl RequestOrder<'_> {
         // RFC9114-3.1.2-scheme-willing: no other is ever sent.
         let scheme: &[u8] = if is_plain_connect { b"" } else { b"https" };
         let authority = match self.authority {
-            Some(other) => other.to_vec(),
-            None => authority(&self.target).into_bytes(),
+            Some(other) => other,
+            None => self.target.authority().as_bytes(),
         };
         trilane_http3::write_request_head(
             &mut frame,
             self.method,
             scheme,
-            &authority,
+            authority,
             if is_plain_connect { b"" } else { self.path },
             self.protocol,
             fields.clone(),
@@ -170,7 +168,7 @@ impl RequestOrder<'_> {
         let pseudo = [
             (&b":method"[..], self.method),
             (b":scheme", scheme),
-            (b":authority", &authority),
+            (b":authority", authority),
             (b":path", self.path),
             (b":protocol", self.protocol.unwrap_or_default()),
         ];
@@ -207,32 +205,5 @@ impl Order {
     /// Whether it can be sent again: its body is at hand.
     pub(super) fn can_be_sent_again(&self) -> bool {
         self.body != OutgoingBody::Streaming && self.attempts < super::MAX_ATTEMPTS
-    }
-}
-
-/// `:authority` (RFC 9114 §4.3.1): without the port if that is the one of https.
-fn authority(target: &Target) -> String {
-    let host = target.host();
-    let is_v6 = host.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv6());
-    match (is_v6, target.port()) {
-        (true, 443) => format!("[{host}]"),
-        (true, port) => format!("[{host}]:{port}"),
-        (false, 443) => host,
-        (false, port) => format!("{host}:{port}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_authority_has_its_port_unless_it_is_443_and_brackets_around_ipv6() {
-        let authority = |host: &str, port: u16| authority(&Target::new(host, port).unwrap());
-        assert_eq!(authority("a.example", 443), "a.example");
-        assert_eq!(authority("a.example", 4433), "a.example:4433");
-        assert_eq!(authority("::1", 443), "[::1]");
-        assert_eq!(authority("[::1]", 1), "[::1]:1");
-        assert_eq!(authority("127.0.0.1", 1), "127.0.0.1:1");
     }
 }

@@ -22,7 +22,8 @@ pub(crate) struct Pool {
 struct State {
     /// Takes no more requests.
     closed: bool,
-    origins: HashMap<(String, u16), PerOrigin>,
+    /// By what they are called in requests.
+    origins: HashMap<Arc<str>, PerOrigin>,
 }
 
 #[derive(Default)]
@@ -36,8 +37,10 @@ struct PerOrigin {
 
 /// What is to be done for a request.
 enum Placed {
-    /// It was given to a connection, or waits for one that is being made.
-    Yes,
+    /// It waits for a connection that is being made.
+    Waits,
+    /// It was given to a connection, which is to be woken.
+    Given(Arc<PooledConnection>),
     /// A connection has to be made; the request waits for it.
     Dial(Target),
     /// The client was closed.
@@ -58,15 +61,17 @@ impl Pool {
         if state.closed {
             return Placed::Refused(order);
         }
-        let target = order.target.clone();
-        let entry = state.origins.entry(key(&target)).or_default();
-        let Some(order) = entry.give(order, self.max_per_origin) else {
-            return Placed::Yes;
+        // RFC9114-3.3-origin-validated: no other origin is served by a connection, whatever its certificate names.
+        let entry = state.origins.entry(order.target.authority().clone()).or_default();
+        let order = match entry.give(order, self.max_per_origin) {
+            Ok(connection) => return Placed::Given(connection),
+            Err(order) => order,
         };
+        let target = order.target.clone();
         entry.waiting.push_back(order);
         // One handshake at a time: what waits for it may all find room there.
         if entry.dialing > 0 {
-            return Placed::Yes;
+            return Placed::Waits;
         }
         entry.dialing += 1;
         Placed::Dial(target)
@@ -83,7 +88,7 @@ impl Pool {
     /// Whether another connection may be made beside this one, and none is being made.
     fn may_grow(&self, target: &Target) -> bool {
         let state = lock(&self.state);
-        let entry = state.origins.get(&key(target));
+        let entry = state.origins.get(target.authority());
         entry.is_some_and(|entry| entry.dialing == 0 && entry.connections.len() < self.max_per_origin)
     }
 
@@ -96,7 +101,7 @@ impl Pool {
                 drop(state);
                 return connection.seal();
             }
-            let entry = state.origins.entry(key(target)).or_default();
+            let entry = state.origins.entry(target.authority().clone()).or_default();
             entry.dialing = entry.dialing.saturating_sub(1);
             entry.connections.push(connection.clone());
             std::mem::take(&mut entry.waiting)
@@ -105,12 +110,13 @@ impl Pool {
             // It was made a moment ago and nobody has retired it.
             let _ = connection.give(order);
         }
+        connection.state.idle();
     }
 
     /// No connection could be made: those who wait are returned, unless there is another way for them.
     fn failed(&self, target: &Target) -> VecDeque<Box<Order>> {
         let mut state = lock(&self.state);
-        let Some(entry) = state.origins.get_mut(&key(target)) else {
+        let Some(entry) = state.origins.get_mut(target.authority()) else {
             return VecDeque::new();
         };
         entry.dialing = entry.dialing.saturating_sub(1);
@@ -118,10 +124,16 @@ impl Pool {
         // A connection that is busy is better than none.
         let left = waiting
             .into_iter()
-            .filter_map(|order| entry.give(order, 0))
+            .filter_map(|order| match entry.give(order, 0) {
+                Ok(connection) => {
+                    connection.state.idle();
+                    None
+                }
+                Err(order) => Some(order),
+            })
             .collect();
         if entry.is_empty() {
-            state.origins.remove(&key(target));
+            state.origins.remove(target.authority());
         }
         left
     }
@@ -144,19 +156,14 @@ impl Pool {
     }
 }
 
-/// What connections are kept under. No other origin is served by one, whatever its certificate names
-/// (RFC9114-3.3-origin-validated).
-fn key(target: &Target) -> (String, u16) {
-    (target.host(), target.port())
-}
-
 impl PerOrigin {
     fn is_empty(&self) -> bool {
         self.connections.is_empty() && self.dialing == 0 && self.waiting.is_empty()
     }
 
     /// Gives a request to the connection that has the least to do, unless none has a stream left and there may be one more.
-    fn give(&mut self, order: Box<Order>, max: usize) -> Option<Box<Order>> {
+    /// Returns the connection, which is to be woken, or the request.
+    fn give(&mut self, order: Box<Order>, max: usize) -> Result<Arc<PooledConnection>, Box<Order>> {
         let may_grow = self.connections.len() + self.dialing < max;
         let least = self
             .connections
@@ -167,8 +174,11 @@ impl PerOrigin {
             })
             .min_by_key(|(is_full, load, _)| (*is_full, *load));
         match least {
-            Some((is_full, _, connection)) if !(is_full && may_grow) => connection.give(order).err(),
-            _ => Some(order),
+            Some((is_full, _, connection)) if !(is_full && may_grow) => {
+                connection.give(order)?;
+                Ok(connection.clone())
+            }
+            _ => Err(order),
         }
     }
 }
@@ -176,11 +186,39 @@ impl PerOrigin {
 impl ClientState {
     /// Finds a connection for a request, or makes one.
     pub(super) fn submit(self: &Arc<Self>, order: Box<Order>) {
+        self.submit_all(std::iter::once(order));
+    }
+
+    /// The same for several. A connection is woken behind the last of its requests: awake, it would contend for every one of them.
+    pub(super) fn submit_all(self: &Arc<Self>, orders: impl Iterator<Item = Box<Order>>) {
+        let mut given: Option<Arc<PooledConnection>> = None;
+        for order in orders {
+            let Some(connection) = self.place(order) else {
+                continue;
+            };
+            match &given {
+                Some(one) if Arc::ptr_eq(one, &connection) => {}
+                _ => {
+                    if let Some(other) = given.replace(connection) {
+                        other.state.idle();
+                    }
+                }
+            }
+        }
+        if let Some(connection) = given {
+            connection.state.idle();
+        }
+    }
+
+    /// The connection that the request was given to, which is to be woken; `None`: it has none yet.
+    fn place(self: &Arc<Self>, order: Box<Order>) -> Option<Arc<PooledConnection>> {
         if order.dedicated {
-            return self.dial_alone(order);
+            self.dial_alone(order);
+            return None;
         }
         match self.pool.place(order) {
-            Placed::Yes => {}
+            Placed::Given(connection) => return Some(connection),
+            Placed::Waits => {}
             Placed::Refused(order) => self.fail(order.id, RequestError::Closed),
             Placed::Dial(target) => {
                 let client = self.clone();
@@ -199,6 +237,7 @@ impl ClientState {
                 });
             }
         }
+        None
     }
 
     /// The server allows a connection no more streams: what waits there looks for another one, if there may be one.

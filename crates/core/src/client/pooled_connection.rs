@@ -36,15 +36,13 @@ impl PooledConnection {
         })
     }
 
-    /// Takes a request, or gives it back if the connection takes no more.
+    /// Takes a request, or gives it back if the connection takes no more. Whoever gives it wakes the connection afterwards.
     pub(super) fn give(&self, order: Box<Order>) -> Result<(), Box<Order>> {
         let mut orders = lock(&self.orders);
         if !orders.takes_more {
             return Err(order);
         }
         orders.waiting.push_back(order);
-        drop(orders);
-        self.state.idle();
         Ok(())
     }
 

@@ -60,6 +60,13 @@ impl ExchangeTable {
         lock(&self.slots).insert(|generation| Entry::Reserved(Reserved { generation, queue }))
     }
 
+    /// Names several requests at once.
+    pub(crate) fn reserve_all(&self, queues: impl Iterator<Item = Option<Arc<Outbound>>>) -> Vec<ExchangeId> {
+        let mut slots = lock(&self.slots);
+        let reserved = |queue| slots.insert(|generation| Entry::Reserved(Reserved { generation, queue }));
+        queues.map(reserved).collect()
+    }
+
     /// Whether a request still waits: nobody has given it up.
     pub(crate) fn is_reserved(&self, id: ExchangeId) -> bool {
         matches!(lock(&self.slots).entry(id), Ok(Entry::Reserved(_)))

@@ -1,19 +1,18 @@
-// One client of `bench/client.mjs`: `client-row.mjs <client> <url> <seconds> <at once>`. Prints one line of JSON.
+// A client under load: `client.mjs <client> <url> <seconds to warm up> <seconds> <at once>`. Prints one line of JSON.
 import { createRequire } from 'node:module';
 import process from 'node:process';
 import { pathToFileURL } from 'node:url';
 
-const [, , client, url, seconds, atOnce] = process.argv;
-const WARM_UP_MS = 1_000;
+const [, , client, url, warmup, seconds, atOnce] = process.argv;
 const HELLO = 11;
 
 // Foreign clients are installed beside the runtimes.
-const beside = createRequire(new URL('../__test__/runtimes/package.json', import.meta.url));
+const beside = createRequire(new URL('../../__test__/runtimes/package.json', import.meta.url));
 const load = async (name) => import(pathToFileURL(beside.resolve(name)).href);
 
 const CLIENTS = {
   async trilane() {
-    const { H3Client } = await import('../index.js');
+    const { H3Client } = await import('../../index.js');
     const own = new H3Client({ insecure: true });
     return async () => (await own.fetch(url)).arrayBuffer();
   },
@@ -35,8 +34,9 @@ const CLIENTS = {
         stream.on('end', () => resolve(Buffer.concat(chunks)));
       });
   },
-  undici: () => undici({ allowH2: false }),
-  'undici-h2': () => undici({ allowH2: true, maxConcurrentStreams: 100, connections: 1 }),
+  'undici-h1': () => undici({ allowH2: false }),
+  // Without `pipelining` it has one request under way on a connection, of HTTP/2 too.
+  'undici-h2': () => undici({ allowH2: true, maxConcurrentStreams: 100, pipelining: 100, connections: 1 }),
 };
 
 async function undici(options) {
@@ -46,7 +46,7 @@ async function undici(options) {
 }
 
 const request = await CLIENTS[client]();
-let end = performance.now() + WARM_UP_MS;
+let end = performance.now() + Number(warmup) * 1_000;
 await run();
 const [cpu, began] = [process.cpuUsage(), performance.now()];
 end = began + Number(seconds) * 1_000;
@@ -54,8 +54,8 @@ const requests = await run();
 const { user, system } = process.cpuUsage(cpu);
 const elapsed = performance.now() - began;
 const figures = {
-  requestsPerSecond: (requests * 1_000) / elapsed,
-  cpuMicroseconds: (user + system) / requests,
+  perSecond: (requests * 1_000) / elapsed,
+  cpuMicros: (user + system) / requests,
 };
 process.stdout.write(`${JSON.stringify(figures)}\n`, () => process.exit(0));
 

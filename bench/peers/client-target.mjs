@@ -1,4 +1,4 @@
-// What clients of HTTP/1.1 and HTTP/2 ask in `bench/client.mjs`: `client-target.mjs <h1 | h2> <folder with cert.pem, key.pem>`.
+// What clients of HTTP/1.1 and HTTP/2 ask: `client-target.mjs <h1 | h2> <folder with cert.pem, key.pem>`.
 // Prints {"port":N}; ends with its standard input.
 import { readFileSync } from 'node:fs';
 import { createSecureServer } from 'node:http2';
