@@ -69,6 +69,7 @@ mod shutdown;
 mod slow_request;
 mod socket_buffers;
 mod stats;
+mod stream_credit;
 mod sync;
 pub mod tls;
 mod wire;
