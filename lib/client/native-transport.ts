@@ -1,7 +1,7 @@
-import { isIP } from 'node:net';
 import type { NativeRequestFailure } from '../../binding.cjs';
 import { NO_BYTES } from '../body.js';
 import { sendStream } from '../body-sender.js';
+import { builtin } from '../builtin.js';
 import { DatagramOutbox, eachDatagram } from '../datagrams.js';
 import { H3Error } from '../errors.js';
 import { eachField, type PackedFields } from '../fields.js';
@@ -95,7 +95,7 @@ class NativeTransport implements ClientTransport {
     const host = hostname.startsWith('[') ? hostname.slice(1, -1) : hostname;
     const { resolve } = this.#options;
     let addresses: string[] | undefined;
-    if (resolve !== undefined && isIP(host) === 0) {
+    if (resolve !== undefined && builtin('node:net').isIP(host) === 0) {
       const found = await resolve(host);
       addresses = typeof found === 'string' ? [found] : [...found];
       order.signal?.throwIfAborted();

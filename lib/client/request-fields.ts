@@ -1,4 +1,4 @@
-import { ACCEPTED_CODINGS } from './content-coding.js';
+import { acceptedCodings } from './content-coding.js';
 import { badRequest } from './failure.js';
 import type { ValidatedClientOptions } from './options.js';
 import type { OpenedBody } from './request-body.js';
@@ -29,7 +29,7 @@ export function requestFields(
   add('user-agent', options.userAgent);
   const ranged = fields.some(([name]) => name === 'range');
   // Parts of compressed content could not be undone (Fetch §4.6 step 8.19).
-  if (options.decompress && !tunnel) add('accept-encoding', ranged ? 'identity' : ACCEPTED_CODINGS);
+  if (options.decompress && !tunnel) add('accept-encoding', ranged ? 'identity' : acceptedCodings());
   if (body !== null) {
     add('content-type', body.type);
     if (body.length !== null) setLength(fields, body.length);
