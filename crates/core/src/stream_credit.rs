@@ -2,7 +2,7 @@
 //!
 //! quinn keeps room for every stream that a client may open, whether it does or not: 21.5 KB of a connection if that is 256
 //! request streams and 100 unidirectional ones, 5.4 KB with the first allowance below (heap of 1,000 idle connections by
-//! heaptrack). Most connections never need more, and memory of the many that are silent is what this is about.
+//! heaptrack; after many requests the tables may have grown again). Most connections never need more, and memory of the many that are silent is what this is about.
 
 use quinn::{Connection, VarInt};
 
@@ -14,8 +14,8 @@ use crate::limits::Limits;
 const FIRST_REQUESTS: u32 = 100;
 
 /// Unidirectional streams likewise: those that HTTP/3 needs, and some of types that we do not know. With the request streams
-/// they just fill a table of quinn's: one more of either doubles it.
-const FIRST_UNI: u32 = 12;
+/// they leave 4 places of 112 in quinn's table of what is received: a full one doubles with the first stream that is over.
+const FIRST_UNI: u32 = 8;
 
 /// Request streams taken up in one turn of a connection from which the client is not one that asks for one thing at a time.
 pub(crate) const BURST: usize = 32;
