@@ -1,8 +1,8 @@
 //! How many streams a client may have open: few at first, and all that the limits allow as soon as it makes use of them.
 //!
 //! quinn keeps room for every stream that a client may open, whether it does or not: 21.5 KB of a connection if that is 256
-//! request streams and 100 unidirectional ones, 5.4 KB with the first allowance below (heap of 1,000 idle connections by
-//! heaptrack; after many requests the tables may have grown again). Most connections never need more, and memory of the many that are silent is what this is about.
+//! request streams and 100 unidirectional ones, 5.4 KB with the first allowance below (heap of 1,000 idle connections with
+//! one answer each, by heaptrack). Most connections never need more, and most are silent at any time.
 
 use quinn::{Connection, VarInt};
 
