@@ -14,12 +14,12 @@ impl Task {
         self.state.accepted(self.accepted);
     }
 
-    /// Allows the client more request streams if many of those that it may have are open: requests being read, exchanges,
-    /// and answers that it has not acknowledged.
+    /// Allows the client more request streams if many of those that it may have are open (requests being read, exchanges, and
+    /// answers that it has not acknowledged), or came since the last look.
     pub(super) fn look_at_credit(&mut self) {
         let exchanges = self.state.exchanges.load(Relaxed);
         let open = exchanges + self.streams.len() + self.open.found_unacknowledged();
-        let allowed = self.credit.requests_open(open, &self.state.quic);
+        let allowed = self.credit.look(open, self.accepted, &self.state.quic);
         self.requests_allowed(allowed);
     }
 

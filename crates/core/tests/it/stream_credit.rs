@@ -35,11 +35,11 @@ async fn ask_times(connection: &Connection, count: usize) -> Vec<(SendStream, Re
 async fn a_client_that_asks_one_thing_after_another_may_open_a_hundred_streams() {
     let server = start(Setup::default(), Script::new(|_, exchange| answer(exchange, "")));
     let (connection, _endpoint) = quic(&server).await;
-    for _ in 0..120 {
+    for _ in 0..30 {
         assert!(serves(&connection).await);
     }
-    // The last answers may not be acknowledged yet.
-    assert!((95..=100).contains(&open_all(&connection).await.len()));
+    // Credit for streams that are over comes in steps of an eighth.
+    assert!((88..=100).contains(&open_all(&connection).await.len()));
 }
 
 /// RFC9114-6.1-streams-permitted
