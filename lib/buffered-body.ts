@@ -1,4 +1,4 @@
-import { createRequire } from 'node:module';
+import { builtin } from './builtin.js';
 
 /** What of Bun's global is used here. */
 interface Bun {
@@ -10,13 +10,19 @@ const bun = (globalThis as { Bun?: Bun }).Bun;
 /** Estimates the bytes that `value` occupies by itself, as `bun:jsc` has it. */
 type Estimate = (value: object) => number;
 
+/** Set by the first question, not when this is loaded. */
+let test: ((response: object) => boolean) | null | undefined;
+
 /**
  * Tells, on Bun, that a Response made in this process has all of its body in memory, so that `bytes()` gives it without
  * waiting. No public property says so, and reading any other way goes through a stream: 3.2 µs of CPU more for each
  * Response. Bun's own estimate of the memory of a Response counts a body of text or bytes, and nothing of a stream; that
- * this holds for the Bun that runs is checked once. Null where it does not hold, and on other runtimes.
+ * this holds for the Bun that runs is checked once. False where it does not hold, and on other runtimes.
  */
-export const isBuffered: ((response: object) => boolean) | null = bufferedTest('x'.repeat(100));
+export function isBuffered(response: object): boolean {
+  if (test === undefined) test = bufferedTest('x'.repeat(100));
+  return test?.(response) ?? false;
+}
 
 function bufferedTest(sample: string): ((response: object) => boolean) | null {
   const estimate = memoryEstimate();
@@ -38,10 +44,9 @@ function bufferedTest(sample: string): ((response: object) => boolean) | null {
 function memoryEstimate(): Estimate | null {
   if (bun === undefined) return null;
   try {
-    const { estimateShallowMemoryUsageOf } = createRequire(import.meta.url)('bun:jsc') as Record<
-      string,
-      unknown
-    >;
+    const { estimateShallowMemoryUsageOf } = builtin('node:module').createRequire(import.meta.url)(
+      'bun:jsc',
+    ) as Record<string, unknown>;
     return typeof estimateShallowMemoryUsageOf === 'function'
       ? (estimateShallowMemoryUsageOf as Estimate)
       : null;

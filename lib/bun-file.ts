@@ -1,5 +1,5 @@
-import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { builtin } from './builtin.js';
 import { FileBody } from './file-body.js';
 
 /** What of Bun's global is used here. */
@@ -27,7 +27,7 @@ export function bunFile(blob: Blob): FileBody | null {
 /** Null if there is no such file, or none that may be looked at: reading it says so. */
 function sizeOnDisk(path: string): number | null {
   try {
-    return statSync(path).size;
+    return builtin('node:fs').statSync(path).size;
   } catch {
     return null;
   }

@@ -1,6 +1,6 @@
-import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { streamFrom } from './body.js';
+import { builtin } from './builtin.js';
 import { findField, type PackedFields } from './fields.js';
 import { mediaType } from './native.js';
 
@@ -56,5 +56,5 @@ export class FileBody {
 }
 
 async function* read(path: string): AsyncGenerator<Uint8Array> {
-  for await (const chunk of createReadStream(path)) yield chunk as Uint8Array;
+  for await (const chunk of builtin('node:fs').createReadStream(path)) yield chunk as Uint8Array;
 }

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { builtin } from './builtin.js';
 import { describe, usageError } from './errors.js';
 import { FileBody } from './file-body.js';
 import { finalStatus, responseOfFile } from './lazy-response.js';
@@ -66,7 +66,7 @@ export function bodyResponse(
 
 /** `path` as one of the file system; `what` names it in errors. */
 export function pathOf(path: unknown, what: string): string {
-  if (path instanceof URL && path.protocol === 'file:') return fileURLToPath(path);
+  if (path instanceof URL && path.protocol === 'file:') return builtin('node:url').fileURLToPath(path);
   if (typeof path === 'string' && path !== '' && !path.includes('\0')) return path;
   const given = typeof path === 'string' ? JSON.stringify(path) : describe(path);
   throw usageError('ERR_H3_OPTION_TYPE', `${what} is ${given}; expected the path of a file, or a file: URL`);

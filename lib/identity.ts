@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { builtin } from './builtin.js';
 import { describe, usageError } from './errors.js';
 import { checkKeys, checkObject } from './option-check.js';
 
@@ -104,7 +104,7 @@ function readFile(path: unknown, name: string): Uint8Array {
     );
   }
   try {
-    return readFileSync(path);
+    return builtin('node:fs').readFileSync(path);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw usageError(

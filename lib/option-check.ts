@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { builtin } from './builtin.js';
 import { describe, usageError } from './errors.js';
 
 /** Longest name for which a suggestion is sought: bounds the work on hostile input. */
@@ -69,7 +69,7 @@ export function checkFolder(value: unknown, name: string): string {
   const path = checkText(value, name, 'the path of a folder');
   let problem: string;
   try {
-    if (statSync(path).isDirectory()) return path;
+    if (builtin('node:fs').statSync(path).isDirectory()) return path;
     problem = 'it is no folder';
   } catch (cause) {
     problem = cause instanceof Error ? cause.message : String(cause);

@@ -93,8 +93,7 @@ function readForeign(response: ForeignResponse): Outgoing | Promise<Outgoing> {
   // Before the body: Bun drops the content type of a FormData body once the body was touched.
   const fields = packReal(response.headers);
   const fetched = fetchedCoding(response);
-  if (isBuffered !== null && fetched === null && isBuffered(response))
-    return readBuffered(status, fields, response);
+  if (fetched === null && isBuffered(response)) return readBuffered(status, fields, response);
   const { body } = response;
   if (body === null) return { status, fields: checkedFields(fields, null, fetched), body };
   if (isStream(body)) {

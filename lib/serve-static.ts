@@ -1,5 +1,5 @@
-import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { builtin } from './builtin.js';
 import { usageError } from './errors.js';
 import { Exchange } from './exchange.js';
 import { FileBody } from './file-body.js';
@@ -175,7 +175,7 @@ function checkRoot(root: unknown): string {
   const path = resolve(pathOf(root, 'the first argument of serveStatic'));
   let cause: unknown;
   try {
-    if (statSync(path).isDirectory()) return path;
+    if (builtin('node:fs').statSync(path).isDirectory()) return path;
   } catch (error) {
     cause = error;
   }

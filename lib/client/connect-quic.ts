@@ -1,5 +1,5 @@
-import { isIP } from 'node:net';
 import { readAlpn } from '../alpn.js';
+import { builtin } from '../builtin.js';
 import { describe, usageError } from '../errors.js';
 import { fromNative } from '../native-error.js';
 import { checkInteger, checkKeys, checkObject, checkText } from '../option-check.js';
@@ -151,7 +151,7 @@ async function untilAborted(
 }
 
 async function addressesOf(host: string, resolve: H3ClientOptions['resolve']): Promise<string[] | undefined> {
-  if (resolve === undefined || isIP(host) !== 0) return undefined;
+  if (resolve === undefined || builtin('node:net').isIP(host) !== 0) return undefined;
   const found = await resolve(host);
   return typeof found === 'string' ? [found] : [...found];
 }

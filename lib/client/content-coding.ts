@@ -1,6 +1,6 @@
 import type { Transform } from 'node:stream';
-import * as zlib from 'node:zlib';
 import { pulledStream } from '../body.js';
+import { builtin } from '../builtin.js';
 import { H3Error } from '../errors.js';
 import { ignore } from './failure.js';
 
@@ -15,26 +15,46 @@ const CHUNK_BYTES = 64 * 1024;
 const ZLIB_METHOD = 8;
 
 const OPTIONS = { chunkSize: CHUNK_BYTES };
-const { createZstdDecompress } = zlib as { createZstdDecompress?: (options: object) => Transform };
 
-/** Names as RFC 9110 §8.4.1 has them. zstd is there where the runtime has it: Node from 22.15 and 23.8. */
-const DECODERS: ReadonlyMap<string, MakeDecoder> = new Map<string, MakeDecoder>([
-  ['gzip', () => zlib.createGunzip(OPTIONS)],
-  ['x-gzip', () => zlib.createGunzip(OPTIONS)],
-  // Many servers send raw deflate instead of zlib, and every client takes both.
-  [
-    'deflate',
-    ([head = 0]) =>
-      (head & 0x0f) === ZLIB_METHOD ? zlib.createInflate(OPTIONS) : zlib.createInflateRaw(OPTIONS),
-  ],
-  ['br', () => zlib.createBrotliDecompress(OPTIONS)],
-  ...(createZstdDecompress === undefined
-    ? []
-    : [['zstd', () => createZstdDecompress(OPTIONS)] as [string, MakeDecoder]]),
-]);
+/** What undoes a coding where the runtime has it: Node from 22.15 and 23.8. */
+interface Zstd {
+  createZstdDecompress?: (options: object) => Transform;
+}
+
+/** Names as RFC 9110 §8.4.1 has them. */
+let decoders: ReadonlyMap<string, MakeDecoder> | undefined;
+
+/** How each coding is undone that this runtime knows. Made for the first request that is sent. */
+function knownDecoders(): ReadonlyMap<string, MakeDecoder> {
+  decoders ??= makeDecoders();
+  return decoders;
+}
+
+function makeDecoders(): ReadonlyMap<string, MakeDecoder> {
+  const zlib = builtin('node:zlib');
+  const { createZstdDecompress } = zlib as Zstd;
+  const made = new Map<string, MakeDecoder>([
+    ['gzip', () => zlib.createGunzip(OPTIONS)],
+    ['x-gzip', () => zlib.createGunzip(OPTIONS)],
+    // Many servers send raw deflate instead of zlib, and every client takes both.
+    [
+      'deflate',
+      ([head = 0]) =>
+        (head & 0x0f) === ZLIB_METHOD ? zlib.createInflate(OPTIONS) : zlib.createInflateRaw(OPTIONS),
+    ],
+    ['br', () => zlib.createBrotliDecompress(OPTIONS)],
+  ]);
+  if (createZstdDecompress !== undefined) made.set('zstd', () => createZstdDecompress(OPTIONS));
+  return made;
+}
+
+let accepted: string | undefined;
 
 /** What `accept-encoding` says of this runtime. */
-export const ACCEPTED_CODINGS = [...DECODERS.keys()].filter((name) => name !== 'x-gzip').join(', ');
+export function acceptedCodings(): string {
+  accepted ??= [...knownDecoders().keys()].filter((name) => name !== 'x-gzip').join(', ');
+  return accepted;
+}
 
 /**
  * The codings that `content-encoding` lists, in the order in which they were applied; null if there are none, or one that is
@@ -51,7 +71,7 @@ export function readCodings(contentEncoding: string | null): readonly string[] |
       remote: true,
     });
   }
-  return names.length > 0 && names.every((name) => DECODERS.has(name)) ? names : null;
+  return names.length > 0 && names.every((name) => knownDecoders().has(name)) ? names : null;
 }
 
 /**
@@ -64,7 +84,7 @@ export function decode(
   codings: readonly string[],
 ): ReadableStream<Uint8Array> {
   return codings.reduceRight((content, coding) => {
-    const make = DECODERS.get(coding) as MakeDecoder;
+    const make = knownDecoders().get(coding) as MakeDecoder;
     const decoding = new Decoding(content, coding, make);
     return pulledStream({
       pull: (controller) => decoding.pull(controller),

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import { createHash } from 'node:crypto';
+import { builtin } from '../builtin.js';
 import { H3Error } from '../errors.js';
 
 /** Algorithms of Subresource Integrity, the strongest first (SRI §3.2). */
@@ -24,7 +24,7 @@ export function readIntegrity(integrity: string): readonly (readonly [algorithm:
 export function checkIntegrity(content: Uint8Array, hashes: ReturnType<typeof readIntegrity>): void {
   const [first] = hashes;
   if (first === undefined) return;
-  const actual = createHash(first[0]).update(content).digest();
+  const actual = builtin('node:crypto').createHash(first[0]).update(content).digest();
   // Both alphabets of base64 are read alike.
   if (hashes.some(([, expected]) => Buffer.from(expected, 'base64').equals(actual))) return;
   throw new H3Error(

@@ -1,6 +1,6 @@
-import { isIP } from 'node:net';
 import type { NativeRequestFailure } from '../../binding.cjs';
 import { sendStream } from '../body-sender.js';
+import { builtin } from '../builtin.js';
 import { DatagramOutbox, eachDatagram } from '../datagrams.js';
 import { H3Error } from '../errors.js';
 import { IncomingBody, type Reading } from '../incoming-body.js';
@@ -94,7 +94,8 @@ class NativeTransport implements ClientTransport {
   send(order: RequestOrder): Promise<ResponseParts> {
     const { resolve } = this.#options;
     const { host } = order.url;
-    if (resolve !== undefined && isIP(host) === 0) return this.#sendResolved(order, resolve);
+    if (resolve !== undefined && builtin('node:net').isIP(host) === 0)
+      return this.#sendResolved(order, resolve);
     return this.#begin(order, null);
   }
 

@@ -1,5 +1,5 @@
 import { addField, findField, hasField, type PackedFields } from '../fields.js';
-import { ACCEPTED_CODINGS } from './content-coding.js';
+import { acceptedCodings } from './content-coding.js';
 import { badRequest } from './failure.js';
 import type { ValidatedClientOptions } from './options.js';
 import type { OpenedBody } from './request-body.js';
@@ -40,7 +40,7 @@ function completed(given: PackedFields, { method, body, tunnel, options }: Field
   fields = withField(fields, 'user-agent', options.userAgent);
   if (options.decompress && !tunnel) {
     // Parts of compressed content could not be undone (Fetch §4.6 step 8.19).
-    const codings = hasField(given, 'range') ? 'identity' : ACCEPTED_CODINGS;
+    const codings = hasField(given, 'range') ? 'identity' : acceptedCodings();
     fields = withField(fields, 'accept-encoding', codings);
   }
   if (body !== null) {

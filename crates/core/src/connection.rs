@@ -39,6 +39,7 @@ use crate::response::Method;
 use crate::server::ServerState;
 use crate::shutdown::Drain;
 use crate::slow_request;
+use crate::stream_credit::{BURST, StreamCredit};
 use crate::wire::wire_code;
 
 /// Streams accepted, and slow streams served, before the other parts of the connection get their turn.
@@ -128,6 +129,7 @@ struct Task {
     sweeping: bool,
     drain: Drain,
     guard: LoadGuard,
+    credit: StreamCredit,
     /// The id after the last request stream that was accepted.
     next_stream: u64,
     /// Request streams accepted so far.
@@ -140,6 +142,7 @@ struct Task {
 impl Task {
     fn new(server: Arc<ServerState>, state: Arc<ConnectionState>, unconfirmed: Option<Unconfirmed>) -> Self {
         let limits = &server.limits;
+        let credit = StreamCredit::new(limits);
         let peers = FuturesUnordered::<StreamWork>::new();
         let (control_state, settings) = (state.clone(), settings::ours(&server));
         peers.push(Box::pin(async move {
@@ -154,7 +157,7 @@ impl Task {
             budget: BodyBudget::new(limits.max_unfinished_body_bytes),
             early: EarlyStreams::default(),
             datagrams: server.datagrams.any().then(|| {
-                let (table, streams) = (server.table.clone(), limits.max_concurrent_streams);
+                let (table, streams) = (server.table.clone(), credit.first_requests());
                 Datagrams::new(table, &server.datagrams, streams, state.clone())
             }),
             open: OpenExchanges::new(server.table.clone(), state.clone()),
@@ -162,6 +165,7 @@ impl Task {
             sweeping: false,
             drain: Drain::new(),
             guard: LoadGuard::new(limits),
+            credit,
             accepted: 0,
             next_stream: 0,
             unconfirmed,
@@ -184,7 +188,7 @@ impl Task {
         mut accept: Pin<&mut quinn::AcceptBi<'q>>,
         turn: &mut Turn,
     ) {
-        for _ in 0..STREAMS_PER_TURN {
+        for accepted in 1..=STREAMS_PER_TURN {
             // A full handler stops the accepting of streams: flow control then holds the peer back.
             if self.over || self.server.table.handler().poll_ready(cx).is_pending() {
                 return;
@@ -194,6 +198,9 @@ impl Task {
                 Poll::Ready(Ok((send, recv))) => {
                     accept.set(quic.accept_bi());
                     self.take_stream(cx, send, recv);
+                    if accepted == BURST {
+                        self.allow_more_requests();
+                    }
                 }
                 Poll::Ready(Err(_)) => return self.closed(),
             }
@@ -218,6 +225,7 @@ impl Task {
                     // The next wait has not been polled, so nothing but another turn will look at it.
                     turn.more |= accepted == STREAMS_PER_TURN;
                     accept.set(quic.accept_uni());
+                    self.credit.uni_opened(quic);
                     self.peers
                         .push(Box::pin(peer_streams::read(stream, self.state.clone())));
                 }
@@ -447,6 +455,7 @@ impl Task {
         }
         while self.sweep.as_mut().poll(cx).is_ready() {
             self.open.sweep(&mut self.peers);
+            self.look_at_credit();
             if let Some(datagrams) = &mut self.datagrams {
                 datagrams.sweep();
             }

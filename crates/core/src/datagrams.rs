@@ -114,6 +114,11 @@ impl Datagrams {
         }
     }
 
+    /// The client may have this many request streams open from now on.
+    pub(crate) fn allow(&mut self, max_streams: u32) {
+        self.max_streams = max_streams.into();
+    }
+
     /// Takes what is there. `next_stream` is the id after the last request stream seen.
     pub(crate) fn poll<'q>(
         &mut self,

@@ -34,6 +34,7 @@ use crate::limits::Limits;
 use crate::raw_connection;
 use crate::server::{BindError, ConnectionInfo, ServerState};
 use crate::socket_buffers::SocketBuffers;
+use crate::stream_credit::StreamCredit;
 use crate::udp_socket::UdpSocket;
 
 /// Datagrams that QUIC itself keeps for sending: a few packets' worth. The rest waits in our queue, which knows their age.
@@ -130,9 +131,10 @@ fn server_config(tls: rustls::ServerConfig, server: &ServerState) -> Result<quin
 /// No keep-alive is set (RFC9114-5.1-not-kept-alive), and no limit goes below what HTTP/3 needs.
 fn transport(limits: &Limits, datagrams: &DatagramOptions) -> TransportConfig {
     let mut transport = TransportConfig::default();
+    let credit = StreamCredit::new(limits);
     transport
-        .max_concurrent_bidi_streams(VarInt::from_u32(limits.max_concurrent_streams))
-        .max_concurrent_uni_streams(VarInt::from_u32(limits.max_uni_streams.max(CRITICAL_STREAMS)))
+        .max_concurrent_bidi_streams(VarInt::from_u32(credit.first_requests()))
+        .max_concurrent_uni_streams(VarInt::from_u32(credit.first_uni()))
         .stream_receive_window(VarInt::from_u32(limits.stream_receive_window.max(STREAM_CREDIT)))
         .receive_window(VarInt::from_u32(
             limits
@@ -274,7 +276,7 @@ async fn run(
     };
     let is_http3 = alpn(&quic) == b"h3";
     let counters = server.counters.clone();
-    let streams = server.limits.max_concurrent_streams;
+    let streams = StreamCredit::new(&server.limits).first_requests();
     let (state, registration) = server
         .connections
         .register(|name| ConnectionState::new(Role::Server, quic, identity, name, policy, counters, streams));

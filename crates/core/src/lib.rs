@@ -70,6 +70,7 @@ mod shutdown;
 mod slow_request;
 mod socket_buffers;
 mod stats;
+mod stream_credit;
 mod sync;
 mod tables;
 pub mod tls;

@@ -19,11 +19,11 @@ pub struct Limits {
     /// have do not count. Default 1,000: at 280 µs each a third of a core, the most that
     /// forged addresses can take.
     pub retry_above_handshakes_per_second: u32,
-    /// Request streams open at once on one connection (QUIC MAX_STREAMS). Default 256, of which RFC 9114 wants at least
-    /// 100 (RFC9114-6.1-streams-permitted).
+    /// Request streams open at once on one connection (QUIC MAX_STREAMS); the handshake allows at most 100, the rest comes
+    /// [with use](crate::stream_credit). Default 256, of which RFC 9114 wants at least 100 (RFC9114-6.1-streams-permitted).
     pub max_concurrent_streams: u32,
-    /// Unidirectional streams open at once on one connection. HTTP/3 itself needs three: less is taken as three. Default
-    /// 100.
+    /// Unidirectional streams open at once on one connection, 8 of them from the beginning. HTTP/3 itself needs three: less
+    /// is taken as three. Default 100.
     pub max_uni_streams: u32,
     /// Bytes of one header or trailer section, counted as RFC 9114 §4.2.2 says (name + value + 32 each); also
     /// the length of an encoded HEADERS frame, checked before it is buffered. Default 16 KiB.

@@ -25,6 +25,7 @@ pub(crate) struct OpenExchanges {
     /// registration in quinn each (1.5 % of the IO thread's time).
     fresh: Vec<SendStream>,
     unacknowledged: Vec<SendStream>,
+    found_unacknowledged: usize,
     /// The client's last word on priorities that these streams have heard of.
     priorities_seen: u32,
 }
@@ -39,6 +40,7 @@ impl OpenExchanges {
             watched: vec![],
             fresh: vec![],
             unacknowledged: vec![],
+            found_unacknowledged: 0,
             priorities_seen: 0,
         }
     }
@@ -60,6 +62,11 @@ impl OpenExchanges {
     /// Answers sent whole that may not be acknowledged yet.
     pub(crate) fn unacknowledged(&self) -> usize {
         self.fresh.len() + self.unacknowledged.len()
+    }
+
+    /// Answers that the last sweep found unacknowledged; of later ones it is not known.
+    pub(crate) fn found_unacknowledged(&self) -> usize {
+        self.found_unacknowledged
     }
 
     /// Watches what has been open since the last sweep, forgets what is over, lets go of acknowledged streams.
@@ -84,6 +91,7 @@ impl OpenExchanges {
         }
         std::mem::swap(&mut self.young, &mut self.old);
         self.unacknowledged.retain(is_unacknowledged);
+        self.found_unacknowledged = self.unacknowledged.len();
         self.unacknowledged.append(&mut self.fresh);
         self.fresh = self.connection.take_finished();
         let finished = self.fresh.iter().chain(&self.unacknowledged);

@@ -49,7 +49,7 @@ pub(crate) struct Priorities {
     version: AtomicU32,
     /// Request streams accepted so far, counted as ids: the index after the last one.
     accepted: AtomicU64,
-    max_concurrent_streams: u64,
+    max_concurrent_streams: AtomicU64,
     /// Writes so far, and writers made: says whose last write is longer ago.
     writes: AtomicU64,
     state: Mutex<State>,
@@ -70,10 +70,15 @@ impl Priorities {
         Self {
             version: AtomicU32::new(0),
             accepted: AtomicU64::new(0),
-            max_concurrent_streams: u64::from(max_concurrent_streams),
+            max_concurrent_streams: AtomicU64::new(max_concurrent_streams.into()),
             writes: AtomicU64::new(0),
             state: Mutex::default(),
         }
+    }
+
+    /// The client may have this many request streams open from now on.
+    pub(crate) fn allow(&self, streams: u32) {
+        self.max_concurrent_streams.store(streams.into(), Relaxed);
     }
 
     /// A request stream was accepted.
@@ -88,7 +93,7 @@ impl Priorities {
     /// H3_ID_ERROR, connection: the client may not open that stream yet (RFC 9218 §7.2).
     pub(crate) fn update(&self, stream: u64, priority: Priority) -> Result<(), Error> {
         // RFC9218-7.2-stream-limit: QUIC lets a client open one stream more for each that is over, and only accepted ones can be.
-        if stream / 4 >= self.accepted.load(Relaxed) + self.max_concurrent_streams {
+        if stream / 4 >= self.accepted.load(Relaxed) + self.max_concurrent_streams.load(Relaxed) {
             return Err(Error::connection(
                 Code::H3_ID_ERROR,
                 "PRIORITY_UPDATE for a stream beyond the stream limit",

@@ -14,6 +14,35 @@ impl Task {
         self.state.accepted(self.accepted);
     }
 
+    /// Allows the client more request streams if many of those that it may have are open (requests being read, exchanges, and
+    /// answers that it has not acknowledged), or came since the last look.
+    pub(super) fn look_at_credit(&mut self) {
+        let exchanges = self.state.exchanges.load(Relaxed);
+        let open = exchanges + self.streams.len() + self.open.found_unacknowledged();
+        let allowed = self.credit.look(open, self.accepted, &self.state.quic);
+        self.requests_allowed(allowed);
+    }
+
+    /// Allows the client all request streams of the limit.
+    pub(super) fn allow_more_requests(&mut self) {
+        let allowed = self.credit.more_requests(&self.state.quic);
+        self.requests_allowed(allowed);
+    }
+
+    /// Allows the client all streams of the limits: those of its sessions count among them.
+    pub(super) fn allow_more_streams(&mut self) {
+        self.allow_more_requests();
+        self.credit.more_uni(&self.state.quic);
+    }
+
+    fn requests_allowed(&mut self, allowed: Option<u32>) {
+        let Some(streams) = allowed else { return };
+        self.state.priorities.allow(streams);
+        if let Some(datagrams) = &mut self.datagrams {
+            datagrams.allow(streams);
+        }
+    }
+
     /// Requests that were complete and then given up cost more than streams that never became one.
     pub(super) fn count_cancelled(&mut self) {
         for _ in 0..self.state.take_cancelled() {

@@ -57,6 +57,7 @@ impl Task {
 
     fn begin_session(&mut self, send: AnswerStream, receiver: Receiver, flow: Option<SessionFlow>) {
         let stream = send.id();
+        self.allow_more_streams();
         self.server.counters.requests.fetch_add(1, Relaxed);
         let table = &self.server.table;
         self.trace_request(stream);

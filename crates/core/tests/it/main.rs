@@ -51,6 +51,7 @@ mod session_writers;
 mod sessions;
 mod shutdown;
 mod stateless_reset;
+mod stream_credit;
 mod strict;
 mod support;
 mod trailers;
