@@ -9,7 +9,7 @@ import type { TrailersSource } from './outgoing-trailers.js';
  */
 const HIGH_WATER_MARK = 128 * 1024;
 /** Of a chunk that is longer only so much is handed over before that is sent: what is not yet sent is there once, not twice. */
-const SLICE_BYTES = 256 * 1024;
+const SLICE_BYTES = 512 * 1024;
 
 /** An exchange that sends a body: an answer, or a request of a client. */
 export interface Sender {

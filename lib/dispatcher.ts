@@ -7,7 +7,7 @@ import { H3Error, isH3Error, usageError } from './errors.js';
 import { Exchange } from './exchange.js';
 import type { PackedFields } from './fields.js';
 import { FileBody } from './file-body.js';
-import { IncomingBody } from './incoming-body.js';
+import { bodyReadable, IncomingBody } from './incoming-body.js';
 import { LargeBytes } from './large-bytes.js';
 import { lazyRequest } from './lazy-request.js';
 import type { Logger } from './logger.js';
@@ -403,6 +403,11 @@ export class Dispatcher {
   }
 
   #hear(generation: number, event: ExchangeEvent, code: number | null): void {
+    // A body may be read on when its exchange is over.
+    if (event === 'readable') {
+      bodyReadable(this.#exchanges as NativeExchanges, generation);
+      return;
+    }
     const exchange = this.#open.get(generation);
     // Only a client is told that its request is not wanted any more.
     if (exchange === undefined || event === 'stopped') return;

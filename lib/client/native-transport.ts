@@ -6,7 +6,7 @@ import { DatagramOutbox, eachDatagram } from '../datagrams.js';
 import { H3Error } from '../errors.js';
 import { eachField, type PackedFields } from '../fields.js';
 import { unpackHeaders } from '../headers.js';
-import { IncomingBody, type Reading } from '../incoming-body.js';
+import { bodyReadable, IncomingBody, type Reading } from '../incoming-body.js';
 import { NativeClient, type NativeExchanges } from '../native.js';
 import { fromNative } from '../native-error.js';
 import { ClientSessions } from './client-sessions.js';
@@ -255,6 +255,10 @@ class NativeTransport implements ClientTransport {
   }
 
   #hear(generation: number, event: string, code: number | null): void {
+    if (event === 'readable') {
+      bodyReadable(this.#exchanges, generation);
+      return;
+    }
     const exchange = this.#open.get(generation);
     if (exchange === undefined) return;
     if (event === 'drained') {
