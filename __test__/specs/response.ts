@@ -30,7 +30,8 @@ async function text(body: OutgoingBody): Promise<string> {
   if (typeof body === 'string') return body;
   if (body instanceof Uint8Array) return new TextDecoder().decode(body);
   let whole = '';
-  for await (const chunk of body instanceof LargeBytes ? body.stream() : body) whole += new TextDecoder().decode(chunkBytes(chunk));
+  for await (const chunk of body instanceof LargeBytes ? body.stream() : body)
+    whole += new TextDecoder().decode(chunkBytes(chunk));
   return whole;
 }
 
