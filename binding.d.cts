@@ -28,6 +28,12 @@ declare global {
  * @see https://developer.mozilla.org/en-US/docs/Web/JavaScript/Reference/Iteration_protocols#the_async_iterator_and_async_iterable_protocols
  */
 export declare class NativeBody {
+  /**
+   * A step without a promise: the next piece; empty at the end. `null`: nothing is there yet; the exchange hook then hears
+   * "readable", once, when the next call has an answer. Throws what a step would be rejected with. Not to be mixed with
+   * steps.
+   */
+  take(): Uint8Array | null
   /** Why the last step was rejected; `null` if none was. */
   get failure(): NativeFailure | null
   /**
@@ -388,9 +394,9 @@ export interface NativeHooks {
   routingsOver?: (routings: number[]) => void
   /**
    * Hears of one exchange: the client reset it, stopped reading or is gone, `code` being its HTTP/3 error code
-   * if it sent one; or all that was written was sent; or an answer from a file was sent.
+   * if it sent one; or all that was written was sent; or an answer from a file was sent; or its body can be read on.
    */
-  exchange: (slot: number, generation: number, event: 'aborted' | 'drained' | 'stopped' | 'finished', code: number | null) => void
+  exchange: (slot: number, generation: number, event: 'aborted' | 'drained' | 'stopped' | 'finished' | 'readable', code: number | null) => void
   /** The answer that was given may not be sent: the code of the error, and the reason; the exchange awaits another. */
   refused?: (slot: number, generation: number, code: 'ERR_H3_HEADER' | 'ERR_H3_RESPONSE_LENGTH', reason: string) => void
   /**

@@ -1,5 +1,6 @@
 import type { NativeExchanges } from '../binding.cjs';
 import { chunkBytes } from './body.js';
+import { bytesGone } from './large-bytes.js';
 import type { TrailersSource } from './outgoing-trailers.js';
 
 /**
@@ -7,6 +8,8 @@ import type { TrailersSource } from './outgoing-trailers.js';
  * 8 % more CPU for a byte.
  */
 const HIGH_WATER_MARK = 128 * 1024;
+/** Of a chunk that is longer only so much is handed over before that is sent: what is not yet sent is there once, not twice. */
+const SLICE_BYTES = 512 * 1024;
 
 /** An exchange that sends a body: an answer, or a request of a client. */
 export interface Sender {
@@ -46,7 +49,9 @@ export async function sendStream(
       const { done, value } = await reader.read();
       if (exchange.gone !== null) return null;
       if (done) break;
-      const chunk = chunkBytes(value);
+      const given = chunkBytes(value);
+      const chunk = given.byteLength > SLICE_BYTES ? await sendSlices(native, exchange, given) : given;
+      if (exchange.gone !== null) return null;
       unsent += chunk.byteLength;
       const full = unsent >= HIGH_WATER_MARK;
       native.write(slot, generation, chunk, full);
@@ -69,4 +74,18 @@ export async function sendStream(
     reader.cancel(error).catch(() => undefined);
     return error instanceof Error ? error : new Error(String(error), { cause: error });
   }
+}
+
+/** Sends `chunk` up to its last slice, which is returned. Throws a TypeError if its buffer is taken away meanwhile. */
+async function sendSlices(native: NativeExchanges, exchange: Sender, chunk: Uint8Array): Promise<Uint8Array> {
+  const length = chunk.byteLength;
+  // With a length of its own, also if that of the chunk follows a buffer that grows.
+  const bytes = new Uint8Array(chunk.buffer, chunk.byteOffset, length);
+  let at = 0;
+  for (; length - at > SLICE_BYTES && exchange.gone === null; at += SLICE_BYTES) {
+    native.write(exchange.slot, exchange.generation, bytes.subarray(at, at + SLICE_BYTES), true);
+    await exchange.untilDrained();
+    if (bytes.byteLength !== length) throw bytesGone();
+  }
+  return bytes.subarray(at);
 }

@@ -1,8 +1,9 @@
 import { describe, type UsageError, usageError } from './errors.js';
 import type { FileBody } from './file-body.js';
+import type { LargeBytes } from './large-bytes.js';
 
 /** What a response body is by the time it goes out: text is sent as UTF-8. */
-export type OutgoingBody = null | string | Uint8Array | ReadableStream<Uint8Array> | FileBody;
+export type OutgoingBody = null | string | Uint8Array | LargeBytes | ReadableStream<Uint8Array> | FileBody;
 
 /** Written so that the declarations need no types of Node. */
 type UnderlyingSource = NonNullable<ConstructorParameters<typeof ReadableStream<Uint8Array>>[0]>;

@@ -7,7 +7,8 @@ import { H3Error, isH3Error, usageError } from './errors.js';
 import { Exchange } from './exchange.js';
 import type { PackedFields } from './fields.js';
 import { FileBody } from './file-body.js';
-import { IncomingBody } from './incoming-body.js';
+import { bodyReadable, IncomingBody } from './incoming-body.js';
+import { LargeBytes } from './large-bytes.js';
 import { lazyRequest } from './lazy-request.js';
 import type { Logger } from './logger.js';
 import { fromNative } from './native-error.js';
@@ -304,7 +305,7 @@ export class Dispatcher {
       exchange.outgoingTrailers !== null &&
       exchange.gone === null &&
       mayHaveTrailers(exchange.method, given.status);
-    const outgoing = hasTrailers ? asStream(given) : given;
+    const outgoing = hasTrailers || given.body instanceof LargeBytes ? asStream(given) : given;
     const body = this.#content(exchange, outgoing);
     if (body instanceof FileBody && exchange.gone === null) {
       // Open until the native part says what became of it.
@@ -402,6 +403,11 @@ export class Dispatcher {
   }
 
   #hear(generation: number, event: ExchangeEvent, code: number | null): void {
+    // A body may be read on when its exchange is over.
+    if (event === 'readable') {
+      bodyReadable(this.#exchanges as NativeExchanges, generation);
+      return;
+    }
     const exchange = this.#open.get(generation);
     // Only a client is told that its request is not wanted any more.
     if (exchange === undefined || event === 'stopped') return;

@@ -1,6 +1,7 @@
 import { isArrayBuffer, isAsyncIterable, isStream, type OutgoingBody, streamFrom } from './body.js';
 import { usageError } from './errors.js';
 import { FileBody } from './file-body.js';
+import type { LargeBytes } from './large-bytes.js';
 
 /** What a Response can be made from: all that fetch takes, and asynchronous iterators of text or bytes. */
 export type ResponseBody =
@@ -14,12 +15,18 @@ export interface Extracted {
   readonly type: string;
 }
 
-/** What fetch calls "extract a body", for all but text and null. Bytes are copied, so the caller may reuse its buffer. */
-export function extractBody(body: Exclude<ResponseBody, string | null | undefined> | FileBody): Extracted {
+/**
+ * What fetch calls "extract a body", for all but text and null. Bytes are copied, so the caller may reuse its buffer; a
+ * caller that need not may do something else with them by `take`.
+ */
+export function extractBody(
+  body: Exclude<ResponseBody, string | null | undefined> | FileBody,
+  take: (bytes: Uint8Array) => Uint8Array | LargeBytes = copyOf,
+): Extracted {
   if (ArrayBuffer.isView(body)) {
-    return { body: new Uint8Array(body.buffer, body.byteOffset, body.byteLength).slice(), type: '' };
+    return { body: take(new Uint8Array(body.buffer, body.byteOffset, body.byteLength)), type: '' };
   }
-  if (isArrayBuffer(body)) return { body: new Uint8Array(body).slice(), type: '' };
+  if (isArrayBuffer(body)) return { body: take(new Uint8Array(body, 0, body.byteLength)), type: '' };
   if (body instanceof FileBody) return { body, type: body.type };
   if (body instanceof Blob) return { body, type: body.type };
   if (body instanceof URLSearchParams) {
@@ -29,6 +36,10 @@ export function extractBody(body: Exclude<ResponseBody, string | null | undefine
   if (isStream(body)) return { body: unlocked(body), type: '' };
   if (isAsyncIterable(body)) return { body: streamFrom(body), type: '' };
   return { body: String(body), type: 'text/plain;charset=UTF-8' };
+}
+
+function copyOf(bytes: Uint8Array): Uint8Array {
+  return bytes.slice();
 }
 
 function extractForm(form: FormData): Extracted {

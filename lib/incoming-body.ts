@@ -5,14 +5,33 @@ import { H3Error } from './errors.js';
 import { IncomingTrailers } from './incoming-trailers.js';
 import { fromNative } from './native-error.js';
 
-type Steps = ReturnType<NativeBody[typeof Symbol.asyncIterator]>;
-
 /** How a body is read. */
 export interface Reading {
   /** Time within which something must come while it is read, and what the reader gets else. */
   readonly patience?: { readonly ms: number; readonly error: () => unknown };
   /** The code of the table of errors for one of the native part. */
   readonly failureCode?: (native: string) => string;
+}
+
+/** Who waits for a body of these exchanges, by generation. */
+const waiting = new WeakMap<NativeExchanges, Map<number, () => void>>();
+
+function untilReadable(native: NativeExchanges, generation: number): Promise<void> {
+  let readers = waiting.get(native);
+  if (readers === undefined) {
+    readers = new Map();
+    waiting.set(native, readers);
+  }
+  const known = readers;
+  return new Promise((resolve) => known.set(generation, resolve));
+}
+
+/** The native part has something for the reader of this body. */
+export function bodyReadable(native: NativeExchanges, generation: number): void {
+  const readers = waiting.get(native);
+  const resolve = readers?.get(generation);
+  readers?.delete(generation);
+  resolve?.();
 }
 
 /** Time without a read after which the rest of a body is declined, once its request was answered. */
@@ -36,7 +55,6 @@ export class IncomingBody {
   readonly #slot: number;
   readonly #generation: number;
   #body: NativeBody | null = null;
-  #steps: Steps | null = null;
   #pulls = 0;
   #pulling = false;
   #over = false;
@@ -75,7 +93,7 @@ export class IncomingBody {
    * declined with the exchange, at once.
    */
   answered(reason: () => H3Error): void {
-    if (this.#steps === null) this.trailers.fail(reason());
+    if (this.#body === null) this.trailers.fail(reason());
     else if (!this.#over && !this.#watched) this.#watch();
   }
 
@@ -95,17 +113,19 @@ export class IncomingBody {
     const timer = this.#startTimer();
     try {
       if (this.#declined !== null) throw this.#declined;
-      this.#steps ??= this.#begin();
-      let step = await this.#steps.next();
-      // Capsules, read by the native part: it yields nothing for them (RFC 9297 §3.1).
-      while (step.done !== true && step.value.byteLength === 0) step = await this.#steps.next();
+      this.#body ??= this.#begin();
+      let piece = this.#body.take();
+      while (piece === null) {
+        await untilReadable(this.#native, this.#generation);
+        piece = this.#body.take();
+      }
       if (this.#declined !== null) throw this.#declined;
-      if (step.done !== true) {
-        controller.enqueue(step.value);
+      if (piece.byteLength > 0) {
+        controller.enqueue(piece);
         return;
       }
       this.#end();
-      this.trailers.end(this.#body?.takeTrailers() ?? null);
+      this.trailers.end(this.#body.takeTrailers());
       controller.close();
     } catch (error) {
       this.#end();
@@ -124,20 +144,18 @@ export class IncomingBody {
     this.onOver?.();
   }
 
-  #begin(): Steps {
-    this.#body = this.#native.body(this.#slot, this.#generation);
-    if (this.#body === null) {
-      const message = 'the request is over: read its body before the answer is complete';
-      throw new H3Error('ERR_H3_CONNECTION_CLOSED', message);
-    }
-    return this.#body[Symbol.asyncIterator]();
+  #begin(): NativeBody {
+    const body = this.#native.body(this.#slot, this.#generation);
+    if (body !== null) return body;
+    const message = 'the request is over: read its body before the answer is complete';
+    throw new H3Error('ERR_H3_CONNECTION_CLOSED', message);
   }
 
   async #stop(reason: unknown): Promise<void> {
     this.#end();
     this.trailers.fail(reason);
-    const steps = this.#steps ?? this.#native.body(this.#slot, this.#generation)?.[Symbol.asyncIterator]();
-    await steps?.return();
+    const body = this.#body ?? this.#native.body(this.#slot, this.#generation);
+    await body?.[Symbol.asyncIterator]().return();
   }
 
   #failureOf(error: unknown): unknown {

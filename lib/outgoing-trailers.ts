@@ -3,6 +3,7 @@ import { describe, usageError } from './errors.js';
 import { addField, findField, type PackedFields } from './fields.js';
 import { FileBody } from './file-body.js';
 import { packHeaders } from './headers.js';
+import { LargeBytes } from './large-bytes.js';
 import { NativeExchanges } from './native.js';
 import { fromNative } from './native-error.js';
 import type { Outgoing } from './response.js';
@@ -56,19 +57,20 @@ export function trailersOf(response: unknown): TrailersSource | null {
 }
 
 /**
- * The same answer with a stream for its body, whose end this side sees, so that trailers can follow. The length of what is
- * whole is told as before.
+ * The same answer with a stream for its body, which goes out piece by piece, and whose end this side sees, so that trailers
+ * can follow. The length of what is whole is told as before.
  */
 export function asStream(outgoing: Outgoing): Outgoing {
   const { body, fields } = outgoing;
   if (body instanceof FileBody) return { ...outgoing, body: body.stream() };
   if (isStream(body)) return outgoing;
   const bytes = typeof body === 'string' ? encoder.encode(body) : (body ?? NO_BYTES);
+  const stream = bytes instanceof LargeBytes ? bytes.stream() : streamOf(bytes);
   const isTold = findField(fields, 'content-length') !== null;
   return {
     ...outgoing,
     fields: isTold ? fields : addField(fields, 'content-length', `${bytes.byteLength}`),
-    body: streamOf(bytes),
+    body: stream,
   };
 }
 

@@ -6,6 +6,7 @@ import { isStillEncoded } from './client/response.js';
 import { describe, usageError } from './errors.js';
 import { addField, CONNECTION_FIELDS, eachField, findField, type PackedFields } from './fields.js';
 import { packReal } from './headers.js';
+import { COPIED_BYTES, LargeBytes } from './large-bytes.js';
 import { finalStatus, type ResponseParts, sentTwice, takeLazyResponse } from './lazy-response.js';
 import { type Taken, takeBody } from './take-body.js';
 
@@ -110,11 +111,10 @@ function readBuffered(
   fields: PackedFields,
   response: ForeignResponse,
 ): Outgoing | Promise<Outgoing> {
-  const ready = (bytes: Uint8Array): Outgoing => ({
-    status,
-    fields: checkedFields(fields, bytes, null),
-    body: bytes,
-  });
+  const ready = (bytes: Uint8Array): Outgoing => {
+    const body = bytes.byteLength > COPIED_BYTES ? new LargeBytes(bytes) : bytes;
+    return { status, fields: checkedFields(fields, body, null), body };
+  };
   const read = (response as unknown as { bytes(): Promise<Uint8Array> }).bytes();
   const bytes = peek(read);
   return bytes instanceof Uint8Array ? ready(bytes) : read.then(ready);
@@ -189,7 +189,11 @@ function checkLength(value: string, body: OutgoingBody): void {
     throw usageError('ERR_H3_RESPONSE_LENGTH', 'content-length must be one decimal number (RFC 9110 §8.6)');
   }
   const length =
-    typeof body === 'string' ? Buffer.byteLength(body) : body instanceof Uint8Array ? body.byteLength : null;
+    typeof body === 'string'
+      ? Buffer.byteLength(body)
+      : body instanceof Uint8Array || body instanceof LargeBytes
+        ? body.byteLength
+        : null;
   // RFC9110-8.6-contradiction-refused
   if (length === null || Number(value) === length) return;
   throw usageError(

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { chunkBytes } from '../../lib/body.js';
 import { FileBody } from '../../lib/file-body.js';
+import { LargeBytes } from '../../lib/large-bytes.js';
 import { Response as Lazy, type Outgoing, type OutgoingBody, readResponse } from '../../lib/response.js';
 import type { Spec } from './spec.js';
 
@@ -29,7 +30,8 @@ async function text(body: OutgoingBody): Promise<string> {
   if (typeof body === 'string') return body;
   if (body instanceof Uint8Array) return new TextDecoder().decode(body);
   let whole = '';
-  for await (const chunk of body) whole += new TextDecoder().decode(chunkBytes(chunk));
+  for await (const chunk of body instanceof LargeBytes ? body.stream() : body)
+    whole += new TextDecoder().decode(chunkBytes(chunk));
   return whole;
 }
 

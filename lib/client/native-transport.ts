@@ -3,7 +3,7 @@ import { sendStream } from '../body-sender.js';
 import { builtin } from '../builtin.js';
 import { DatagramOutbox, eachDatagram } from '../datagrams.js';
 import { H3Error } from '../errors.js';
-import { IncomingBody, type Reading } from '../incoming-body.js';
+import { bodyReadable, IncomingBody, type Reading } from '../incoming-body.js';
 import { NativeClient, type NativeExchanges } from '../native.js';
 import { fromNative } from '../native-error.js';
 import { type Arrival, type ArrivalBatch, ArrivedResponse, eachArrival } from './arrival.js';
@@ -199,6 +199,10 @@ class NativeTransport implements ClientTransport {
   }
 
   #hear(slot: number, generation: number, event: string, code: number | null): void {
+    if (event === 'readable') {
+      bodyReadable(this.#exchanges, generation);
+      return;
+    }
     const exchange = this.#open.get(slot, generation);
     if (exchange === null) return;
     if (event === 'drained') {

@@ -36,6 +36,8 @@ const MAX_WAITING_BYTES: usize = 8 * 1024 * 1024;
 /// One thing that happened to an exchange.
 pub(crate) enum Happened {
     Event(ExchangeId, ExchangeEvent),
+    /// A read of a body has come to something.
+    Readable(ExchangeId),
     /// The answer that JavaScript gave may not be sent; another one is awaited.
     Refused(ExchangeId, ErrorCode, String),
     /// A request of a client gets no response.
@@ -154,8 +156,9 @@ impl Bridge {
         self.lock().wake.clone()
     }
 
-    /// Lets go of `wake`, unless a new start has already put another in its place.
+    /// Lets go of `wake`, unless a new start has already put another in its place. What waits is still delivered.
     pub(crate) fn drop_wake(&self, wake: Option<Arc<Wake>>) {
+        self.wake_if_dirty();
         let mut state = self.lock();
         let is_current = match (&state.wake, &wake) {
             (Some(current), Some(wake)) => Arc::ptr_eq(current, wake),
@@ -199,6 +202,17 @@ impl Bridge {
 
     pub(crate) fn refused(&self, id: ExchangeId, code: ErrorCode, reason: String) {
         self.happened(Happened::Refused(id, code, reason));
+    }
+
+    /// A read of a body has come to something. `wake` is what woke JavaScript when the body was taken: its reader is told also
+    /// when nothing else is any more.
+    pub(crate) fn readable(&self, id: ExchangeId, wake: Option<&Wake>) {
+        self.happened(Happened::Readable(id));
+        if self.wake().is_none()
+            && let Some(wake) = wake
+        {
+            wake();
+        }
     }
 
     fn happened(&self, happened: Happened) {

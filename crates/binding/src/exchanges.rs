@@ -36,6 +36,7 @@ pub(crate) struct Exchanges {
     pub(crate) commands: Arc<Commands>,
     pub(crate) table: Arc<ExchangeTable>,
     sessions: Arc<SessionTable>,
+    bridge: Arc<Bridge>,
 }
 
 impl Exchanges {
@@ -48,12 +49,13 @@ impl Exchanges {
             table.clone(),
             tables.datagrams(),
             sessions.clone(),
-            bridge,
+            bridge.clone(),
         ));
         Ok(Arc::new(Self {
             commands,
             table,
             sessions,
+            bridge,
         }))
     }
 
@@ -289,9 +291,8 @@ impl NativeExchanges {
     /// The body of a streaming request: once, while its exchange is open. Left alone, it is declined with the answer.
     #[napi]
     pub fn body(&self, slot: u32, generation: u32) -> Option<NativeBody> {
-        self.parts
-            .table
-            .take_body(ExchangeId { slot, generation })
-            .map(NativeBody::new)
+        let id = ExchangeId { slot, generation };
+        let reader = self.parts.table.take_body(id)?;
+        Some(NativeBody::new(reader, id, self.parts.bridge.clone()))
     }
 }

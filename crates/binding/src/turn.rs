@@ -60,9 +60,9 @@ pub struct NativeHooks {
     #[napi(ts_type = "(routings: number[]) => void")]
     pub routings_over: Option<RoutingsOverHook>,
     /// Hears of one exchange: the client reset it, stopped reading or is gone, `code` being its HTTP/3 error code
-    /// if it sent one; or all that was written was sent; or an answer from a file was sent.
+    /// if it sent one; or all that was written was sent; or an answer from a file was sent; or its body can be read on.
     #[napi(
-        ts_type = "(slot: number, generation: number, event: 'aborted' | 'drained' | 'stopped' | 'finished', code: number | null) => void"
+        ts_type = "(slot: number, generation: number, event: 'aborted' | 'drained' | 'stopped' | 'finished' | 'readable', code: number | null) => void"
     )]
     pub exchange: EventHook,
     /// The answer that was given may not be sent: the code of the error, and the reason; the exchange awaits another.
@@ -261,6 +261,10 @@ impl Turn {
                 };
                 let hook = self.hooks.exchange.borrow_back(env)?;
                 hook.call((id.slot, id.generation, event, code).into())
+            }
+            Happened::Readable(id) => {
+                let hook = self.hooks.exchange.borrow_back(env)?;
+                hook.call((id.slot, id.generation, "readable", None).into())
             }
             Happened::Connection(_, ConnectionEvent::Opened(info)) => match &self.hooks.connected {
                 Some(hook) => hook

@@ -60,10 +60,48 @@ pub struct Copied(pub(crate) Bytes);
 
 impl ToNapiValue for Copied {
     unsafe fn to_napi_value(env: sys::napi_env, bytes: Self) -> Result<sys::napi_value> {
+        if bytes.0.len() >= LARGE_BYTES {
+            // SAFETY: called on the JavaScript thread with its environment.
+            return unsafe { large_copy(env, &bytes.0) };
+        }
         let array = Uint8ArraySlice::copy_from(&Env::from_raw(env), &bytes.0)?;
         // SAFETY: called on the JavaScript thread with its environment.
         unsafe { Uint8ArraySlice::to_napi_value(env, array) }
     }
+}
+
+/// From this length on the two calls more of [`large_copy`] cost less than filling new memory with zeros.
+const LARGE_BYTES: usize = 16 * 1024;
+
+/// A Uint8Array with a copy of `bytes`, whose memory was not filled with zeros first: of what Node-API has, only a Buffer is
+/// made in this way, so one is made, and its memory given to the array.
+///
+/// # Safety
+/// To be called on the JavaScript thread, with its environment.
+unsafe fn large_copy(env: sys::napi_env, bytes: &[u8]) -> Result<sys::napi_value> {
+    let (mut buffer, mut memory, mut array) =
+        (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
+    let (mut data, mut length, mut offset, mut kind) = (std::ptr::null_mut(), 0, 0, 0);
+    // SAFETY: the engine copies the bytes while it is called, and writes to the places that are named here.
+    unsafe {
+        let status =
+            sys::napi_create_buffer_copy(env, bytes.len(), bytes.as_ptr().cast(), &mut data, &mut buffer);
+        check(status, "cannot make a buffer")?;
+        let status = sys::napi_get_typedarray_info(
+            env,
+            buffer,
+            &mut kind,
+            &mut length,
+            &mut data,
+            &mut memory,
+            &mut offset,
+        );
+        check(status, "cannot look into a buffer")?;
+        let kind = sys::TypedarrayType::uint8_array;
+        let status = sys::napi_create_typedarray(env, kind, length, memory, offset, &mut array);
+        check(status, "cannot make an array")?;
+    }
+    Ok(array)
 }
 
 fn check(status: sys::napi_status, what: &str) -> Result<()> {

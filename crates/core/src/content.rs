@@ -53,6 +53,8 @@ pub(crate) struct ContentReader {
     /// Frames without content since they were last asked for.
     overhead: u32,
     body: Body,
+    /// Length of the last piece of [`poll_content`](Self::poll_content): room for as much is made at once for the next.
+    expected: usize,
     trailers: FieldSection,
 }
 
@@ -81,6 +83,7 @@ impl ContentReader {
             rest: Bytes::new(),
             overhead: 0,
             body: Body::Empty,
+            expected: 0,
             trailers: FieldSection::new(),
         }
     }
@@ -200,7 +203,11 @@ impl ContentReader {
                 Poll::Ready(Err(error))
             }
             Poll::Pending if self.body_len() == 0 => Poll::Pending,
-            _ => Poll::Ready(Ok(Some(self.take_body()))),
+            _ => {
+                let piece = self.take_body();
+                self.expected = piece.len();
+                Poll::Ready(Ok(Some(piece)))
+            }
         }
     }
 
@@ -257,7 +264,8 @@ impl ContentReader {
             Body::Empty => Body::One(bytes),
             // A small view may pin a much larger receive buffer: from the second piece on, own the bytes.
             Body::One(first) => {
-                let mut buffer = BytesMut::with_capacity((first.len() + bytes.len()).max(2048));
+                let room = (first.len() + bytes.len()).max(self.expected).max(2048);
+                let mut buffer = BytesMut::with_capacity(room);
                 buffer.extend_from_slice(&first);
                 buffer.extend_from_slice(&bytes);
                 Body::Gathered(buffer)
