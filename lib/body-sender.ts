@@ -15,8 +15,8 @@ const SLICE_BYTES = 512 * 1024;
 export interface Sender {
   readonly slot: number;
   readonly generation: number;
-  /** Why nothing more can be sent, or null. */
-  readonly gone: Error | null;
+  /** Whether nothing more can be sent. */
+  readonly isGone: boolean;
   /** What follows the last byte. */
   readonly outgoingTrailers: TrailersSource | null;
   /** The HTTP/3 code of a body whose producer fails. */
@@ -47,11 +47,11 @@ export async function sendStream(
   try {
     for (;;) {
       const { done, value } = await reader.read();
-      if (exchange.gone !== null) return null;
+      if (exchange.isGone) return null;
       if (done) break;
       const given = chunkBytes(value);
       const chunk = given.byteLength > SLICE_BYTES ? await sendSlices(native, exchange, given) : given;
-      if (exchange.gone !== null) return null;
+      if (exchange.isGone) return null;
       unsent += chunk.byteLength;
       const full = unsent >= HIGH_WATER_MARK;
       native.write(slot, generation, chunk, full);
@@ -66,10 +66,10 @@ export async function sendStream(
       return null;
     }
     const trailers = await outgoingTrailers();
-    if (exchange.gone === null) native.finishWithTrailers(slot, generation, trailers);
+    if (!exchange.isGone) native.finishWithTrailers(slot, generation, trailers);
     return null;
   } catch (error) {
-    if (exchange.gone !== null) return null;
+    if (exchange.isGone) return null;
     native.reset(slot, generation, exchange.failureCode);
     reader.cancel(error).catch(() => undefined);
     return error instanceof Error ? error : new Error(String(error), { cause: error });
@@ -82,7 +82,7 @@ async function sendSlices(native: NativeExchanges, exchange: Sender, chunk: Uint
   // With a length of its own, also if that of the chunk follows a buffer that grows.
   const bytes = new Uint8Array(chunk.buffer, chunk.byteOffset, length);
   let at = 0;
-  for (; length - at > SLICE_BYTES && exchange.gone === null; at += SLICE_BYTES) {
+  for (; length - at > SLICE_BYTES && !exchange.isGone; at += SLICE_BYTES) {
     native.write(exchange.slot, exchange.generation, bytes.subarray(at, at + SLICE_BYTES), true);
     await exchange.untilDrained();
     if (bytes.byteLength !== length) throw bytesGone();

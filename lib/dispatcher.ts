@@ -303,11 +303,11 @@ export class Dispatcher {
     exchange.status = given.status;
     const hasTrailers =
       exchange.outgoingTrailers !== null &&
-      exchange.gone === null &&
+      !exchange.isGone &&
       mayHaveTrailers(exchange.method, given.status);
     const outgoing = hasTrailers || given.body instanceof LargeBytes ? asStream(given) : given;
     const body = this.#content(exchange, outgoing);
-    if (body instanceof FileBody && exchange.gone === null) {
+    if (body instanceof FileBody && !exchange.isGone) {
       // Open until the native part says what became of it.
       this.#open.set(exchange.generation, exchange);
       this.outbox.add(exchange, outgoing);
@@ -316,13 +316,13 @@ export class Dispatcher {
     const isStream = typeof body === 'object' && body !== null && 'getReader' in body;
     if (!isStream) {
       this.#close(exchange);
-      if (exchange.gone === null) this.outbox.add(exchange, outgoing);
+      if (!exchange.isGone) this.outbox.add(exchange, outgoing);
       return;
     }
-    if (exchange.gone !== null || !mayHaveBody(exchange.method, outgoing.status)) {
+    if (exchange.isGone || !mayHaveBody(exchange.method, outgoing.status)) {
       this.#close(exchange);
       body.cancel(exchange.gone ?? undefined).catch(() => undefined);
-      if (exchange.gone === null) this.outbox.add(exchange, { ...outgoing, body: null });
+      if (!exchange.isGone) this.outbox.add(exchange, { ...outgoing, body: null });
       return;
     }
     this.#open.set(exchange.generation, exchange);
@@ -335,7 +335,7 @@ export class Dispatcher {
   /** A tunnel that was accepted without content of its own stays open until the client ends its side. */
   #content(exchange: Exchange, { status, body }: Outgoing): Outgoing['body'] {
     const { tunnel } = exchange;
-    if (tunnel === null || exchange.gone !== null || status < 200 || status > 299) return body;
+    if (tunnel === null || exchange.isGone || status < 200 || status > 299) return body;
     exchange.tunnel = null;
     const isEmpty = body === null || body === '' || (body instanceof Uint8Array && body.byteLength === 0);
     if (isEmpty) return drained(tunnel);
@@ -355,7 +355,7 @@ export class Dispatcher {
   #fail(exchange: Exchange, error: unknown): void {
     exchange.declineBody();
     requestFailed(exchange, error, this.#server as H3Server);
-    if (exchange.gone !== null) {
+    if (exchange.isGone) {
       // The client is gone and its handler was told by the signal: what it throws then is no news.
       this.#close(exchange);
       return;

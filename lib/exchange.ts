@@ -120,7 +120,10 @@ export class Exchange extends SendSide<H3Error> implements IncomingParts {
 
   /** The client reset the request or vanished. */
   abort(wireCode: number | null): void {
-    this.giveUp(goneError(wireCode), (reason) => this.#controller?.abort(reason));
+    this.giveUp(
+      () => goneError(wireCode),
+      () => this.#controller?.abort(this.gone),
+    );
   }
 
   /** Its answer was refused before anything was sent: the producer of its body stops, another answer follows. */

@@ -320,7 +320,7 @@ export class H3Server {
     const interim = interimStatus(status);
     const fields = packHeaders(headers);
     const exchange = this.#exchangeOf(request);
-    if (exchange === null || exchange.answered || exchange.gone !== null) return false;
+    if (exchange === null || exchange.answered || exchange.isGone) return false;
     native(() => this.#native.inform(exchange.slot, exchange.generation, interim, fields));
     return true;
   }

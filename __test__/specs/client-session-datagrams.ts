@@ -215,12 +215,13 @@ async function onDeadPath(
     });
     await soon('ready', session.ready);
     fate.drop = 1;
-    const rest = await run(session);
-    fate.drop = 0;
+    const rest = await run(session).finally(() => {
+      fate.drop = 0;
+    });
     await rest?.();
     session.close();
-    // The path is needed until the server has heard of it.
-    await until('the end of the session', () => server.getStats().webtransportSessionsActive === 0);
+    // The path is needed until both sides have heard of it.
+    await until('the end of the session', () => server.getStats().requestsActive === 0);
   } finally {
     path.close();
   }
