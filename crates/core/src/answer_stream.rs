@@ -61,6 +61,12 @@ impl AnswerStream {
         &self.stream
     }
 
+    /// Whether the peer has said by now that it wants no answer (STOP_SENDING), or is gone.
+    pub(crate) fn is_unwanted(&self) -> bool {
+        let polled = pin!(self.stream.stopped()).poll(&mut Context::from_waker(Waker::noop()));
+        polled.is_ready()
+    }
+
     /// RESET_STREAM; a stream that has ended already stays as it is.
     pub(crate) fn reset(&mut self, code: Code) {
         let _ = self.stream.reset(wire_code(code));

@@ -353,7 +353,12 @@ impl Task {
 
     /// A request stream was read as far as it will be.
     fn conclude(&mut self, receiver: Receiver, send: AnswerStream, received: Received) {
-        self.settle(receiver, send, received);
+        let is_request = matches!(received, Received::Complete | Received::Streaming);
+        if is_request && self.guard.is_wary() && send.is_unwanted() {
+            self.decline(receiver, send);
+        } else {
+            self.settle(receiver, send, received);
+        }
         // A connection that is idle holds no routing that others have replaced.
         self.admission.routing = None;
     }
@@ -415,6 +420,20 @@ impl Task {
                 self.count_abandoned();
             }
         }
+    }
+
+    /// Does nothing for a request that its client has given up already (RFC 9114 §4.1.1: not processed, so rejected). Handlers
+    /// of a client that gives up thousands a second would run for nobody, and slow down everybody else's.
+    fn decline(&mut self, mut receiver: Receiver, mut send: AnswerStream) {
+        if let Some(datagrams) = &mut self.datagrams {
+            datagrams.declined(send.id());
+        }
+        send.reset(Code::H3_REQUEST_REJECTED);
+        let _ = receiver
+            .content()
+            .recv()
+            .stop(wire_code(Code::H3_REQUEST_REJECTED));
+        self.count_abandoned();
     }
 
     /// Answers a request that no handler sees, and politely leaves the rest of it unread (RFC9114-4.1-early-response).

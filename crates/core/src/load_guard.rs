@@ -13,6 +13,9 @@ pub(crate) struct LoadGuard {
     overhead: Bucket,
 }
 
+/// Streams that a peer may give up at once before it is looked at more closely: a page that is left gives up as many.
+const TRUSTED_ABANDONED: u32 = 64;
+
 impl LoadGuard {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
@@ -27,6 +30,12 @@ impl LoadGuard {
             true => Ok(()),
             false => Err(excessive("too many streams opened and given up")),
         }
+    }
+
+    /// Whether the peer has lately given up so many streams that each is worth a second look before it is worked for.
+    #[inline]
+    pub(crate) fn is_wary(&mut self) -> bool {
+        self.abandoned.lacks(TRUSTED_ABANDONED)
     }
 
     /// The peer sent frames without content (RFC9114-10.5-overhead).

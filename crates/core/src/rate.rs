@@ -38,6 +38,17 @@ impl Bucket {
         true
     }
 
+    /// Whether more than `count` tokens of a full bucket are missing. Reads the clock only if they may be.
+    #[inline]
+    pub(crate) fn lacks(&mut self, count: u32) -> bool {
+        let most = 2.0 * self.per_second - f64::from(count);
+        if self.tokens >= most {
+            return false;
+        }
+        self.refill();
+        self.tokens < most
+    }
+
     /// Adds `count` tokens, up to what the bucket holds.
     #[inline]
     pub(crate) fn earn(&mut self, count: u32) {

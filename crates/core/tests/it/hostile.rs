@@ -1,10 +1,13 @@
 //! Bytes and behaviour that no honest client shows; neighbours must not feel them.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use trilane_core::Limits;
 
 use crate::client::{connect, quic};
+use crate::raw;
 use crate::support::{Script, Setup, answer, soon, start};
 
 fn setup() -> Setup {
@@ -153,6 +156,34 @@ async fn a_flood_of_abandoned_streams_ends_the_connection_with_excessive_load() 
     };
     assert_eq!(close.error_code, quinn::VarInt::from_u32(0x107));
     assert_eq!(connect(&server).await.get("/").await.status, 200);
+}
+
+#[tokio::test]
+async fn requests_that_a_flooding_client_has_given_up_run_no_handler() {
+    const FLOOD: usize = 3_000;
+    let calls = Arc::new(AtomicUsize::new(0));
+    let called = calls.clone();
+    let handler = Script::new(move |_, exchange| {
+        called.fetch_add(1, Relaxed);
+        answer(exchange, "");
+    });
+    let server = start(Setup::default(), handler);
+    let (connection, _endpoint) = quic(&server).await;
+    let bytes = raw::request("GET", &[]);
+    let flood = async {
+        for _ in 0..FLOOD {
+            let (mut send, mut recv) = connection.open_bi().await.unwrap();
+            send.write_all(&bytes).await.unwrap();
+            send.finish().unwrap();
+            recv.stop(0x10c_u32.into()).unwrap();
+        }
+    };
+    soon("the flood", flood).await;
+    assert!(raw::serves(&connection).await);
+    let calls = calls.load(Relaxed);
+    assert!(calls < FLOOD / 4, "{calls} handlers ran");
+    let stats = server.server.stats();
+    assert_eq!((stats.requests_active, stats.protocol_errors), (0, 0));
 }
 
 #[tokio::test]
