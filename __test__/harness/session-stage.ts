@@ -82,6 +82,10 @@ export async function withSessions(
   };
   try {
     await run({ server, log, at, ask, open });
+  } catch (error) {
+    // Nothing that follows from it may be told in its place.
+    server.close();
+    throw error;
   } finally {
     for (const session of sessions) session.close();
     await until('the end of all sessions', () => server.getStats().requestsActive === 0);

@@ -143,8 +143,9 @@ export const specs: Spec[] = [
     let pulls = 0;
     const stream = new ReadableStream<Uint8Array>({
       async pull(controller) {
-        await sleep(2);
         pulls += 1;
+        // A reset takes along what its receiver has not read yet.
+        await sleep(pulls === 4 ? 200 : 2);
         if (pulls === 4) controller.error(new Error('the disk failed'));
         else controller.enqueue(new Uint8Array(100));
       },

@@ -15,6 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use quinn::SendStream;
+use tokio::sync::Notify;
 use trilane_http3::code::WT_SESSION_GONE;
 use trilane_http3::webtransport::SessionFlow;
 use trilane_http3::{Capsule, Code, Error};
@@ -56,6 +57,8 @@ pub(crate) struct Session {
     /// How long its datagrams wait to be sent, in milliseconds; 0: as the limits say.
     datagram_age_ms: AtomicU32,
     expired_datagrams: Arc<AtomicU64>,
+    /// Told when datagrams no longer wait for the answer.
+    released: Notify,
     orders: Arc<SendOrders>,
 }
 
@@ -120,6 +123,7 @@ impl Session {
             capsules: Mutex::new(None),
             datagram_age_ms: AtomicU32::new(0),
             expired_datagrams: Arc::default(),
+            released: Notify::new(),
             orders: Arc::default(),
             flow: (begin.flow).map(|flow| Arc::new(FlowControl::new(flow, this.clone(), window))),
         })
@@ -309,6 +313,7 @@ impl Session {
                 std::mem::take(&mut state.streams),
             )
         };
+        self.released.notify_waiters();
         for _ in held.into_iter().flatten() {
             self.connection.dropped_outgoing(DatagramLayer::WebTransport);
         }

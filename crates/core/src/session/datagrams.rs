@@ -1,5 +1,7 @@
 //! The datagrams that a session sends.
 
+use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -64,8 +66,15 @@ impl Session {
         self.expired_datagrams.load(Relaxed)
     }
 
-    /// Waits until fewer than `most` datagrams of its connection wait to be sent, or the connection is over.
+    /// Waits until fewer than `most` datagrams of it wait for the answer, and of its connection to be sent, or until it is over.
     pub(crate) async fn datagram_room(&self, most: usize) {
+        let mut released = pin!(self.released.notified());
+        // Before the look: what is told in between is heard.
+        released.as_mut().enable();
+        let holds = |held: &VecDeque<Bytes>| held.len() >= most;
+        if lock(&self.state).held.as_ref().is_some_and(holds) {
+            released.await;
+        }
         self.connection.datagrams.room(most).await;
     }
 }
@@ -83,5 +92,6 @@ pub(super) async fn release_datagrams(session: Arc<Session>, before: u64) -> Out
     for data in held.into_iter().flatten() {
         let _ = session.pass_on(data);
     }
+    session.released.notify_waiters();
     Outcome::Done
 }
