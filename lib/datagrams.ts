@@ -2,6 +2,7 @@ import type { NativeConnection, NativeExchanges, NativeServer } from '../binding
 import { describe, usageError } from './errors.js';
 import type { Exchange } from './exchange.js';
 import type { H3Request } from './request.js';
+import { TurnEnd } from './turn-end.js';
 
 /** An IP address and a UDP port. */
 export interface RemoteAddress {
@@ -75,7 +76,7 @@ export class DatagramOutbox {
   #native: NativeExchanges | null = null;
   #count = 0;
   #used = 0;
-  #scheduled = false;
+  readonly #turnEnd = new TurnEnd(() => this.flush());
 
   constructor(layer: Layer) {
     this.#layer = layer;
@@ -97,13 +98,7 @@ export class DatagramOutbox {
     this.#words[at++] = generation;
     this.#words[at] = byteLength;
     this.#count += 1;
-    if (!this.#scheduled) {
-      this.#scheduled = true;
-      queueMicrotask(() => {
-        this.#scheduled = false;
-        this.flush();
-      });
-    }
+    this.#turnEnd.await();
   }
 
   /** Sends what was gathered. */

@@ -2,6 +2,7 @@ import type { NativeServer } from '../binding.cjs';
 import type { Exchange } from './exchange.js';
 import { FileBody } from './file-body.js';
 import type { Outgoing } from './response.js';
+import { TurnEnd } from './turn-end.js';
 
 /** Numbers of one answer: slot, generation, status, kind, length of the fields, length of the body if it is text or shared. */
 const ANSWER_WORDS = 6;
@@ -32,7 +33,7 @@ export class Outbox {
   #bodies: Uint8Array[] = [];
   #bytesUsed = 0;
   #inTurn = false;
-  #scheduled = false;
+  readonly #turnEnd = new TurnEnd(() => this.flush());
 
   /** The native part to send to; known once it was made with `words`. */
   connect(native: NativeServer): void {
@@ -83,7 +84,7 @@ export class Outbox {
     this.#text += fields + text;
     this.#count += 1;
     if (this.#count === MAX_ANSWERS || this.#text.length > MAX_TEXT) this.flush();
-    else if (!this.#inTurn) this.#schedule();
+    else if (!this.#inTurn) this.#turnEnd.await();
   }
 
   /** Sends what was gathered. */
@@ -106,14 +107,5 @@ export class Outbox {
     this.bytes.set(body, this.#bytesUsed);
     this.#bytesUsed += body.byteLength;
     return true;
-  }
-
-  #schedule(): void {
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    queueMicrotask(() => {
-      this.#scheduled = false;
-      this.flush();
-    });
   }
 }

@@ -1,6 +1,7 @@
 import type { NativeClient } from '../../binding.cjs';
 import { fieldLines, filterFields, hasField } from '../fields.js';
 import { fromNative } from '../native-error.js';
+import { TurnEnd } from '../turn-end.js';
 import type { OutgoingExchange } from './outgoing-exchange.js';
 import type { RequestOrder } from './transport.js';
 
@@ -46,7 +47,7 @@ export class OrderOutbox {
   /** Made for the first small body. */
   #shared: Uint8Array | null = null;
   #bytesUsed = 0;
-  #scheduled = false;
+  readonly #turnEnd = new TurnEnd(() => this.flush());
 
   constructor(listener: OrderListener) {
     this.#listener = listener;
@@ -83,7 +84,7 @@ export class OrderOutbox {
     words[at] = order.body instanceof Uint8Array ? this.#addBody(order.body) : 0;
     this.#text += url.host + where + method + authority + url.path + protocol + fields;
     if (this.#waiting.length === MAX_ORDERS || this.#text.length > MAX_TEXT) this.flush();
-    else this.#schedule();
+    else this.#turnEnd.await();
   }
 
   /** Hands over what was gathered. */
@@ -128,15 +129,6 @@ export class OrderOutbox {
     this.#shared.set(body, this.#bytesUsed);
     this.#bytesUsed += byteLength;
     return SHARED + byteLength;
-  }
-
-  #schedule(): void {
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    queueMicrotask(() => {
-      this.#scheduled = false;
-      this.flush();
-    });
   }
 }
 
