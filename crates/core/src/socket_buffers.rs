@@ -4,7 +4,7 @@ use socket2::Socket;
 
 /// Asked of the kernel, which gives what it allows: a burst from many clients must not be lost while the IO thread answers
 /// others.
-pub(crate) const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
 /// How large the buffers of a socket are, in bytes of packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

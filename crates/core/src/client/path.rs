@@ -19,7 +19,7 @@ use quinn::{AsyncUdpSocket, UdpPoller};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::Notify;
 
-use crate::socket_buffers::SOCKET_BUFFER_BYTES;
+use crate::socket_buffers::SocketBuffers;
 use crate::sync::lock;
 use crate::udp_socket::UdpSocket;
 
@@ -67,9 +67,7 @@ impl PathSocket {
         if remote.is_ipv6() {
             socket.set_only_v6(true).map_err(OpenError::System)?;
         }
-        // The kernel's maximum may be lower; a smaller buffer is no error.
-        let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
-        let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
+        SocketBuffers::ask(&socket);
         let local = local.unwrap_or(SocketAddr::new(any, 0));
         socket.bind(&local.into()).map_err(OpenError::Local)?;
         let mut remote = remote;
