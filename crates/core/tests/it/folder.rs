@@ -8,7 +8,7 @@ use crate::scratch::Scratch;
 
 fn served(scratch: &Scratch) -> Folder {
     Folder {
-        root: scratch.path().join("root"),
+        root: scratch.path().join("site"),
         indexes: vec!["index.htm".to_owned(), "index.html".to_owned()],
         dotfiles: Dotfiles::Hide,
         symlinks: Symlinks::Beneath,
@@ -18,14 +18,14 @@ fn served(scratch: &Scratch) -> Folder {
 fn filled() -> Scratch {
     let scratch = Scratch::new();
     for name in [
-        "root/a.txt",
-        "root/sub/b.txt",
-        "root/sub/index.html",
-        "root/.env",
-        "root/.git/config",
-        "root/empty/deep/c.txt",
+        "site/a.txt",
+        "site/sub/b.txt",
+        "site/sub/index.html",
+        "site/.env",
+        "site/.git/config",
+        "site/empty/deep/c.txt",
         "secret.txt",
-        "root-of-another/d.txt",
+        "site-of-another/d.txt",
     ] {
         scratch.file(name, name);
     }
@@ -55,7 +55,7 @@ fn files_and_indexes_are_found() {
     ] {
         assert_eq!(folder.find(path).unwrap(), expected, "{path}");
     }
-    scratch.file("root/index.htm", "");
+    scratch.file("site/index.htm", "");
     assert_eq!(folder.find("").unwrap(), file("index.htm"));
 }
 
@@ -90,7 +90,7 @@ fn no_path_leads_out() {
             "sub/..",
             "..",
             "../",
-            "../root-of-another/d.txt",
+            "../site-of-another/d.txt",
             "..\\secret.txt",
             "sub\\..\\..\\secret.txt",
             "./a.txt",
@@ -111,7 +111,7 @@ fn links_that_lead_out_are_not_there_unless_they_are_trusted() {
     use std::os::fd::AsRawFd;
     use std::os::unix::fs::symlink;
     let scratch = filled();
-    let root = scratch.path().join("root");
+    let root = scratch.path().join("site");
     symlink("a.txt", root.join("inside")).unwrap();
     symlink("sub", root.join("folder-inside")).unwrap();
     symlink("../secret.txt", root.join("outside")).unwrap();
@@ -136,7 +136,7 @@ fn links_that_lead_out_are_not_there_unless_they_are_trusted() {
         assert_eq!(careful.find(path).unwrap(), found, "{path}");
         assert_eq!(trusting.find(path).unwrap(), file(path), "{path}");
     }
-    for path in ["up/secret.txt", "up/root/a.txt", "loop", "magic/secret.txt"] {
+    for path in ["up/secret.txt", "up/site/a.txt", "loop", "magic/secret.txt"] {
         assert_eq!(careful.find(path).unwrap(), Found::Nothing, "{path}");
     }
     assert_eq!(trusting.find("loop").unwrap(), Found::Nothing);
@@ -153,7 +153,7 @@ fn links_that_lead_out_are_not_there_unless_they_are_trusted() {
 fn a_pipe_in_a_folder_is_nothing() {
     let scratch = filled();
     let made = std::process::Command::new("mkfifo")
-        .arg(scratch.path().join("root/pipe"))
+        .arg(scratch.path().join("site/pipe"))
         .status();
     assert!(made.unwrap().success());
     assert_eq!(served(&scratch).find("pipe").unwrap(), Found::Nothing);
