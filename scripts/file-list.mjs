@@ -1,5 +1,5 @@
 // docs/files.md: every source file of the package with one line, so that no file is unheard of. The line is the file's own: of
-// Rust its `//!`, of TypeScript its first comment, or that of the first thing that it exports.
+// Rust its `//!`, of TypeScript its first comment, or that of what it exports under its name.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,6 +13,10 @@ const FOLDERS = [
   { folder: 'crates/binding/src', title: 'The border' },
   { folder: 'lib', title: 'JavaScript' },
 ];
+
+/** A comment and what it belongs to. */
+const EXPORT =
+  /(\/\*\*(?:(?!\*\/)[\s\S])*\*\/)\s*export (?:abstract |async )?(class|function|const|interface|type) (\w+)/g;
 
 /** The text of docs/files.md. Throws if a file does not say what it is. */
 export function filesPage() {
@@ -40,7 +44,7 @@ function sourceFiles(folder) {
 
 function lineOf(file) {
   const text = readFileSync(join(ROOT, file), 'utf8');
-  const comment = file.endsWith('.rs') ? /^(?:\/\/!.*\n)+/.exec(text)?.[0] : typeScriptComment(text);
+  const comment = file.endsWith('.rs') ? /^(?:\/\/!.*\n)+/.exec(text)?.[0] : typeScriptComment(file, text);
   const words = comment
     ?.replaceAll(/^\s*(?:\/\/!?|\/\*\*|\*\/|\*)|\*\/$/gm, ' ')
     .replaceAll(/\[([^\]]*)\](?!\()/g, '$1')
@@ -51,8 +55,16 @@ function lineOf(file) {
   return /^.*?[.:;](?=\s|$)/.exec(words)?.[0].replace(/[.:;]$/, '') ?? words;
 }
 
-function typeScriptComment(text) {
-  return (
-    /^(?:\/\/.*\n)+/.exec(text)?.[0] ?? /(\/\*\*(?:(?!\*\/)[\s\S])*\*\/)\s*export (?!type \{)/.exec(text)?.[1]
-  );
+/** The comment at the top; else that of the export with the file's name, of the first class or function, or of the first export. */
+function typeScriptComment(file, text) {
+  const top = /^(?:\/\/.*\n)+/.exec(text)?.[0];
+  if (top !== undefined) return top;
+  const name = file.replace(/^.*\//, '').replace(/\.ts$/, '').replaceAll('-', '');
+  const exported = [...text.matchAll(EXPORT)].map(([, comment, kind, noun]) => ({ comment, kind, noun }));
+  const found =
+    exported.find(({ noun }) => noun.toLowerCase() === name) ??
+    exported.find(({ kind }) => kind === 'class') ??
+    exported.find(({ kind }) => kind === 'function') ??
+    exported[0];
+  return found?.comment;
 }
