@@ -22,7 +22,7 @@ const EXPORT =
 export function filesPage() {
   const sections = FOLDERS.map(({ folder, title }) => {
     const rows = sourceFiles(folder).map((file) =>
-      row([`\`${file.slice(folder.length + 1)}\``, lineOf(file)]),
+      row([`\`${file}\``, lineOf(file)]),
     );
     return `## ${title}: \`${folder}\`\n\n| file | what it is |\n| --- | --- |\n${rows.join('\n')}\n`;
   });
