@@ -80,7 +80,7 @@ const KINDS = { lazy: 'lazy Request and Response', own: "the runtime's Request a
 
 function trilane(runtime, kind, file) {
   const { command, args = [], missing, version } = locate(runtime);
-  const built = existing('index.js') ? undefined : 'the package is not built: npm run build';
+  const built = existing('dist/index.js') ? undefined : 'the package is not built: npm run build';
   const run = [command, ...args];
   return {
     title: `trilane on ${label(runtime, version)}, ${KINDS[kind]}`,

@@ -18,7 +18,7 @@ import { ROOT, runScript, StepError } from './steps.mjs';
 const { positionals } = parseArgs({ allowPositionals: true });
 
 await runScript(async () => {
-  if (!existsSync(join(ROOT, 'index.js'))) {
+  if (!existsSync(join(ROOT, 'dist', 'index.js'))) {
     throw new StepError('the package is not built: npm run build');
   }
   const paths = positionals.length > 0 ? positionals : documentPaths();

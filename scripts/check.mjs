@@ -35,12 +35,12 @@ const CHECKS = [
   },
   {
     title: 'publint',
-    unless: () => !existsSync(join(ROOT, 'index.js')) && 'the package is not built (npm run build)',
+    unless: () => !existsSync(join(ROOT, 'dist', 'index.js')) && 'the package is not built (npm run build)',
     action: () => npm(['exec', '--no', '--', 'publint', '--strict']),
   },
   {
     title: 'Are the types wrong?',
-    unless: () => !existsSync(join(ROOT, 'index.js')) && 'the package is not built (npm run build)',
+    unless: () => !existsSync(join(ROOT, 'dist', 'index.js')) && 'the package is not built (npm run build)',
     // The rule that is left out takes require() of a module for an error. Every Node of `engines` can do it, as can Bun and
     // Deno; `npm run pack:check` does it on each.
     action: () =>
@@ -67,7 +67,7 @@ const CHECKS = [
   },
   {
     title: 'documents',
-    unless: () => !existsSync(join(ROOT, 'index.js')) && 'the package is not built (npm run build)',
+    unless: () => !existsSync(join(ROOT, 'dist', 'index.js')) && 'the package is not built (npm run build)',
     action: () => npm(['run', '--silent', 'check:docs']),
   },
   {

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Writes the parts of the documents that say what the sources say: docs/errors.md, and tables between markers.
+// Writes the parts of the documents that say what the sources say: docs/errors.md, docs/files.md, and tables between markers.
 //
 //   node scripts/generate-docs.mjs [--check]      --check writes nothing and fails if a document is out of date
 
@@ -8,11 +8,13 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import ts from 'typescript';
 import { membersOf, row } from './doc-source.mjs';
+import { filesPage } from './file-list.mjs';
 import { ROOT, runScript, StepError } from './steps.mjs';
 import { testedTables } from './tested-tables.mjs';
 
 const ERRORS_SOURCE = 'lib/errors.ts';
 const ERRORS_PAGE = 'docs/errors.md';
+const FILES_PAGE = 'docs/files.md';
 
 /** Tables in hand-written documents, by the name in their markers `<!-- begin NAME -->` and `<!-- end NAME -->`. */
 const TABLES = [
@@ -34,7 +36,10 @@ const TABLES = [
 const { values } = parseArgs({ options: { check: { type: 'boolean', default: false } } });
 
 await runScript(async () => {
-  const documents = new Map([[ERRORS_PAGE, await errorsPage()]]);
+  const documents = new Map([
+    [ERRORS_PAGE, await errorsPage()],
+    [FILES_PAGE, filesPage()],
+  ]);
   for (const { file, name, make } of TABLES) {
     documents.set(file, withTable(documents.get(file) ?? read(file), file, name, make()));
   }

@@ -4,7 +4,7 @@
 // Packs the package and this platform's binary, installs them with each package manager (default: npm) into an empty folder,
 // and there, on each runtime, imports and requires the package and serves one request over HTTP/3 to Bun's fetch.
 // Then TypeScript programs are type-checked against what npm installed, the names of the browser's entry are compared, and the
-// error is read that a missing platform package gives. What was tried is written to target/reports. Needs index.js and the platform's .node file beside package.json.
+// error is read that a missing platform package gives. What was tried is written to target/reports. Needs dist/ and the platform's .node file beside package.json.
 
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

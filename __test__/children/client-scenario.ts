@@ -5,7 +5,7 @@ import { Buffer } from 'node:buffer';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import { createH3Server, H3Client, type H3Server, Response } from '../../index.js';
+import { createH3Server, H3Client, type H3Server, Response } from 'trilane';
 import { collectGarbage } from '../harness/runtime.js';
 
 const SCENARIOS: Readonly<Record<string, () => Promise<void> | void>> = {

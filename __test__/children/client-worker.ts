@@ -1,7 +1,7 @@
 // A client in a worker of `client-scenario.ts`, which says when its requests are under way.
 
 import { parentPort, workerData } from 'node:worker_threads';
-import { H3Client } from '../../index.js';
+import { H3Client } from 'trilane';
 
 const { url, hash } = workerData as { url: string; hash: Uint8Array };
 const client = new H3Client({ serverCertificateHashes: [hash] });

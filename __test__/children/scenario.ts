@@ -4,13 +4,7 @@
 import { dirname } from 'node:path';
 import process from 'node:process';
 import { Worker } from 'node:worker_threads';
-import {
-  createH3Server,
-  fileResponse,
-  type H3ServeOptions,
-  type H3Server,
-  serveStatic,
-} from '../../index.js';
+import { createH3Server, fileResponse, type H3ServeOptions, type H3Server, serveStatic } from 'trilane';
 import { collectGarbage } from '../harness/runtime.js';
 import { told } from './parent.js';
 

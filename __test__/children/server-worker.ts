@@ -1,7 +1,7 @@
 // A server in a worker of `scenario.ts`: says its port, answers with a stream that never ends, or at once to /ping.
 
 import { parentPort } from 'node:worker_threads';
-import { createH3Server } from '../../index.js';
+import { createH3Server } from 'trilane';
 
 const server = createH3Server({
   hostname: '127.0.0.1',

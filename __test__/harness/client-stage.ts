@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { createH3Server, type H3ServeOptions, type H3Server } from '../../index.js';
-import { H3Client } from '../../lib/client/client.js';
+import { createH3Server, H3Client, type H3ServeOptions, type H3Server } from 'trilane';
 import type { H3ClientOptions } from '../../lib/client/options.js';
 import type { Spec } from '../specs/spec.js';
 import { soon } from './deadline.js';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type H3Error, type H3ErrorCode, isH3Error } from '../../lib/errors.js';
+import { type H3Error, type H3ErrorCode, isH3Error } from 'trilane';
 import { soon } from './deadline.js';
 
 /** Waits for `promise` to reject as fetch does, and returns the H3Error behind it. */

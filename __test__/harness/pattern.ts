@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import process from 'node:process';
-import type { H3Request } from '../../index.js';
+import type { H3Request } from 'trilane';
 
 /** Whether the specs run at full size: `H3_STRESS=1`. */
 export const IS_STRESS = process.env['H3_STRESS'] === '1';

@@ -6,7 +6,7 @@ import {
   WebTransport,
   type WebTransportOptions,
   type WTContext,
-} from '../../index.js';
+} from 'trilane';
 import type { Spec } from '../specs/spec.js';
 import { type Deferred, deferred, soon, until } from './deadline.js';
 import { Log } from './stage.js';

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { readdirSync, statSync } from 'node:fs';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { DENO_ARGS } from './runtime.js';
@@ -23,6 +24,21 @@ const locator = (await import(new URL('../runtimes/locate.mjs', import.meta.url)
 
 /** Every runtime that specs run on, in the order in which reports list them. */
 export const { RUNTIME_NAMES } = locator;
+
+requireFreshBundle();
+
+/** Specs load what the package ships: without this, a change that was compiled and not bundled would pass untested. */
+function requireFreshBundle(): void {
+  const root = new URL('../../', import.meta.url);
+  const changed = (path: string): number =>
+    statSync(new URL(path, root), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  const sources = readdirSync(new URL('lib/', root), { recursive: true })
+    .map((path) => `lib/${String(path).replaceAll('\\', '/')}`)
+    .filter((path) => path.endsWith('.ts') && !path.endsWith('.d.ts'));
+  const bundled = changed('dist/index.js');
+  const newer = ['index.ts', ...sources].find((path) => changed(path) > bundled);
+  if (newer !== undefined) throw new Error(`dist/ is older than ${newer}: npm run build:bundle`);
+}
 
 /** Finds the runtime `name`, with the command line that specs need on Deno. */
 export function locate(name: string): Located {

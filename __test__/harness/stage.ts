@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createH3Server, type H3ServeOptions, type H3Server, type Logger } from '../../index.js';
+import { createH3Server, type H3ServeOptions, type H3Server, type Logger } from 'trilane';
 import { Connection, type ConnectOptions } from './connection.js';
 import { soon } from './deadline.js';
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { H3Client, H3Error } from '../../index.js';
+import { H3Client, H3Error } from 'trilane';
 import { patternSha256 } from './checks.js';
 import { reportChecks } from './report.js';
 

@@ -1,7 +1,7 @@
 // Our own WebTransport against the server of somebody else: `own-client.js <url> <what to skip, as JSON>`.
 
 import process from 'node:process';
-import { WebTransport, WebTransportError } from '../../index.js';
+import { WebTransport, WebTransportError } from 'trilane';
 import { runSessionChecks } from './session-checks.js';
 
 const [base = '', skipped = '{}'] = process.argv.slice(2);

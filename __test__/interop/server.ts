@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createH3Server, fileResponse, type H3Server, Response, withTrailers } from '../../index.js';
+import { createH3Server, fileResponse, type H3Server, Response, withTrailers } from 'trilane';
 import { RAW_ALPN } from './raw-checks.js';
 import { sessionRoutes } from './session-routes.js';
 

@@ -5,7 +5,7 @@ import {
   type WebTransportCloseInfo,
   WebTransportError,
   type WTContext,
-} from '../../index.js';
+} from 'trilane';
 import { type Deferred, deferred, soon } from '../harness/deadline.js';
 
 /** How long `/ended/:id` waits for the session it is asked about to begin and to end, in milliseconds. */

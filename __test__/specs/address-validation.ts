@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { createH3Server, type H3ServeOptions } from '../../index.js';
-import { ERROR_CODES, type H3ErrorCode } from '../../lib/errors.js';
+import { createH3Server, ERROR_CODES, type H3ErrorCode, type H3ServeOptions } from 'trilane';
 import { validateOptions } from '../../lib/options.js';
 import { Connection } from '../harness/connection.js';
 import { soon } from '../harness/deadline.js';

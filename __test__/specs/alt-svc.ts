@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type AltSvcOptions, altSvc } from '../../index.js';
+import { type AltSvcOptions, altSvc } from 'trilane';
 import { withServer } from '../harness/stage.js';
 import type { Spec } from './spec.js';
 

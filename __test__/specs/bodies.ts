@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Response as FastResponse, type H3Request } from '../../index.js';
+import { Response as FastResponse, type H3Request } from 'trilane';
 import { deferred, soon, until } from '../harness/deadline.js';
 import { rawGet } from '../harness/raw-request.js';
 import { type Folder, withFolder } from '../harness/scratch.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { X509Certificate } from 'node:crypto';
-import { createH3Server, type H3Request, type H3ServeOptions, type H3Server } from '../../index.js';
+import { createH3Server, type H3Request, type H3ServeOptions, type H3Server } from 'trilane';
 import { Connection, PeerError } from '../harness/connection.js';
 import { until } from '../harness/deadline.js';
 import { twoPairs } from '../harness/pair.js';

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { readFileSync } from 'node:fs';
-import { withTrailers } from '../../index.js';
+import { withTrailers } from 'trilane';
 import { type Answering, type ClientStage, clientSpecs, withClient } from '../harness/client-stage.js';
 import { CommandLine } from '../harness/command-line.js';
 import { until } from '../harness/deadline.js';

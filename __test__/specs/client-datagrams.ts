@@ -1,7 +1,7 @@
 // HTTP datagrams of our client's requests (RFC 9297), as QUIC datagrams and in capsules.
 
 import assert from 'node:assert/strict';
-import { type H3DatagramContext, type H3ServeOptions, isH3Error } from '../../index.js';
+import { type H3DatagramContext, type H3ServeOptions, isH3Error } from 'trilane';
 import { type ClientStage, withClient } from '../harness/client-stage.js';
 import { deferred, soon, until } from '../harness/deadline.js';
 import { networkError, rejection } from '../harness/failure.js';
@@ -126,7 +126,7 @@ export const specs: Spec[] = [
   on(
     'a server that vanishes ends the tunnel by its silence',
     async ({ server }) => {
-      const { H3Client } = await import('../../index.js');
+      const { H3Client } = await import('trilane');
       const fate = { drop: 0, duplicate: 0, delay: 0, corrupt: 0 };
       const path = await LossyPath.open(server.port, fate, 1);
       const client = new H3Client({

@@ -2,10 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { type H3Request, withTrailers } from '../../index.js';
-import { H3Client } from '../../lib/client/client.js';
+import { H3Client, type H3Request, isH3Error, withTrailers } from 'trilane';
 import type { H3RequestInit } from '../../lib/client/outgoing-request.js';
-import { isH3Error } from '../../lib/errors.js';
 import { type Answering, clientSpecs, withClient } from '../harness/client-stage.js';
 import { networkError, usageMistake } from '../harness/failure.js';
 import type { Spec } from './spec.js';

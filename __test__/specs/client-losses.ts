@@ -1,7 +1,7 @@
 // A server that vanishes, or ends what it sends too early: each an error of its own, in time.
 
 import assert from 'node:assert/strict';
-import { H3Client } from '../../lib/client/client.js';
+import { H3Client } from 'trilane';
 import { type ClientStage, clientSpecs, withClient } from '../harness/client-stage.js';
 import { until } from '../harness/deadline.js';
 import { networkError } from '../harness/failure.js';

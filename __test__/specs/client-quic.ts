@@ -9,7 +9,7 @@ import {
   type H3Server,
   isH3Error,
   type QUICDatagramContext,
-} from '../../index.js';
+} from 'trilane';
 import { deferred, soon, until } from '../harness/deadline.js';
 import { rejection, usageMistake } from '../harness/failure.js';
 import { LossyPath } from '../harness/lossy-path.js';

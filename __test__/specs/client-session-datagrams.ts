@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type H3Server, WebTransport, type WebTransportDatagrams } from '../../index.js';
+import { type H3Server, WebTransport, type WebTransportDatagrams } from 'trilane';
 import { soon, until } from '../harness/deadline.js';
 import { LossyPath } from '../harness/lossy-path.js';
 import { onSessions as on } from '../harness/session-stage.js';

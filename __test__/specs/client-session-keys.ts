@@ -1,7 +1,7 @@
 // Keying material of sessions, made on both sides (W3C WebTransport §6.5, draft-ietf-webtrans-http3-16 §4.8).
 
 import assert from 'node:assert/strict';
-import { H3Client, type WebTransport, type WTContext } from '../../index.js';
+import { H3Client, type WebTransport, type WTContext } from 'trilane';
 import { soon } from '../harness/deadline.js';
 import { rejection } from '../harness/failure.js';
 import { type SessionStage, withSessions } from '../harness/session-stage.js';

@@ -6,7 +6,7 @@ import {
   WebTransportSendGroup,
   type WebTransportSendOptions,
   type WebTransportSendStream,
-} from '../../index.js';
+} from 'trilane';
 import { soon } from '../harness/deadline.js';
 import { rejection } from '../harness/failure.js';
 import { type SessionStage, type SessionStageOptions, withSessions } from '../harness/session-stage.js';

@@ -8,7 +8,7 @@ import {
   WebTransportError,
   WebTransportReceiveStream,
   WebTransportSendStream,
-} from '../../index.js';
+} from 'trilane';
 import { soon } from '../harness/deadline.js';
 import { rejection } from '../harness/failure.js';
 import { onSessions as on, type SessionStage } from '../harness/session-stage.js';

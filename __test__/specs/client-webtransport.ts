@@ -2,13 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  H3Client,
-  isH3Error,
-  WebTransport,
-  WebTransportError,
-  type WebTransportOptions,
-} from '../../index.js';
+import { H3Client, isH3Error, WebTransport, WebTransportError, type WebTransportOptions } from 'trilane';
 import { soon, until } from '../harness/deadline.js';
 import { rejection } from '../harness/failure.js';
 import { LossyPath } from '../harness/lossy-path.js';

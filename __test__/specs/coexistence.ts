@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
-import type { WTContext } from '../../index.js';
+import type { WTContext } from 'trilane';
 import { Connection } from '../harness/connection.js';
 import { soon, until } from '../harness/deadline.js';
 import { IS_STRESS } from '../harness/pattern.js';

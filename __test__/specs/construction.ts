@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash, X509Certificate } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { createH3Server, type H3ErrorCode, type H3ServeOptions } from '../../index.js';
+import { createH3Server, type H3ErrorCode, type H3ServeOptions } from 'trilane';
 import { Connection, PeerError } from '../harness/connection.js';
 import { soon, until } from '../harness/deadline.js';
 import { twoPairs } from '../harness/pair.js';

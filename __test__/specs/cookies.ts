@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { Response as FastResponse } from '../../index.js';
+import { Response as FastResponse } from 'trilane';
 import { REQUEST_KINDS, withServer } from '../harness/stage.js';
 import type { Spec } from './spec.js';
 

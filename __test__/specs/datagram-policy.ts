@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { H3ServeOptions, H3Server } from '../../index.js';
+import type { H3ServeOptions, H3Server } from 'trilane';
 import { Connection } from '../harness/connection.js';
 import { deferred, soon, until } from '../harness/deadline.js';
 import { getHeaders } from '../harness/raw-request.js';

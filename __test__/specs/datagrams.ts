@@ -1,11 +1,6 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  createH3Server,
-  type H3Connection,
-  type H3DatagramContext,
-  type QUICDatagramContext,
-} from '../../index.js';
+import { createH3Server, type H3Connection, type H3DatagramContext, type QUICDatagramContext } from 'trilane';
 import { Connection } from '../harness/connection.js';
 import { deferred, soon, until } from '../harness/deadline.js';
 import { getHeaders } from '../harness/raw-request.js';

@@ -5,7 +5,7 @@ import { mkdirSync, truncateSync } from 'node:fs';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import { Response as FastResponse, fileResponse, type H3Request, isH3Error } from '../../index.js';
+import { Response as FastResponse, fileResponse, type H3Request, isH3Error } from 'trilane';
 import { deferred, soon, until } from '../harness/deadline.js';
 import { rawGet } from '../harness/raw-request.js';
 import { type Folder, withFolder } from '../harness/scratch.js';

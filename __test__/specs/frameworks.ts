@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
-import type { H3Request } from '../../index.js';
+import type { H3Request } from 'trilane';
 import { deferred, soon } from '../harness/deadline.js';
 import { rawGet } from '../harness/raw-request.js';
 import { type Stage, withServer } from '../harness/stage.js';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import type { H3Request } from '../../index.js';
-import { Response as FastResponse } from '../../index.js';
+import type { H3Request } from 'trilane';
+import { Response as FastResponse } from 'trilane';
 import type { Connection } from '../harness/connection.js';
 import { REQUEST_KINDS, type RequestKind, withServer } from '../harness/stage.js';
 import type { Spec } from './spec.js';

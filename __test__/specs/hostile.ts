@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { H3Limits, H3Request } from '../../index.js';
+import type { H3Limits, H3Request } from 'trilane';
 import { until } from '../harness/deadline.js';
 import { runPeer } from '../harness/peer.js';
 import { collectGarbage } from '../harness/runtime.js';

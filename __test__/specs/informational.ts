@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
-import { createH3Server, type H3Request, type H3Server } from '../../index.js';
+import { createH3Server, type H3Request, type H3Server } from 'trilane';
 import { deferred, soon, until } from '../harness/deadline.js';
 import { getHeaders, rawGet } from '../harness/raw-request.js';
 import { REQUEST_KINDS, withServer } from '../harness/stage.js';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type H3Request, isH3Error, Response, withTrailers } from '../../index.js';
+import { type H3Request, isH3Error, Response, withTrailers } from 'trilane';
 import { deferred, soon, until } from '../harness/deadline.js';
 import { MEBIBYTE, pattern, patternHash } from '../harness/pattern.js';
 import { rawGet } from '../harness/raw-request.js';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createH3Server, type H3Request, type H3ServeOptions, type H3Server } from '../../index.js';
+import { createH3Server, type H3Request, type H3ServeOptions, type H3Server } from 'trilane';
 import { Connection, PeerError } from '../harness/connection.js';
 import { deferred, soon, until } from '../harness/deadline.js';
 import { Log, withServer } from '../harness/stage.js';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { H3ServeOptions } from '../../index.js';
+import type { H3ServeOptions } from 'trilane';
 import { Connection } from '../harness/connection.js';
 import { LossyPath, type Misfortunes } from '../harness/lossy-path.js';
 import {

@@ -9,7 +9,7 @@ import {
   type H3RequestEnd,
   type H3ServeOptions,
   type RequestEndMessage,
-} from '../../index.js';
+} from 'trilane';
 import { smallBuffersText } from '../../lib/udp-buffers.js';
 import { Connection } from '../harness/connection.js';
 import { deferred, soon, until } from '../harness/deadline.js';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createH3Server } from '../../index.js';
+import { createH3Server } from 'trilane';
 import { Connection } from '../harness/connection.js';
 import type { Spec } from './spec.js';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createH3Server, type H3Handlers, type RouteDefinition, type WTContext } from '../../index.js';
+import { createH3Server, type H3Handlers, type RouteDefinition, type WTContext } from 'trilane';
 import { Connection } from '../harness/connection.js';
 import { deferred, soon } from '../harness/deadline.js';
 import { RawSession } from '../harness/raw-session.js';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type H3Request, isH3Error } from '../../index.js';
+import { type H3Request, isH3Error } from 'trilane';
 import type { Connection } from '../harness/connection.js';
 import { deferred, soon, until } from '../harness/deadline.js';
 import { getHeaders } from '../harness/raw-request.js';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
-import type { H3Request } from '../../index.js';
+import type { H3Request } from 'trilane';
 import { Connection } from '../harness/connection.js';
 import { REQUEST_KINDS, type Stage, withServer } from '../harness/stage.js';
 import { DATA, fieldSection, frame, HEADERS, payloads } from '../harness/wire.js';

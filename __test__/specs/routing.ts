@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type H3ServeOptions, type H3Server, type RouteDefinition, route } from '../../index.js';
+import { type H3ServeOptions, type H3Server, type RouteDefinition, route } from 'trilane';
 import { Connection } from '../harness/connection.js';
 import { REQUEST_KINDS, withServer } from '../harness/stage.js';
 import { DATA, payloads } from '../harness/wire.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { WTContext } from '../../index.js';
+import type { WTContext } from 'trilane';
 import { deferred, soon, until } from '../harness/deadline.js';
 import { agreeingWithFlowControl, RawSession, WT_FLOW_CONTROL_ERROR } from '../harness/raw-session.js';
 import { withServer } from '../harness/stage.js';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { symlinkSync } from 'node:fs';
 import process from 'node:process';
 import { pathToFileURL } from 'node:url';
-import { type H3Request, isH3Error, type ServeStaticOptions, serveStatic } from '../../index.js';
+import { type H3Request, isH3Error, type ServeStaticOptions, serveStatic } from 'trilane';
 import { Connection } from '../harness/connection.js';
 import { rawGet } from '../harness/raw-request.js';
 import { type Folder, withFolder } from '../harness/scratch.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createH3Server, type H3ServeOptions, type H3Server } from '../../index.js';
+import { createH3Server, type H3ServeOptions, type H3Server } from 'trilane';
 import type { Answer } from '../harness/answer.js';
 import { type Closed, Connection, PeerError } from '../harness/connection.js';
 import { deferred, soon, until } from '../harness/deadline.js';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
-import { createH3Server, type H3Server, Response, type WTContext } from '../../index.js';
+import { createH3Server, type H3Server, Response, type WTContext } from 'trilane';
 import { deferred, soon } from '../harness/deadline.js';
 import { closeCapsule, RawSession } from '../harness/raw-session.js';
 import { Log, withServer } from '../harness/stage.js';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import process from 'node:process';
-import type { H3ServeOptions } from '../../index.js';
+import type { H3ServeOptions } from 'trilane';
 import { Connection } from '../harness/connection.js';
 import { until } from '../harness/deadline.js';
 import {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createH3Server, Response as FastResponse, type H3Server, withTrailers } from '../../index.js';
+import { createH3Server, Response as FastResponse, type H3Server, withTrailers } from 'trilane';
 import { Connection } from '../harness/connection.js';
 import { until } from '../harness/deadline.js';
 import { getHeaders } from '../harness/raw-request.js';

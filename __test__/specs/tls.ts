@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { createH3Server, type H3ErrorCode, type H3Request, type TlsUpdate } from '../../index.js';
+import { createH3Server, type H3ErrorCode, type H3Request, type TlsUpdate } from 'trilane';
 import { Connection, PeerError } from '../harness/connection.js';
 import { soon, until } from '../harness/deadline.js';
 import { withFolder } from '../harness/folder.js';

@@ -8,7 +8,7 @@ import {
   isH3Error,
   type Trailers,
   withTrailers,
-} from '../../index.js';
+} from 'trilane';
 import type { OpenRequest } from '../harness/connection.js';
 import { deferred, soon, until } from '../harness/deadline.js';
 import { getHeaders } from '../harness/raw-request.js';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
-import type { H3ServerStats, TunnelRoute } from '../../index.js';
+import type { H3ServerStats, TunnelRoute } from 'trilane';
 import { capsule, datagramCapsule } from '../harness/capsule.js';
 import { Connection, type OpenOptions } from '../harness/connection.js';
 import { deferred, soon, until } from '../harness/deadline.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type H3Request, isH3Error } from '../../index.js';
+import { type H3Request, isH3Error } from 'trilane';
 import { deferred, soon, until } from '../harness/deadline.js';
 import { REQUEST_KINDS, type Stage, withServer } from '../harness/stage.js';
 import { patternSha256 } from '../interop/checks.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createH3Server, WebTransportError, type WTContext } from '../../index.js';
+import { createH3Server, WebTransportError, type WTContext } from 'trilane';
 import { deferred, soon, until } from '../harness/deadline.js';
 import {
   closeCapsule,

@@ -12,7 +12,7 @@ const load = async (name) => import(pathToFileURL(beside.resolve(name)).href);
 
 const CLIENTS = {
   async trilane() {
-    const { H3Client } = await import('../../index.js');
+    const { H3Client } = await import('../../dist/index.js');
     const own = new H3Client({ insecure: true });
     return async () => (await own.fetch(url)).arrayBuffer();
   },

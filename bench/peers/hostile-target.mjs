@@ -5,7 +5,7 @@
 //   /source   GET: 1 GB, made as fast as it is taken
 import process from 'node:process';
 
-import { createH3Server } from '../../index.js';
+import { createH3Server } from '../../dist/index.js';
 
 const SOURCE_BYTES = 1e9;
 const PIECE = new Uint8Array(64 * 1024).fill(0x61);

@@ -2,7 +2,7 @@
 // and streams of WebTransport sessions on /echo. Prints {"port":N}; ends at SIGTERM.
 import process from 'node:process';
 
-import { createH3Server } from '../../index.js';
+import { createH3Server } from '../../dist/index.js';
 
 async function echoDatagrams(session) {
   for await (const datagram of session.datagrams.readable) session.sendDatagram(datagram);

@@ -1,5 +1,5 @@
 // trilane under the benchmark's work, on any runtime; see arguments.mjs. Prints {"port":N}; ends at SIGTERM.
-import { createH3Server, fileResponse, Response as H3Response } from '../../index.js';
+import { createH3Server, fileResponse, Response as H3Response } from '../../dist/index.js';
 import { announce, serverArguments } from './arguments.mjs';
 import { buffer, counted, generator, hello, jsonEcho } from './handler.mjs';
 

@@ -10,7 +10,7 @@
 import process from 'node:process';
 import { createInterface } from 'node:readline';
 
-import { createH3Server } from '../../index.js';
+import { createH3Server } from '../../dist/index.js';
 
 const SOURCE_PIECES = 16;
 const PIECE = new Uint8Array(16 * 1024).fill(0x61);

@@ -1,4 +1,4 @@
-//! `TRILANE_DEBUG`: what the core traces, as lines on standard error.
+//! The debug output (TRILANE_DEBUG): what the core traces, as lines on standard error.
 
 use std::io;
 
