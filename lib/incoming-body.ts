@@ -4,6 +4,7 @@ import { pulledStream } from './body.js';
 import { H3Error } from './errors.js';
 import { IncomingTrailers } from './incoming-trailers.js';
 import { fromNative } from './native-error.js';
+import { ageBy } from './young-generation.js';
 
 /** How a body is read. */
 export interface Reading {
@@ -122,6 +123,7 @@ export class IncomingBody {
       if (this.#declined !== null) throw this.#declined;
       if (piece.byteLength > 0) {
         controller.enqueue(piece);
+        ageBy(piece.byteLength);
         return;
       }
       this.#end();

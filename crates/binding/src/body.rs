@@ -3,8 +3,8 @@
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -20,7 +20,7 @@ use crate::runtime;
 // Under the name that the generated types show. The engine's own memory is counted and collected by the engine; pieces in
 // memory of ours kept 80 to 125 MiB alive after an upload.
 use crate::values::Copied as Uint8Array;
-use crate::values::Latin1;
+use crate::values::{Joined, Latin1};
 
 /// Why a body ended before its end.
 #[napi(object)]
@@ -51,14 +51,12 @@ pub struct NativeLoss {
 #[napi(async_iterator)]
 pub struct NativeBody {
     shared: Arc<Shared>,
+    capsules: bool,
 }
 
 struct Shared {
     reader: tokio::sync::Mutex<BodyReader>,
-    id: ExchangeId,
-    bridge: Arc<Bridge>,
-    /// What wakes JavaScript also when the server has stopped meanwhile.
-    wake: Option<Arc<Wake>>,
+    told: Arc<Told>,
     read: Mutex<Read>,
     /// Set by `return()`, which must not wait for a step that waits for the client.
     declined: AtomicBool,
@@ -67,7 +65,16 @@ struct Shared {
     trailers: Mutex<Option<Vec<u8>>>,
 }
 
-/// What became of a read for [`NativeBody::take`].
+/// Who hears that something came for who called [`NativeBody::take`] in vain. QUIC calls it and drops it under the lock of the
+/// connection, which the drop of a reader takes: so it holds neither reader nor bridge.
+struct Told {
+    id: ExchangeId,
+    bridge: Weak<Bridge>,
+    /// What wakes JavaScript also when the server has stopped meanwhile.
+    wake: Option<Arc<Wake>>,
+}
+
+/// What became of a read of [`NativeBody::take_read`].
 enum Read {
     Idle,
     UnderWay,
@@ -75,12 +82,15 @@ enum Read {
 }
 
 impl NativeBody {
-    pub(crate) fn new(reader: BodyReader, id: ExchangeId, bridge: Arc<Bridge>) -> Self {
+    pub(crate) fn new(reader: BodyReader, id: ExchangeId, bridge: &Arc<Bridge>) -> Self {
+        let capsules = reader.is_capsules();
         let shared = Shared {
             reader: tokio::sync::Mutex::new(reader),
-            id,
-            wake: bridge.wake(),
-            bridge,
+            told: Arc::new(Told {
+                id,
+                wake: bridge.wake(),
+                bridge: Arc::downgrade(bridge),
+            }),
             read: Mutex::new(Read::Idle),
             declined: AtomicBool::new(false),
             waiting: AtomicWaker::new(),
@@ -89,6 +99,7 @@ impl NativeBody {
         };
         Self {
             shared: Arc::new(shared),
+            capsules,
         }
     }
 }
@@ -99,21 +110,30 @@ impl NativeBody {
     /// "readable", once, when the next call has an answer. Throws what a step would be rejected with. Not to be mixed with
     /// steps.
     // A promise of napi has a thread-safe function of its own: made, called under its lock and closed, it wakes the thread of
-    // JavaScript three times, a third of all that an upload costs.
-    #[napi]
-    pub fn take(&self) -> napi::Result<Option<Uint8Array>> {
-        let mut read = lock(&self.shared.read);
-        match std::mem::replace(&mut *read, Read::Idle) {
-            Read::Done(result) => Ok(Some(Uint8Array(result?.unwrap_or_default()))),
-            Read::UnderWay => {
-                *read = Read::UnderWay;
-                Ok(None)
-            }
-            Read::Idle => {
-                let handle = runtime::handle()?;
-                *read = Read::UnderWay;
-                handle.spawn(self.shared.clone().read());
-                Ok(None)
+    // JavaScript three times, a third of all that an upload costs. And what waits here, copied on the IO thread, costs a copy:
+    // so it is read from QUIC when JavaScript comes, on its thread.
+    #[napi(ts_return_type = "Uint8Array | null")]
+    pub fn take(&self) -> napi::Result<Option<Joined>> {
+        if self.capsules {
+            return self.take_read();
+        }
+        let shared = &self.shared;
+        // Only who declines the rest holds the reader meanwhile.
+        let Ok(mut reader) = shared.reader.try_lock() else {
+            return Ok(Some(Joined::default()));
+        };
+        if shared.declined.load(SeqCst) {
+            return Ok(Some(Joined::default()));
+        }
+        let handle = runtime::handle()?;
+        let _runtime = handle.enter();
+        let waker = Waker::from(shared.told.clone());
+        let mut pieces = Vec::new();
+        match reader.poll_pieces(&mut Context::from_waker(&waker), &mut pieces) {
+            Poll::Pending => Ok(None),
+            Poll::Ready(read) => {
+                shared.ended(read, &reader)?;
+                Ok(Some(Joined(pieces)))
             }
         }
     }
@@ -132,8 +152,46 @@ impl NativeBody {
     }
 }
 
+impl NativeBody {
+    /// [`take`](Self::take) of what a task reads on the IO thread, where the handler hears of the datagrams in it.
+    fn take_read(&self) -> napi::Result<Option<Joined>> {
+        let mut read = lock(&self.shared.read);
+        match std::mem::replace(&mut *read, Read::Idle) {
+            Read::Done(result) => Ok(Some(Joined(result?.into_iter().collect()))),
+            Read::UnderWay => {
+                *read = Read::UnderWay;
+                Ok(None)
+            }
+            Read::Idle => {
+                let handle = runtime::handle()?;
+                *read = Read::UnderWay;
+                handle.spawn(self.shared.clone().read());
+                Ok(None)
+            }
+        }
+    }
+}
+
+impl Told {
+    fn tell(&self) {
+        if let Some(bridge) = self.bridge.upgrade() {
+            bridge.readable(self.id, self.wake.as_deref());
+        }
+    }
+}
+
+impl std::task::Wake for Told {
+    fn wake(self: Arc<Self>) {
+        self.tell();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.tell();
+    }
+}
+
 impl Shared {
-    /// Reads for [`NativeBody::take`], and tells JavaScript.
+    /// Reads for [`NativeBody::take_read`], and tells JavaScript.
     async fn read(self: Arc<Self>) {
         let step = async {
             loop {
@@ -148,7 +206,7 @@ impl Shared {
         let read = AssertUnwindSafe(step).catch_unwind().await;
         let panicked = |_| Err(napi::Error::from_reason("reading the body failed"));
         *lock(&self.read) = Read::Done(read.unwrap_or_else(panicked));
-        self.bridge.readable(self.id, self.wake.as_deref());
+        self.told.tell();
     }
 
     async fn step(&self) -> napi::Result<Option<Bytes>> {
@@ -161,6 +219,11 @@ impl Shared {
             reader.poll_next(cx)
         })
         .await;
+        self.ended(read, &reader)
+    }
+
+    /// Keeps what is asked for behind an end: trailers, or the failure.
+    fn ended<T>(&self, read: Result<Option<T>, BodyError>, reader: &BodyReader) -> napi::Result<Option<T>> {
         match read {
             Ok(Some(piece)) => Ok(Some(piece)),
             Ok(None) => {
@@ -171,7 +234,7 @@ impl Shared {
                 Ok(None)
             }
             Err(error) => {
-                let failure = failure(error, &reader);
+                let failure = failure(error, reader);
                 let message = failure.message.clone();
                 *lock(&self.failure) = Some(failure);
                 Err(napi::Error::from_reason(message))
@@ -204,6 +267,8 @@ impl AsyncGenerator for NativeBody {
             shared.declined.store(true, SeqCst);
             shared.waiting.wake();
             shared.reader.lock().await.cancel();
+            // Who called `take` in vain is not among those that `waiting` wakes.
+            shared.told.tell();
             Ok(None)
         }
     }

@@ -293,6 +293,6 @@ impl NativeExchanges {
     pub fn body(&self, slot: u32, generation: u32) -> Option<NativeBody> {
         let id = ExchangeId { slot, generation };
         let reader = self.parts.table.take_body(id)?;
-        Some(NativeBody::new(reader, id, self.parts.bridge.clone()))
+        Some(NativeBody::new(reader, id, &self.parts.bridge))
     }
 }

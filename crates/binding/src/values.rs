@@ -79,14 +79,26 @@ const LARGE_BYTES: usize = 16 * 1024;
 /// # Safety
 /// To be called on the JavaScript thread, with its environment.
 unsafe fn large_copy(env: sys::napi_env, bytes: &[u8]) -> Result<sys::napi_value> {
-    let (mut buffer, mut memory, mut array) =
-        (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
-    let (mut data, mut length, mut offset, mut kind) = (std::ptr::null_mut(), 0, 0, 0);
+    let (mut data, mut buffer) = (std::ptr::null_mut(), std::ptr::null_mut());
     // SAFETY: the engine copies the bytes while it is called, and writes to the places that are named here.
     unsafe {
         let status =
             sys::napi_create_buffer_copy(env, bytes.len(), bytes.as_ptr().cast(), &mut data, &mut buffer);
         check(status, "cannot make a buffer")?;
+        array_of(env, buffer)
+    }
+}
+
+/// A plain Uint8Array over the memory of a Buffer.
+///
+/// # Safety
+/// To be called on the JavaScript thread, with its environment and a Buffer of it.
+unsafe fn array_of(env: sys::napi_env, buffer: sys::napi_value) -> Result<sys::napi_value> {
+    let (mut memory, mut array, mut data) =
+        (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
+    let (mut length, mut offset, mut kind) = (0, 0, 0);
+    // SAFETY: the engine writes to the places that are named here.
+    unsafe {
         let status = sys::napi_get_typedarray_info(
             env,
             buffer,
@@ -102,6 +114,33 @@ unsafe fn large_copy(env: sys::napi_env, bytes: &[u8]) -> Result<sys::napi_value
         check(status, "cannot make an array")?;
     }
     Ok(array)
+}
+
+/// Bytes in several pieces, on their way into one array of JavaScript: the only copy on their way from the packets.
+#[derive(Default)]
+pub struct Joined(pub(crate) Vec<Bytes>);
+
+impl ToNapiValue for Joined {
+    unsafe fn to_napi_value(env: sys::napi_env, pieces: Self) -> Result<sys::napi_value> {
+        let length = pieces.0.iter().map(Bytes::len).sum::<usize>();
+        if length < LARGE_BYTES {
+            // SAFETY: called on the JavaScript thread with its environment.
+            return unsafe { Copied::to_napi_value(env, Copied(pieces.0.concat().into())) };
+        }
+        let (mut data, mut buffer) = (std::ptr::null_mut(), std::ptr::null_mut());
+        // SAFETY: called on the JavaScript thread with its environment. The buffer has `length` bytes, as many as the pieces
+        // have together; nothing of the engine runs before all of them are written.
+        unsafe {
+            let status = sys::napi_create_buffer(env, length, &mut data, &mut buffer);
+            check(status, "cannot make a buffer")?;
+            let mut to = data.cast::<u8>();
+            for piece in &pieces.0 {
+                std::ptr::copy_nonoverlapping(piece.as_ptr(), to, piece.len());
+                to = to.add(piece.len());
+            }
+            array_of(env, buffer)
+        }
+    }
 }
 
 fn check(status: sys::napi_status, what: &str) -> Result<()> {

@@ -114,7 +114,8 @@ impl BodyReader {
         self
     }
 
-    pub(crate) fn is_capsules(&self) -> bool {
+    /// Whether what it brings is capsules, whose content goes to the handler.
+    pub fn is_capsules(&self) -> bool {
         self.capsules.is_some()
     }
 
@@ -129,37 +130,68 @@ impl BodyReader {
         if self.ended {
             return Poll::Ready(Ok(None));
         }
+        self.begin();
+        let read = self.content.poll_content(cx, GATHER_BYTES);
+        self.connection.count_overhead(self.content.take_overhead());
+        let piece = match std::task::ready!(read) {
+            Ok(Some(piece)) => {
+                self.table.count_piece(self.id, piece.len());
+                self.take_capsules(piece).map(Some)
+            }
+            end => end,
+        };
+        Poll::Ready(self.judge(piece))
+    }
+
+    /// The same without a copy, for who makes one anyway: the bytes as they came, behind each other in `pieces`, which has to
+    /// be empty; returns how many there are. They are views of the buffers in which packets came: let go of them soon. Not of
+    /// a body that is capsules.
+    pub fn poll_pieces(
+        &mut self,
+        cx: &mut Context<'_>,
+        pieces: &mut Vec<Bytes>,
+    ) -> Poll<Result<Option<usize>, BodyError>> {
+        if self.ended {
+            return Poll::Ready(Ok(None));
+        }
+        self.begin();
+        let read = self.content.poll_pieces(cx, GATHER_BYTES, pieces);
+        self.connection.count_overhead(self.content.take_overhead());
+        let read = std::task::ready!(read);
+        if let Ok(Some(bytes)) = read {
+            self.table.count_piece(self.id, bytes);
+        }
+        Poll::Ready(self.judge(read))
+    }
+
+    /// A client that waits for 100 (Continue) gets it when its body is first read.
+    fn begin(&mut self) {
         if let Of::Request { awaits_continue } = &mut self.of
             && std::mem::take(awaits_continue)
             && self.content.rest().is_empty()
         {
             self.table.continue_request(self.id);
         }
-        let read = self.content.poll_content(cx, GATHER_BYTES);
-        self.connection.count_overhead(self.content.take_overhead());
-        let read = std::task::ready!(read);
-        Poll::Ready(
-            match read {
-                Ok(Some(piece)) => {
-                    self.table.count_piece(self.id, piece.len());
-                    self.take_capsules(piece).map(Some)
-                }
-                Ok(None) => {
-                    self.ended = true;
-                    // RFC 9297 §3.3: a stream that ends inside a capsule.
-                    let finished = self.capsules.as_ref().map_or(Ok(()), CapsuleReader::finish);
-                    if finished.is_ok() && self.of == Of::Response {
-                        self.table.received(self.id);
-                    }
-                    finished.map(|()| None).map_err(ContentError::Protocol)
-                }
-                Err(error) => Err(error),
-            }
-            .map_err(|error| {
+    }
+
+    /// What was read, and what follows from an end or an error.
+    fn judge<T>(&mut self, read: Result<Option<T>, ContentError>) -> Result<Option<T>, BodyError> {
+        let read = match read {
+            Ok(None) => {
                 self.ended = true;
-                self.fail(error)
-            }),
-        )
+                // RFC 9297 §3.3: a stream that ends inside a capsule.
+                let finished = self.capsules.as_ref().map_or(Ok(()), CapsuleReader::finish);
+                if finished.is_ok() && self.of == Of::Response {
+                    self.table.received(self.id);
+                }
+                finished.map(|()| None).map_err(ContentError::Protocol)
+            }
+            read => read,
+        };
+        read.map_err(|error| {
+            self.ended = true;
+            self.fail(error)
+        })
     }
 
     /// The piece as it is, unless it is capsules.

@@ -1,5 +1,6 @@
 //! The content of one message, request or response, as it arrives: what both sides of HTTP/3 read in the same way.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, ready};
@@ -13,6 +14,12 @@ use trilane_http3::{
 /// The largest chunk read at once, longer than a packet: quinn joins small pieces into large ones, and a large one full of
 /// tiny frames would be a long turn.
 const CHUNK_BYTES: usize = 4 * 1024;
+
+/// Chunks taken from quinn at once, under one of its locks, where content is read as it came.
+const CHUNKS_AT_ONCE: usize = 32;
+
+/// The most chunks of one read: a peer that sends a byte in each packet must not make the list of them long.
+const MAX_CHUNKS: usize = 1024;
 
 /// Frames without content, beyond the chunk that they are in, after which other streams get their turn and the connection's
 /// task has a look at how many there were.
@@ -50,6 +57,8 @@ pub(crate) struct ContentReader {
     frames: Frames,
     /// Received and not yet read.
     rest: Bytes,
+    /// Received behind `rest`; only content that is read as it came is received ahead.
+    ahead: VecDeque<Bytes>,
     /// Frames without content since they were last asked for.
     overhead: u32,
     body: Body,
@@ -65,6 +74,8 @@ enum Body {
     /// A view of quinn's buffer: the usual small body, never copied here.
     One(Bytes),
     Gathered(BytesMut),
+    /// As it came, with the length of all of it.
+    AsCame(Vec<Bytes>, usize),
 }
 
 impl ContentReader {
@@ -81,6 +92,7 @@ impl ContentReader {
             recv,
             frames,
             rest: Bytes::new(),
+            ahead: VecDeque::new(),
             overhead: 0,
             body: Body::Empty,
             expected: 0,
@@ -104,7 +116,7 @@ impl ContentReader {
         &mut self.recv
     }
 
-    /// The stream, and what came and was not read.
+    /// The stream, and what came and was not read. Not of content that was read as it came.
     pub(crate) fn into_stream(self) -> (RecvStream, Bytes) {
         (self.recv, self.rest)
     }
@@ -125,6 +137,7 @@ impl ContentReader {
             Body::Empty => Bytes::new(),
             Body::One(bytes) => bytes,
             Body::Gathered(buffer) => buffer.freeze(),
+            Body::AsCame(pieces, _) => pieces.concat().into(),
         }
     }
 
@@ -133,6 +146,7 @@ impl ContentReader {
             Body::Empty => 0,
             Body::One(bytes) => bytes.len(),
             Body::Gathered(buffer) => buffer.len(),
+            Body::AsCame(_, bytes) => *bytes,
         }
     }
 
@@ -144,6 +158,29 @@ impl ContentReader {
             self.rest = chunk.bytes;
             self.rest.len()
         })))
+    }
+
+    /// [`poll_chunk`](Self::poll_chunk), from what was received ahead if there is some; more of it is received if content is
+    /// read as it came.
+    fn poll_received(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<usize>, ReadError>> {
+        if self.ahead.is_empty() {
+            if !matches!(self.body, Body::AsCame(..)) {
+                return self.poll_chunk(cx);
+            }
+            let mut chunks = [const { Bytes::new() }; CHUNKS_AT_ONCE];
+            let received = ready!(pin!(self.recv.read_chunks(&mut chunks)).poll(cx))?;
+            let Some(received) = received else {
+                return Poll::Ready(Ok(None));
+            };
+            self.ahead.extend(chunks.into_iter().take(received));
+        }
+        if let Some(first) = self.ahead.front_mut() {
+            self.rest = first.split_to(first.len().min(CHUNK_BYTES));
+            if first.is_empty() {
+                self.ahead.pop_front();
+            }
+        }
+        Poll::Ready(Ok(Some(self.rest.len())))
     }
 
     /// The next part of a request that was received; `None`: there is no more.
@@ -194,20 +231,50 @@ impl ContentReader {
         cx: &mut Context<'_>,
         limit: usize,
     ) -> Poll<Result<Option<Bytes>, ContentError>> {
-        match self.poll_gather(cx, limit) {
+        let gathered = self.poll_gather(cx, limit);
+        let some = ready!(self.poll_some(gathered))?;
+        Poll::Ready(Ok(some.then(|| {
+            let piece = self.take_body();
+            self.expected = piece.len();
+            piece
+        })))
+    }
+
+    /// Like [`poll_content`](Self::poll_content), with the bytes as they came behind each other in `pieces`, which was empty:
+    /// views of receive buffers, that may be much larger. Tells how many bytes there are.
+    pub(crate) fn poll_pieces(
+        &mut self,
+        cx: &mut Context<'_>,
+        limit: usize,
+        pieces: &mut Vec<Bytes>,
+    ) -> Poll<Result<Option<usize>, ContentError>> {
+        let mut list = std::mem::take(pieces);
+        let bytes = self.body_len();
+        if bytes > 0 {
+            list.push(self.take_body());
+        }
+        self.body = Body::AsCame(list, bytes);
+        let gathered = self.poll_gather(cx, limit);
+        let some = self.poll_some(gathered);
+        let bytes = self.body_len();
+        if let Body::AsCame(list, _) = std::mem::take(&mut self.body) {
+            *pieces = list;
+        }
+        Poll::Ready(Ok(ready!(some)?.then_some(bytes)))
+    }
+
+    /// Whether there is content, now that as much was `gathered`, or an end.
+    fn poll_some(&self, gathered: Poll<Result<Gathered, ContentError>>) -> Poll<Result<bool, ContentError>> {
+        match gathered {
             Poll::Ready(Ok(Gathered::End)) if self.body_len() == 0 => {
-                Poll::Ready(self.finish().map(|()| None).map_err(ContentError::from))
+                Poll::Ready(self.finish().map(|()| false).map_err(ContentError::from))
             }
             // What came before the connection was lost counts; the error comes again.
             Poll::Ready(Err(error)) if error != ContentError::Reset(None) || self.body_len() == 0 => {
                 Poll::Ready(Err(error))
             }
             Poll::Pending if self.body_len() == 0 => Poll::Pending,
-            _ => {
-                let piece = self.take_body();
-                self.expected = piece.len();
-                Poll::Ready(Ok(Some(piece)))
-            }
+            _ => Poll::Ready(Ok(true)),
         }
     }
 
@@ -231,7 +298,7 @@ impl ContentReader {
             match self.read_part() {
                 Ok(Some(Part::Data(bytes))) => {
                     self.gather(bytes);
-                    if self.body_len() >= limit {
+                    if self.body_len() >= limit || self.is_long_list() {
                         return Poll::Ready(Ok(Gathered::Full));
                     }
                     continue;
@@ -246,7 +313,7 @@ impl ContentReader {
                 }
                 return Poll::Pending;
             }
-            match ready!(self.poll_chunk(cx)) {
+            match ready!(self.poll_received(cx)) {
                 Ok(Some(_)) => {}
                 // Of a tunnel it is the orderly end (RFC9220-3-orderly-end).
                 Ok(None) => return Poll::Ready(Ok(Gathered::End)),
@@ -258,8 +325,16 @@ impl ContentReader {
         }
     }
 
+    fn is_long_list(&self) -> bool {
+        matches!(&self.body, Body::AsCame(pieces, _) if pieces.len() >= MAX_CHUNKS)
+    }
+
     /// Adds a piece of content to what was gathered.
     pub(crate) fn gather(&mut self, bytes: Bytes) {
+        if let Body::AsCame(pieces, length) = &mut self.body {
+            *length += bytes.len();
+            return pieces.push(bytes);
+        }
         self.body = match std::mem::take(&mut self.body) {
             Body::Empty => Body::One(bytes),
             // A small view may pin a much larger receive buffer: from the second piece on, own the bytes.
@@ -274,6 +349,7 @@ impl ContentReader {
                 buffer.extend_from_slice(&bytes);
                 Body::Gathered(buffer)
             }
+            list @ Body::AsCame(..) => list,
         };
     }
 

@@ -1,5 +1,6 @@
 //! Request bodies that the handler reads as they come.
 
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -64,6 +65,67 @@ async fn a_body_is_read_while_it_is_sent_and_answered_while_it_is_read() {
         .respond(id, 200, std::iter::empty(), Bytes::from_static(b"read"))
         .unwrap();
     assert_eq!(read(&mut stream).await.body, &b"read"[..]);
+}
+
+/// The next piece as it came, joined, or gathered into one.
+async fn either(reader: &mut BodyReader, as_came: bool) -> Result<Option<Vec<u8>>, BodyError> {
+    if !as_came {
+        return Ok(reader.next().await?.map(Vec::from));
+    }
+    let mut pieces = Vec::new();
+    let bytes = poll_fn(|cx| reader.poll_pieces(cx, &mut pieces)).await?;
+    assert_eq!(pieces.iter().map(Bytes::len).sum::<usize>(), bytes.unwrap_or(0));
+    assert!(pieces.len() <= 1024 + 1, "{} pieces at once", pieces.len());
+    Ok(bytes.map(|_| pieces.concat()))
+}
+
+#[tokio::test]
+async fn a_body_has_the_same_bytes_gathered_as_they_came_and_in_turns() {
+    for turns in [[true, true], [true, false]] {
+        let (kept, _, server) = streaming(Limits::default());
+        let mut client = connect(&server).await;
+        let mut stream = client.begin(post()).await;
+        let content: Vec<u8> = (0..2_000_000u32).map(|index| (index % 251) as u8).collect();
+        let sent = content.clone();
+        let sender = tokio::spawn(async move {
+            // Frames longer and shorter than a packet, and many that have a few bytes only.
+            let (tiny, rest) = sent.split_at(20_000);
+            for piece in tiny.chunks(9).chain(rest.chunks(10_007)) {
+                stream.send_data(Bytes::copy_from_slice(piece)).await.unwrap();
+            }
+            stream.finish().await.unwrap();
+            stream
+        });
+        let (_, mut reader) = body(&server, &kept).await;
+        let mut received = Vec::new();
+        for as_came in turns.into_iter().cycle() {
+            match soon("a piece", either(&mut reader, as_came)).await.unwrap() {
+                Some(piece) => received.extend(piece),
+                None => break,
+            }
+            // So that more than one read brings is there.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(received == content, "{} bytes of other content", received.len());
+        soon("the sender", sender).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_reset_ends_a_body_that_is_read_as_it_came() {
+    let (kept, _, server) = streaming(Limits::default());
+    let mut client = connect(&server).await;
+    let mut stream = client.begin(post()).await;
+    stream.send_data(Bytes::from_static(b"part")).await.unwrap();
+    let (_, mut reader) = body(&server, &kept).await;
+    let piece = soon("a piece", either(&mut reader, true)).await;
+    assert_eq!(piece, Ok(Some(b"part".to_vec())));
+    stream.stop_stream(h3::error::Code::H3_REQUEST_CANCELLED);
+    assert_eq!(
+        soon("the end", either(&mut reader, true)).await,
+        Err(BodyError::Reset(0x10c))
+    );
+    assert_eq!(soon("the end again", either(&mut reader, true)).await, Ok(None));
 }
 
 #[tokio::test]

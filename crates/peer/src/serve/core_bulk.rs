@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    future::poll_fn,
     path::PathBuf,
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
@@ -131,9 +132,10 @@ async fn count(exchanges: Arc<ExchangeTable>, id: ExchangeId) {
     let Some(mut body) = exchanges.take_body(id) else {
         return;
     };
-    let mut bytes = 0;
-    while let Ok(Some(piece)) = body.next().await {
-        bytes += piece.len();
+    let (mut bytes, mut pieces) = (0, Vec::new());
+    while let Ok(Some(came)) = poll_fn(|cx| body.poll_pieces(cx, &mut pieces)).await {
+        bytes += came;
+        pieces.clear();
     }
     let _ = exchanges.respond(id, 200, std::iter::empty(), bytes.to_string().into());
 }
