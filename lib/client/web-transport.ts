@@ -19,7 +19,7 @@ import type { WebTransportReceiveStream, WebTransportSendStream } from '../webtr
 import { RequestUrl } from './request-url.js';
 import { leaseClient, type SessionLease } from './session-lease.js';
 import { sessionStats, type WebTransportConnectionStats } from './session-stats.js';
-import type { ResponseParts } from './transport.js';
+import type { RequestOrder, ResponseParts } from './transport.js';
 import {
   type ReadOptions,
   readAnticipated,
@@ -237,10 +237,8 @@ export class WebTransport {
       if (this.#options.hashes?.length === 0) {
         throw new TypeError('no entry of serverCertificateHashes is a SHA-256 of 32 bytes');
       }
-      const { transport } = this.#lease.host;
-      const { closed } = this.#lease.host;
-      if (closed !== null) throw closed;
-      const parts = await transport.send({
+      const { transport, accepted } = this.#lease.host;
+      const order: RequestOrder = {
         method: 'CONNECT',
         url: RequestUrl.of(url),
         fields: this.#fields(),
@@ -248,7 +246,8 @@ export class WebTransport {
         signal: this.#asked.signal,
         protocol: 'webtransport',
         session: { session: this.#session, dedicated: !this.#options.allowPooling },
-      });
+      };
+      const parts = await accepted.during(() => transport.send(order));
       this.#answered(parts);
     } catch (cause) {
       if (this.#state === 'connecting') this.#fail(notOpened(cause));
