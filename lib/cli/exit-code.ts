@@ -80,7 +80,6 @@ const HINTS: Partial<Record<H3ErrorCode, string>> = {
   ERR_H3_CLIENT_CERTIFICATE_EXPIRED: TRUST_HINT,
   ERR_H3_CLIENT_CERTIFICATE_HOST: TRUST_HINT,
   ERR_H3_CLIENT_CERTIFICATE_INVALID: TRUST_HINT,
-  ERR_H3_CLIENT_PIN_MISMATCH: 'on the command line: --pin HASH, the server says its own when it starts',
 };
 
 /** How a command that failed with `error` exits, and what it says; nothing if there is nothing to say. */
