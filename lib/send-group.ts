@@ -1,3 +1,4 @@
+import { exposed } from './exposed.js';
 import type { WebTransportSendStreamStats } from './webtransport-streams.js';
 
 /** How streams and writers of datagrams are sent (W3C WebTransport §6.10). */
@@ -36,6 +37,10 @@ export interface SendGroupSource {
  * await server.stop(true);
  */
 export class WebTransportSendGroup {
+  static {
+    exposed(WebTransportSendGroup, 'WebTransportSendGroup');
+  }
+
   readonly #source: SendGroupSource;
 
   /** Made by `createSendGroup()` of a session. */
@@ -49,11 +54,6 @@ export class WebTransportSendGroup {
   /** The counters of its streams together, also of those that have ended. */
   async getStats(): Promise<WebTransportSendStreamStats> {
     return this.#source.stats();
-  }
-
-  /** `WebTransportSendGroup`, as the class of browsers has it. */
-  get [Symbol.toStringTag](): string {
-    return 'WebTransportSendGroup';
   }
 }
 

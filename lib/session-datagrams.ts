@@ -1,5 +1,6 @@
 import { chunkBytes } from './body.js';
 import { describe, usageError } from './errors.js';
+import { exposed } from './exposed.js';
 import { IncomingQueue } from './incoming-queue.js';
 import {
   foreignGroup,
@@ -50,6 +51,10 @@ export interface DatagramsWritableSource {
 
 /** A way in for datagrams (W3C WebTransport §4). QUIC sends datagrams before streams, in the order in which they were written. */
 export class WebTransportDatagramsWritable extends WritableStream<Uint8Array> {
+  static {
+    exposed(WebTransportDatagramsWritable, 'WebTransportDatagramsWritable');
+  }
+
   readonly #source: DatagramsWritableSource;
   #sendGroup: WebTransportSendGroup | null = null;
   #sendOrder = 0;
@@ -101,6 +106,10 @@ export interface DatagramCarrier {
 
 /** The datagrams of one session. */
 export class SessionDatagrams implements WebTransportDatagrams {
+  static {
+    exposed(SessionDatagrams, 'WebTransportDatagramDuplexStream');
+  }
+
   readonly #carrier: DatagramCarrier;
   readonly #incoming: IncomingQueue<Uint8Array>;
   readonly #controllers = new Set<WritableStreamDefaultController>();
@@ -166,7 +175,7 @@ export class SessionDatagrams implements WebTransportDatagrams {
   }
 
   get incomingMaxBufferedDatagrams(): number {
-    return this.incomingHighWaterMark;
+    return this.#incoming.most;
   }
 
   set incomingMaxBufferedDatagrams(value: number) {
@@ -174,14 +183,14 @@ export class SessionDatagrams implements WebTransportDatagrams {
   }
 
   get outgoingMaxBufferedDatagrams(): number {
-    return this.outgoingHighWaterMark;
+    return this.#most;
   }
 
   set outgoingMaxBufferedDatagrams(value: number) {
     this.outgoingHighWaterMark = value;
   }
 
-  createWritable(options?: WebTransportSendOptions | null): WebTransportDatagramsWritable {
+  createWritable(options: WebTransportSendOptions | null = {}): WebTransportDatagramsWritable {
     const sendGroup = sendGroupOf(options?.sendGroup);
     const sendOrder = sendOrderOf(options?.sendOrder ?? 0);
     if (!this.#carrier.groups.has(sendGroup)) throw new TypeError('sendGroup belongs to another session');

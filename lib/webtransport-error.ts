@@ -1,3 +1,6 @@
+import { describe } from './errors.js';
+import { exposed } from './exposed.js';
+
 /** What an error is about (W3C WebTransport §12). */
 export type WebTransportErrorSource = 'stream' | 'session';
 
@@ -5,7 +8,7 @@ export type WebTransportErrorSource = 'stream' | 'session';
 export interface WebTransportErrorOptions {
   /** Default `"stream"`. */
   readonly source?: WebTransportErrorSource;
-  /** The application's code, 0 to 2³²-1. Default null. */
+  /** The application's code, 0 to 2³²-1; what is more or less becomes the nearest of these. Default null. */
   readonly streamErrorCode?: number | null;
 }
 
@@ -14,17 +17,24 @@ export interface WebTransportErrorOptions {
  * `streamErrorCode` is sent to the peer.
  */
 export class WebTransportError extends DOMException {
+  static {
+    exposed(WebTransportError, 'WebTransportError');
+  }
+
   readonly #source: WebTransportErrorSource;
   readonly #streamErrorCode: number | null;
 
   /**
    * @param message What happened, for people; it is not sent.
-   * @param options The source and the code; the code is what the peer learns.
+   * @param options The source and the code; the code is what the peer learns. Throws a TypeError for another source.
    */
   constructor(message = '', { source = 'stream', streamErrorCode = null }: WebTransportErrorOptions = {}) {
     super(message, 'WebTransportError');
+    if (source !== 'stream' && source !== 'session') {
+      throw new TypeError(`source is ${describe(source)}; expected "stream" or "session"`);
+    }
     this.#source = source;
-    this.#streamErrorCode = streamErrorCode === null ? null : streamErrorCode >>> 0;
+    this.#streamErrorCode = streamErrorCode === null ? null : clamped(Number(streamErrorCode));
   }
 
   /** Whether a stream ended, or the session with all that it has. */
@@ -36,6 +46,14 @@ export class WebTransportError extends DOMException {
   get streamErrorCode(): number | null {
     return this.#streamErrorCode;
   }
+}
+
+/** `code` as WebIDL's [Clamp] unsigned long: the nearest, of two that are as near the even one. */
+function clamped(code: number): number {
+  const within = Math.min(Math.max(Number.isNaN(code) ? 0 : code, 0), 0xffff_ffff);
+  const below = Math.floor(within);
+  const isUp = within - below > 0.5 || (within - below === 0.5 && below % 2 === 1);
+  return isUp ? below + 1 : below;
 }
 
 /** The code to send for what a stream was aborted or cancelled with. */

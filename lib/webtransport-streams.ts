@@ -1,3 +1,4 @@
+import { exposed } from './exposed.js';
 import { foreignGroup, sendGroupOf, sendOrderOf, type WebTransportSendGroup } from './send-group.js';
 
 /** What is known of a stream that is sent (W3C WebTransport §9). Members that QUIC does not tell are absent. */
@@ -38,6 +39,10 @@ export interface ReceiveStreamSource {
 
 /** The half of a stream that is written (W3C WebTransport §9): `abort(error)` sends the `streamErrorCode` of a WebTransportError. */
 export class WebTransportSendStream extends WritableStream<Uint8Array> {
+  static {
+    exposed(WebTransportSendStream, 'WebTransportSendStream');
+  }
+
   readonly #source: SendStreamSource;
   #sendGroup: WebTransportSendGroup | null = null;
   #sendOrder = 0;
@@ -89,6 +94,10 @@ export class WebTransportSendStream extends WritableStream<Uint8Array> {
  * `cancel(error)` sends the `streamErrorCode` of a WebTransportError.
  */
 export class WebTransportReceiveStream extends ReadableStream<Uint8Array> {
+  static {
+    exposed(WebTransportReceiveStream, 'WebTransportReceiveStream');
+  }
+
   readonly #source: ReceiveStreamSource;
 
   /** Made by sessions. Nothing is read ahead. */

@@ -56,7 +56,7 @@ export const specs: Spec[] = [
       for (const [parameters, pattern] of [
         [[], /trilane COMMAND/],
         [['fetch'], /no command "fetch": see trilane --help/],
-        [['serve', '--prot', '1'], /--prot/],
+        [['serve', '--prot', '1'], /^trilane: Unknown option '--prot': --help tells the options\n$/],
         [['serve', '--port', '65536'], /--port is "65536"; expected an integer from 0 to 65535/],
         [['serve', 'a', 'b'], /one folder at a time/],
         [['get'], /a URL is missing/],

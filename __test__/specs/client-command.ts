@@ -4,6 +4,9 @@ import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import { withTrailers } from 'trilane';
+import { EXIT } from '../../lib/cli/exit-code.js';
+import { get } from '../../lib/cli/get.js';
+import type { Sink } from '../../lib/cli/terminal.js';
 import { type Answering, type ClientStage, clientSpecs, withClient } from '../harness/client-stage.js';
 import { CommandLine } from '../harness/command-line.js';
 import { until } from '../harness/deadline.js';
@@ -14,6 +17,7 @@ const answers: Answering = async (request) => {
   if (pathname === '/moved') return new Response('moved', { status: 302, headers: { location: '/' } });
   if (pathname === '/none') return new Response('none', { status: 404 });
   if (pathname === '/bytes') return new Response(new Uint8Array([0xff, 0xfe]));
+  if (pathname === '/binary') return new Response(new Uint8Array([1, 0, 2]));
   if (pathname === '/slow') return new Promise<Response>(() => undefined);
   const seen = {
     method: request.method,
@@ -130,6 +134,32 @@ export const specs = clientSpecs([
         await until('the request', () => active() > 0);
         slow.signal('SIGINT');
         assert.equal((await slow.exit()).code, 130);
+      }),
+  },
+  {
+    name: 'a certificate that is not trusted is answered with the options that trust it',
+    run: () =>
+      withClient(answers, async (stage) => {
+        const { complaints } = await CommandLine.run('get', stage.at('/'));
+        assert.match(complaints, /^trilane: the certificate of .+\n.*--ca FILE, --pin HASH, or --insecure/);
+      }),
+  },
+  {
+    name: 'get prints what is not text on a terminal only with -o -',
+    run: () =>
+      withClient(answers, async (stage) => {
+        const printed: (string | Uint8Array)[] = [];
+        const sink: Sink = {
+          isTTY: true,
+          columns: 80,
+          write: async (content) => void printed.push(content),
+        };
+        const terminal = { out: sink, err: sink, interrupted: new AbortController().signal };
+        const run = (...more: string[]) => get.run([...pin(stage), stage.at('/binary'), ...more], terminal);
+        await assert.rejects(run(), { exitCode: EXIT.write, message: /-o FILE/ });
+        assert.deepEqual(printed, []);
+        assert.equal(await run('-o', '-'), EXIT.ok);
+        assert.deepEqual(printed.map(String), ['1,0,2']);
       }),
   },
   {

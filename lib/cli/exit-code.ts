@@ -1,4 +1,4 @@
-import { type H3ErrorCode, isH3Error } from '../errors.js';
+import { type H3Error, type H3ErrorCode, isH3Error } from '../errors.js';
 import { EXIT_INTERRUPTED, PipeClosed } from './terminal.js';
 
 /** A command cannot go on: what to print, and what to exit with. */
@@ -73,6 +73,15 @@ const BY_CODE: Partial<Record<H3ErrorCode, number>> = {
   ERR_H3_PROTOCOL: EXIT.http3,
 };
 
+/** What else a person at a command line can do. */
+const TRUST_HINT = 'on the command line: --ca FILE, --pin HASH, or --insecure to trust any';
+const HINTS: Partial<Record<H3ErrorCode, string>> = {
+  ERR_H3_CLIENT_CERTIFICATE_ISSUER: TRUST_HINT,
+  ERR_H3_CLIENT_CERTIFICATE_EXPIRED: TRUST_HINT,
+  ERR_H3_CLIENT_CERTIFICATE_HOST: TRUST_HINT,
+  ERR_H3_CLIENT_CERTIFICATE_INVALID: TRUST_HINT,
+};
+
 /** How a command that failed with `error` exits, and what it says; nothing if there is nothing to say. */
 export function verdict(error: unknown): { readonly exitCode: number; readonly message: string | null } {
   if (error instanceof PipeClosed) return { exitCode: EXIT.write, message: null };
@@ -81,13 +90,23 @@ export function verdict(error: unknown): { readonly exitCode: number; readonly m
   if (name === 'TimeoutError')
     return { exitCode: EXIT.timeout, message: 'the time that was allowed is over' };
   if (name === 'AbortError') return { exitCode: EXIT.interrupted, message: null };
-  if (isH3Error(error)) return { exitCode: BY_CODE[error.code] ?? EXIT.failed, message: error.message };
-  if (isH3Error(cause)) return { exitCode: BY_CODE[cause.code] ?? EXIT.failed, message: cause.message };
+  if (isH3Error(error)) return networkVerdict(error);
+  if (isH3Error(cause)) return networkVerdict(cause);
   if (typeof code === 'string' && code.startsWith('ERR_PARSE_ARGS')) {
-    return { exitCode: EXIT.usage, message: String(message) };
+    // What follows the first sentence is about the API of `node:util`.
+    const [what = ''] = String(message).split('. ');
+    return { exitCode: EXIT.usage, message: `${what}: --help tells the options` };
   }
   return {
     exitCode: BY_CODE[code as H3ErrorCode] ?? EXIT.failed,
     message: cause instanceof Error ? `${String(message)}: ${cause.message}` : String(message),
+  };
+}
+
+function networkVerdict({ code, message }: H3Error): { exitCode: number; message: string } {
+  const hint = HINTS[code];
+  return {
+    exitCode: BY_CODE[code] ?? EXIT.failed,
+    message: hint === undefined ? message : `${message}\n${hint}`,
   };
 }

@@ -21,7 +21,7 @@ const HELP = `trilane get URL [options]: request a URL over HTTP/3
   -L, --location            follow redirects
   -i, --include             print the head of the response, too
   -I, --head                HEAD: print the head of the response only
-  -o, --output FILE         write the body to FILE, with a progress bar on a terminal
+  -o, --output FILE         write the body to FILE, with a progress bar on a terminal; - for standard output
       --json                print one JSON document: status, headers, timing, trailers, body
   -t, --timing              print how long it took
   -v, --verbose             print what goes on
@@ -114,10 +114,21 @@ class Transfer {
       await this.#out.write(`HTTP/3 ${response.status}\n${fieldLines(response.headers, '').join('\n')}\n\n`);
     }
     const size =
-      output === undefined
-        ? await drain(response, (chunk) => this.#out.write(chunk))
+      output === undefined || output === '-'
+        ? await drain(response, (chunk) => this.#show(chunk))
         : await this.#save(response, output);
     if (timing === true) await this.#printTiming(response, size);
+  }
+
+  /** Prints a piece of the body, unless it would garble a terminal that did not ask for it. */
+  async #show(chunk: Uint8Array): Promise<void> {
+    if (this.#out.isTTY && this.#values.output === undefined && chunk.includes(0)) {
+      throw new CommandError(
+        EXIT.write,
+        'the body is not text: -o FILE saves it, -o - prints it all the same',
+      );
+    }
+    await this.#out.write(chunk);
   }
 
   async #save(response: H3Response, path: string): Promise<number> {
@@ -147,7 +158,7 @@ class Transfer {
   }
 
   async #printJson(response: H3Response): Promise<void> {
-    const { output } = this.#values;
+    const output = this.#values.output === '-' ? undefined : this.#values.output;
     const chunks: Uint8Array[] = [];
     const size =
       output === undefined
@@ -162,7 +173,11 @@ class Transfer {
       ...(output === undefined && bodyOf(Buffer.concat(chunks))),
       bytes: size,
       trailers: [...(await response.trailers)],
-      timing: { handshakeMs, firstByteMs, totalMs: performance.now() - this.#began },
+      timing: {
+        handshakeMs: micros(handshakeMs),
+        firstByteMs: micros(firstByteMs),
+        totalMs: micros(performance.now() - this.#began),
+      },
       connection,
     };
     await this.#out.write(`${JSON.stringify(document, null, 2)}\n`);
@@ -243,6 +258,11 @@ function bodyOf(content: Uint8Array): { body: string } | { bodyBase64: string } 
   } catch {
     return { bodyBase64: Buffer.from(content).toString('base64') };
   }
+}
+
+/** `ms` without more digits than it has: microseconds. */
+function micros(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
 }
 
 function fieldLines(headers: Headers, prefix: string): string[] {

@@ -56,7 +56,8 @@ class StreamSink implements Sink {
   }
 
   get columns(): number {
-    return this.#stream.columns ?? 80;
+    // Some terminals do not know, and say 0.
+    return this.#stream.columns || 80;
   }
 
   write(content: string | Uint8Array): Promise<void> {

@@ -1,5 +1,6 @@
 import { H3Error } from '../errors.js';
 import { checkText } from '../option-check.js';
+import { AcceptedRequests } from './accepted-requests.js';
 import { type FetchHost, fetchOver } from './fetch.js';
 import { Liveness } from './liveness.js';
 import { openNativeTransport } from './native-transport.js';
@@ -40,13 +41,13 @@ export class H3Client {
   readonly #options: ValidatedClientOptions;
   readonly #transport: ClientTransport;
   readonly #liveness = new Liveness();
+  readonly #accepted = new AcceptedRequests();
   readonly #host: FetchHost;
 
   static {
     hostOf = (client) => client.#host;
   }
 
-  #closing: H3Error | null = null;
   #settleClosed!: () => void;
 
   /** Resolves when the client is closed or destroyed, and its connections are gone. */
@@ -62,14 +63,11 @@ export class H3Client {
     this.closed = new Promise((resolve) => {
       this.#settleClosed = resolve;
     });
-    const closing = (): H3Error | null => this.#closing;
     this.#host = {
       transport: this.#transport,
       options: this.#options,
       liveness: this.#liveness,
-      get closed() {
-        return closing();
-      },
+      accepted: this.#accepted,
     };
   }
 
@@ -110,12 +108,16 @@ export class H3Client {
     return this.#transport.stats;
   }
 
-  /** Takes no new requests; resolves when those under way are over and every connection is closed. Idempotent. */
+  /**
+   * Takes no new requests; resolves when those that were begun are over, their bodies included, and every connection is
+   * closed. One whose connection is still being made, or that is redirected, goes on; {@link destroy} ends it. Idempotent.
+   */
   async close(): Promise<void> {
-    if (this.#closing === null) {
-      this.#closing = closedError();
+    if (this.#accepted.refusal === null) {
+      this.#accepted.refuse(closedError());
       this.#liveness.enter();
       try {
+        await this.#accepted.none();
         await this.#transport.close();
       } finally {
         this.#liveness.leave();
@@ -127,13 +129,14 @@ export class H3Client {
 
   /** Ends every request with ERR_H3_CLIENT_CLOSED, `reason` as its cause, and drops every connection at once. Idempotent. */
   destroy(reason?: unknown): void {
-    this.#closing = closedError(reason);
+    const closed = closedError(reason);
+    this.#accepted.refuse(closed);
     this.#liveness.enter();
     const gone = (): void => {
       this.#liveness.leave();
       this.#settleClosed();
     };
-    this.#transport.destroy(this.#closing).then(gone, gone);
+    this.#transport.destroy(closed).then(gone, gone);
   }
 
   /** Closes gracefully: for `await using`. */

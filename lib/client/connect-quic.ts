@@ -1,5 +1,4 @@
 import { readAlpn } from '../alpn.js';
-import { builtin } from '../builtin.js';
 import { describe, usageError } from '../errors.js';
 import { fromNative } from '../native-error.js';
 import { checkInteger, checkKeys, checkObject, checkText } from '../option-check.js';
@@ -7,6 +6,7 @@ import { KeepAlive } from '../runtime.js';
 import { nativeOptions } from './native-transport.js';
 import { type H3ClientOptions, validateClientOptions } from './options.js';
 import { type QUICClientConnection, QuicDialing } from './quic-connection.js';
+import { resolveHost } from './resolver.js';
 
 /** Options of `connectQuic`: its own, and those of `H3Client` that are about connections. An unknown one is a TypeError. */
 export interface ConnectQuicOptions
@@ -102,12 +102,12 @@ export async function connectQuic(
   keepAlive.hold();
   try {
     signal?.throwIfAborted();
-    const addresses = await addressesOf(host, validated.resolve);
+    const addresses = await resolveHost(host, validated, [signal]);
     signal?.throwIfAborted();
     const dialing = native(() => new QuicDialing({ ...nativeOptions(validated), alpn: [...offered] }));
     return await untilAborted(
       dialing,
-      dial(dialing, { host, port, ...(addresses && { addresses }) }),
+      dial(dialing, { host, port, ...(addresses && { addresses: [...addresses] }) }),
       signal,
     );
   } finally {
@@ -148,12 +148,6 @@ async function untilAborted(
   } finally {
     if (abort !== undefined) signal.removeEventListener('abort', abort);
   }
-}
-
-async function addressesOf(host: string, resolve: H3ClientOptions['resolve']): Promise<string[] | undefined> {
-  if (resolve === undefined || builtin('node:net').isIP(host) !== 0) return undefined;
-  const found = await resolve(host);
-  return typeof found === 'string' ? [found] : [...found];
 }
 
 function readTarget(target: unknown): { host: string; port: number } {

@@ -2,6 +2,7 @@ import { isStream, streamOf } from '../body.js';
 import { H3Error } from '../errors.js';
 import { findField } from '../fields.js';
 import { unpackHeaders } from '../headers.js';
+import type { AcceptedRequests } from './accepted-requests.js';
 import { decode, readCodings } from './content-coding.js';
 import { fetchFailed, ignore } from './failure.js';
 import { checkIntegrity, readIntegrity } from './integrity.js';
@@ -21,8 +22,7 @@ export interface FetchHost {
   readonly transport: Transport;
   readonly options: ValidatedClientOptions;
   readonly liveness: Liveness;
-  /** Set once the client takes no more requests. */
-  readonly closed: H3Error | null;
+  readonly accepted: AcceptedRequests;
 }
 
 type Hop = RedirectedRequest<RequestBody>;
@@ -44,9 +44,17 @@ export function fetchOver(
   request: OutgoingRequest,
   onDatagram?: (payload: Uint8Array) => void,
 ): Promise<H3Response> {
+  const { accepted } = host;
+  if (accepted.refusal !== null) return refuse(request, accepted.refusal);
+  accepted.enter();
   return onDatagram === undefined && isDirect(request)
     ? fetchDirectly(host, request)
     : fetchInSteps(host, request, onDatagram);
+}
+
+async function refuse({ body, signal }: OutgoingRequest, reason: H3Error): Promise<never> {
+  body?.cancel(reason).catch(ignore);
+  throw signal?.aborted === true ? signal.reason : fetchFailed(reason);
 }
 
 /** Whether nothing can happen between a request and its response: no signal, and a body that is here. */
@@ -59,7 +67,7 @@ function fetchDirectly(host: FetchHost, request: OutgoingRequest): Promise<H3Res
   let sent: Promise<ResponseParts>;
   try {
     const order = orderOf(host, request, request, request.body?.whole ?? null, undefined);
-    sent = host.closed === null ? host.transport.send(order) : Promise.reject(host.closed);
+    sent = host.transport.send(order);
   } catch (error) {
     sent = Promise.reject(error);
   }
@@ -70,6 +78,7 @@ function fetchDirectly(host: FetchHost, request: OutgoingRequest): Promise<H3Res
       if (parts.status === TOO_EARLY || isRedirect(parts.status)) {
         return fetchInSteps(host, request, undefined, parts);
       }
+      host.accepted.leave();
       try {
         const response = readResponse(host, request, request, parts, false);
         return response instanceof Promise ? response.catch(throwFailure) : response;
@@ -80,12 +89,13 @@ function fetchDirectly(host: FetchHost, request: OutgoingRequest): Promise<H3Res
     },
     (error) => {
       host.liveness.leave();
+      host.accepted.leave();
       throw failureOf(error);
     },
   );
 }
 
-/** `first`: the response to the request itself, if that was sent. */
+/** Of a request that was accepted. `first`: the response to the request itself, if that was sent. */
 async function fetchInSteps(
   host: FetchHost,
   request: OutgoingRequest,
@@ -98,6 +108,8 @@ async function fetchInSteps(
     request.body?.cancel(error).catch(ignore);
     if (request.signal?.aborted === true) throw request.signal.reason;
     throw failureOf(error);
+  } finally {
+    host.accepted.leave();
   }
 }
 
@@ -232,7 +244,6 @@ async function sendBody(
 /** Sends, until the signal aborts. A response that comes after that is dropped. */
 async function send(host: FetchHost, order: RequestOrder): Promise<ResponseParts> {
   const { signal } = order;
-  if (host.closed !== null) throw host.closed;
   signal?.throwIfAborted();
   host.liveness.enter();
   try {

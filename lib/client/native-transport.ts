@@ -1,6 +1,5 @@
 import type { NativeRequestFailure } from '../../binding.cjs';
 import { sendStream } from '../body-sender.js';
-import { builtin } from '../builtin.js';
 import { DatagramOutbox, eachDatagram } from '../datagrams.js';
 import { H3Error } from '../errors.js';
 import { bodyReadable, IncomingBody, type Reading } from '../incoming-body.js';
@@ -10,9 +9,10 @@ import { type Arrival, type ArrivalBatch, ArrivedResponse, eachArrival } from '.
 import { ClientSessions } from './client-sessions.js';
 import { ConnectionFacts } from './connection-facts.js';
 import { OpenExchanges } from './open-exchanges.js';
-import type { Resolve, ValidatedClientOptions } from './options.js';
+import type { ValidatedClientOptions } from './options.js';
 import { OrderOutbox } from './order-outbox.js';
 import { H3_REQUEST_CANCELLED, OutgoingExchange } from './outgoing-exchange.js';
+import { resolveHost } from './resolver.js';
 import type {
   ClientTransport,
   H3ClientStats,
@@ -41,7 +41,7 @@ class NativeTransport implements ClientTransport {
   readonly #sessions = new ClientSessions();
   readonly #open = new OpenExchanges();
   readonly #reading: Reading;
-  #destroyed: H3Error | null = null;
+  readonly #destroyed = new AbortController();
 
   constructor(options: ValidatedClientOptions) {
     this.#options = options;
@@ -92,21 +92,19 @@ class NativeTransport implements ClientTransport {
   }
 
   send(order: RequestOrder): Promise<ResponseParts> {
-    const { resolve } = this.#options;
-    const { host } = order.url;
-    if (resolve !== undefined && builtin('node:net').isIP(host) === 0)
-      return this.#sendResolved(order, resolve);
-    return this.#begin(order, null);
+    return this.#options.resolve === undefined ? this.#begin(order, null) : this.#sendResolved(order);
   }
 
-  async #sendResolved(order: RequestOrder, resolve: Resolve): Promise<ResponseParts> {
-    const found = await resolve(order.url.host);
+  async #sendResolved(order: RequestOrder): Promise<ResponseParts> {
+    const signals = [this.#destroyed.signal, order.signal];
+    const addresses = await resolveHost(order.url.host, this.#options, signals);
     order.signal?.throwIfAborted();
-    return this.#begin(order, typeof found === 'string' ? [found] : [...found]);
+    return this.#begin(order, addresses);
   }
 
   #begin(order: RequestOrder, addresses: readonly string[] | null): Promise<ResponseParts> {
-    if (this.#destroyed !== null) return Promise.reject(this.#destroyed);
+    const { signal: destroyed } = this.#destroyed;
+    if (destroyed.aborted) return Promise.reject(destroyed.reason);
     const exchange = new OutgoingExchange(order);
     BUSY.add(this);
     this.#watch(exchange);
@@ -259,7 +257,7 @@ class NativeTransport implements ClientTransport {
   }
 
   destroy(reason: H3Error): Promise<void> {
-    this.#destroyed ??= reason;
+    this.#destroyed.abort(reason);
     this.#orders.flush();
     for (const exchange of this.#open.all()) this.#giveUp(exchange, reason);
     this.#sessions.destroy();

@@ -68,8 +68,10 @@ const CONGESTION_CONTROLS: readonly unknown[] = ['default', 'throughput', 'low-l
 /** What a string of a structured field can hold (RFC 9651 §3.3.3). */
 const STRING = /^[\x20-\x7e]+$/;
 
-/** The URL of a session. Throws a SyntaxError as W3C WebTransport §6.2 says. */
+/** The URL of a session. Throws a TypeError if there is none, a SyntaxError as W3C WebTransport §6.2 says. */
 export function readSessionUrl(input: unknown): URL {
+  if (input === undefined)
+    throw new TypeError('WebTransport needs a URL, such as "https://localhost:4433/room"');
   const text = `${input as string}`;
   let url: URL;
   try {

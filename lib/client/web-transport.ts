@@ -1,5 +1,7 @@
 import type { NativeConnection } from '../../binding.cjs';
+import { describe } from '../errors.js';
 import { exporterInput } from '../exporter.js';
+import { exposed } from '../exposed.js';
 import { addField, hasField, type PackedFields } from '../fields.js';
 import { unpackHeaders } from '../headers.js';
 import { invalidState, OpenSession } from '../open-session.js';
@@ -19,7 +21,7 @@ import type { WebTransportReceiveStream, WebTransportSendStream } from '../webtr
 import { RequestUrl } from './request-url.js';
 import { leaseClient, type SessionLease } from './session-lease.js';
 import { sessionStats, type WebTransportConnectionStats } from './session-stats.js';
-import type { ResponseParts } from './transport.js';
+import type { RequestOrder, ResponseParts } from './transport.js';
 import {
   type ReadOptions,
   readAnticipated,
@@ -60,11 +62,16 @@ type State = 'connecting' | 'connected' | 'closed' | 'failed';
  * await server.stop(true);
  */
 export class WebTransport {
+  static {
+    exposed(WebTransport, 'WebTransport');
+  }
+
   readonly #session: OpenSession;
   readonly #ready = new Settled<void>();
   readonly #asked = new AbortController();
   readonly #lease: SessionLease;
   readonly #options: ReadOptions;
+  readonly #congestionControl: WebTransportCongestionControl = 'default';
   #state: State = 'connecting';
   #protocol = '';
   #responseHeaders: Headers | null = null;
@@ -115,7 +122,7 @@ export class WebTransport {
 
   /** What became of the wish: there is one algorithm, CUBIC. */
   get congestionControl(): WebTransportCongestionControl {
-    return 'default';
+    return this.#congestionControl;
   }
 
   /** The application protocol that the server chose; `""`: none. */
@@ -173,29 +180,30 @@ export class WebTransport {
    * server allows no stream now and nobody waits, with a TypeError for a `sendGroup` of another session.
    */
   async createBidirectionalStream(
-    options?: WebTransportSendStreamOptions,
+    options: WebTransportSendStreamOptions = {},
   ): Promise<WebTransportBidirectionalStream> {
     const { readable, writable } = await this.#open({ read: true, write: true }, options);
     return { readable, writable } as WebTransportBidirectionalStream;
   }
 
   /** Like {@link createBidirectionalStream}. */
-  async createUnidirectionalStream(options?: WebTransportSendStreamOptions): Promise<WebTransportSendStream> {
+  async createUnidirectionalStream(
+    options: WebTransportSendStreamOptions = {},
+  ): Promise<WebTransportSendStream> {
     const { writable } = await this.#open({ read: false, write: true }, options);
     return writable as WebTransportSendStream;
   }
 
   /**
    * Ends the session with all its streams; `reason` is cut at 1,024 bytes of UTF-8. One that is still connecting fails.
-   * Idempotent.
+   * Idempotent. Throws a TypeError for what is no object.
    */
   close(closeInfo: { closeCode?: number | undefined; reason?: string | undefined } = {}): void {
+    const info = readCloseInfo(closeInfo);
     if (this.#state === 'connecting') {
       this.#fail(sessionOver('the session was closed before it was open'));
       return;
     }
-    const { closeCode = 0, reason = '' } = closeInfo ?? {};
-    const info = { closeCode: Number(closeCode), reason: String(reason) };
     this.#session.close(info, new DOMException('the session was closed', 'AbortError'));
   }
 
@@ -227,20 +235,13 @@ export class WebTransport {
     return this.#session.exportKeyingMaterial(input);
   }
 
-  /** `WebTransport`, as the class of browsers has it. */
-  get [Symbol.toStringTag](): string {
-    return 'WebTransport';
-  }
-
   async #connect(url: URL): Promise<void> {
     try {
       if (this.#options.hashes?.length === 0) {
         throw new TypeError('no entry of serverCertificateHashes is a SHA-256 of 32 bytes');
       }
-      const { transport } = this.#lease.host;
-      const { closed } = this.#lease.host;
-      if (closed !== null) throw closed;
-      const parts = await transport.send({
+      const { transport, accepted } = this.#lease.host;
+      const order: RequestOrder = {
         method: 'CONNECT',
         url: RequestUrl.of(url),
         fields: this.#fields(),
@@ -248,7 +249,8 @@ export class WebTransport {
         signal: this.#asked.signal,
         protocol: 'webtransport',
         session: { session: this.#session, dedicated: !this.#options.allowPooling },
-      });
+      };
+      const parts = await accepted.during(() => transport.send(order));
       this.#answered(parts);
     } catch (cause) {
       if (this.#state === 'connecting') this.#fail(notOpened(cause));
@@ -293,10 +295,7 @@ export class WebTransport {
     this.#ready.resolve();
   }
 
-  async #open(
-    halves: Halves,
-    options: WebTransportSendStreamOptions | null | undefined,
-  ): Promise<SessionStream> {
+  async #open(halves: Halves, options: WebTransportSendStreamOptions | null): Promise<SessionStream> {
     const sendGroup = sendGroupOf(options?.sendGroup);
     const sendOrder = sendOrderOf(options?.sendOrder ?? 0);
     if (!this.#session.groups.has(sendGroup)) throw new TypeError('sendGroup belongs to another session');
@@ -328,6 +327,22 @@ export class WebTransport {
     if (this.#state === 'failed') this.#ready.reject(gone);
     this.#lease.giveBack();
   }
+}
+
+/** As WebIDL converts a dictionary, an unsigned long and a USVString. */
+function readCloseInfo(given: unknown): { closeCode: number; reason: string } {
+  if (given !== null && typeof given !== 'object' && typeof given !== 'function') {
+    throw new TypeError(
+      `what a session is closed with is ${describe(given)}; expected { closeCode, reason }`,
+    );
+  }
+  const { closeCode = 0, reason = '' } = (given ?? {}) as { closeCode?: unknown; reason?: unknown };
+  return { closeCode: Number(closeCode) >>> 0, reason: wellFormed(`${reason as string}`) };
+}
+
+/** A USVString; `String.prototype.toWellFormed` is in Node 20 and later, and unknown to its types. */
+function wellFormed(text: string): string {
+  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(new TextEncoder().encode(text));
 }
 
 function notOpened(cause: unknown): WebTransportError {

@@ -150,29 +150,32 @@ func endingOf(session *webtransport.Session) ending {
 	return ending{Broke: fmt.Sprint(err)}
 }
 
+// resets stops and resets a stream that says a line, and tells with which codes the client did so with one that says none. Both
+// are told to go ahead: which one the client opened first is not known, as they come in any order.
 func resets(session *webtransport.Session) {
-	ctx := session.Context()
-	first, err := session.AcceptStream(ctx)
-	if err != nil {
-		return
+	for {
+		stream, err := session.AcceptStream(session.Context())
+		if err != nil {
+			return
+		}
+		go func() {
+			fmt.Fprint(stream, "go\n")
+			_, err := line(stream)
+			if err == nil {
+				stream.CancelRead(6)
+				stream.CancelWrite(5)
+				return
+			}
+			reset := codeOf(err)
+			select {
+			case <-stream.Context().Done():
+			case <-session.Context().Done():
+			}
+			_, err = stream.Write([]byte("x"))
+			stop := codeOf(err)
+			say(session, fmt.Sprintf(`{"reset":%d,"stop":%d}`, reset, stop))
+		}()
 	}
-	first.Read(make([]byte, 1))
-	first.CancelRead(6)
-	first.CancelWrite(5)
-	second, err := session.AcceptStream(ctx)
-	if err != nil {
-		return
-	}
-	fmt.Fprint(second, "go\n")
-	_, err = line(second)
-	reset := codeOf(err)
-	select {
-	case <-second.Context().Done():
-	case <-ctx.Done():
-	}
-	_, err = second.Write([]byte("x"))
-	stop := codeOf(err)
-	say(session, fmt.Sprintf(`{"reset":%d,"stop":%d}`, reset, stop))
 }
 
 // codeOf is the code with which the client reset or stopped a stream; -1 if it did not.

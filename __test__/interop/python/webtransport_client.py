@@ -12,7 +12,8 @@ from aioquic.h3.connection import H3_ALPN
 from aioquic.quic.configuration import QuicConfiguration
 
 from checks import expect, report_checks
-from session_client import Session, SessionClient, StreamEnded
+from session_client import SessionClient
+from sessions import Session, StreamEnded
 
 DATAGRAMS = 50
 SESSIONS = 50

@@ -110,7 +110,7 @@ pub enum DialError {
     },
     /// There is no protocol that both speak.
     #[error(
-        "the server speaks none of the protocols that were offered ({offered}): it has no HTTP/3, or not on this port"
+        "the server speaks none of the protocols that were offered ({offered}): check the port, and that it has HTTP/3 on"
     )]
     Alpn {
         /// What was offered, separated by commas.

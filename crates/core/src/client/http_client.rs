@@ -246,8 +246,9 @@ impl Client {
         stats
     }
 
-    /// Takes no more requests. Those under way go on; each connection is closed with its last one. The future ends when all
-    /// are closed; dropping it changes nothing.
+    /// Takes no more requests. Those that have a connection go on, and it is closed with its last one; those that wait for one
+    /// fail: who wants to wait for them closes when all have their response. The future ends when all connections are closed;
+    /// dropping it changes nothing.
     pub fn close(&self) -> impl Future<Output = ()> + Send + use<> {
         let client = self.state.clone();
         let (connections, waiting) = client.pool.close();

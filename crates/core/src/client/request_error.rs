@@ -25,7 +25,7 @@ pub enum RequestError {
     )]
     RejectedStream,
     /// The server reset its stream with this code.
-    #[error("the server reset the request with code {0:#x}")]
+    #[error("the server reset the request with code {0:#x}: its own log may say why")]
     Reset(u64),
     /// The response breaks the rules of HTTP/3.
     #[error("the server's response breaks the rules of HTTP/3: {0}")]
@@ -34,10 +34,14 @@ pub enum RequestError {
     #[error("the connection was closed because the server broke a rule of HTTP/3: {0}")]
     ServerBroke(&'static str),
     /// The head of the response exceeds the limit.
-    #[error("the head of the response exceeds the limit of header bytes or fields")]
+    #[error(
+        "the head of the response exceeds the limit of header bytes or fields: allow more, or have the server send less"
+    )]
     HeadTooLarge,
     /// The head of the request exceeds what the server said it takes.
-    #[error("the head of the request has {size} bytes, the server takes {most}")]
+    #[error(
+        "the head of the request has {size} bytes, the server takes {most}: send fewer or shorter fields"
+    )]
     OwnHeadTooLarge {
         /// As RFC 9114 §4.2.2 counts it.
         size: u64,
@@ -45,7 +49,7 @@ pub enum RequestError {
         most: u64,
     },
     /// No head of a response came in time.
-    #[error("no response within the time limit")]
+    #[error("no response within the time limit: allow more time, or look on the server what takes so long")]
     TimedOut,
     /// The connection ended before the response did.
     #[error("the connection ended before the response: {0}")]
