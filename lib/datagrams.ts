@@ -2,7 +2,7 @@ import type { NativeConnection, NativeExchanges, NativeServer } from '../binding
 import { describe, usageError } from './errors.js';
 import type { Exchange } from './exchange.js';
 import type { H3Request } from './request.js';
-import { TurnEnd } from './turn-end.js';
+import { TurnLull } from './turn-lull.js';
 
 /** An IP address and a UDP port. */
 export interface RemoteAddress {
@@ -76,7 +76,7 @@ export class DatagramOutbox {
   #native: NativeExchanges | null = null;
   #count = 0;
   #used = 0;
-  readonly #turnEnd = new TurnEnd(() => this.flush());
+  readonly #lull = new TurnLull(() => this.flush());
 
   constructor(layer: Layer) {
     this.#layer = layer;
@@ -98,7 +98,7 @@ export class DatagramOutbox {
     this.#words[at++] = generation;
     this.#words[at] = byteLength;
     this.#count += 1;
-    this.#turnEnd.await();
+    this.#lull.await();
   }
 
   /** Sends what was gathered. */

@@ -1,3 +1,6 @@
+import { QueuedStream } from './queued-stream.js';
+import { Ring } from './ring.js';
+
 /** How what arrives is kept and handed over. */
 export interface IncomingQueueOptions<Item> {
   /** How many wait at most; of more, the oldest go. */
@@ -28,7 +31,7 @@ export class IncomingQueue<Item> {
   expired = 0;
   readonly #deliver: IncomingQueueOptions<Item>['deliver'];
   #controller: Controller<Item> | null = null;
-  #queue: Waiting<Item>[] = [];
+  readonly #queue = new Ring<Waiting<Item>>();
   #wanted: (() => void) | null = null;
   #end: { readonly error?: unknown } | null = null;
 
@@ -41,7 +44,7 @@ export class IncomingQueue<Item> {
       },
       pull: () => this.#pull(),
       cancel: () => {
-        this.#queue = [];
+        this.#queue.clear();
         this.#end ??= {};
         this.#wanted?.();
         cancelled?.();
@@ -49,7 +52,7 @@ export class IncomingQueue<Item> {
     };
     this.readable = (
       deliver === undefined
-        ? new ReadableStream<Item>(source, { highWaterMark: 0 })
+        ? new QueuedStream<Item>(source, this)
         : new ReadableStream({ ...source, type: 'bytes' }, { highWaterMark: 0 })
     ) as ReadableStream<Item>;
   }
@@ -69,6 +72,15 @@ export class IncomingQueue<Item> {
     return dropped;
   }
 
+  /** Takes the one that waited longest; undefined: none waits. */
+  take(): Item | undefined {
+    if (this.maxAgeMs !== null) this.#expire(performance.now());
+    const first = this.#queue.shift();
+    if (first === undefined) return undefined;
+    this.#closeIfOver();
+    return first.item;
+  }
+
   /** Nothing more comes; what waits is still read. */
   close(): void {
     if (this.#end !== null) return;
@@ -81,7 +93,7 @@ export class IncomingQueue<Item> {
   fail(error: unknown): void {
     if (this.#end !== null) return;
     this.#end = { error };
-    this.#queue = [];
+    this.#queue.clear();
     this.#controller?.error(error);
     this.#wanted?.();
   }
@@ -91,29 +103,47 @@ export class IncomingQueue<Item> {
     const age = this.maxAgeMs;
     if (age === null) return 0;
     const before = this.#queue.length;
-    while (this.#queue[0] !== undefined && now - this.#queue[0].since > age) this.#queue.shift();
+    for (
+      let { first } = this.#queue;
+      first !== undefined && now - first.since > age;
+      { first } = this.#queue
+    ) {
+      this.#queue.shift();
+    }
     const gone = before - this.#queue.length;
     this.expired += gone;
     return gone;
   }
 
-  async #pull(): Promise<void> {
+  #pull(): Promise<void> | undefined {
     if (this.maxAgeMs !== null) this.#expire(performance.now());
-    if (this.#queue.length === 0 && this.#end === null) {
-      await new Promise<void>((resolve) => {
-        this.#wanted = resolve;
-      });
-      this.#wanted = null;
+    if (this.#queue.length > 0 || this.#end !== null) {
+      this.#handOver();
+      return undefined;
     }
+    return new Promise<void>((resolve) => {
+      this.#wanted = resolve;
+    }).then(() => {
+      this.#wanted = null;
+      this.#handOver();
+    });
+  }
+
+  #handOver(): void {
     const first = this.#queue.shift();
     if (first !== undefined) this.#enqueue(first.item);
-    if (this.#queue.length === 0 && this.#end !== null && !('error' in this.#end)) this.#closeStream();
+    this.#closeIfOver();
   }
 
   #enqueue(item: Item): void {
     if (this.#deliver === undefined)
       (this.#controller as ReadableStreamDefaultController<Item>).enqueue(item);
     else this.#deliver(this.#controller as ReadableByteStreamController, item);
+  }
+
+  /** The last one was taken, and nothing more comes. */
+  #closeIfOver(): void {
+    if (this.#queue.length === 0 && this.#end !== null && !('error' in this.#end)) this.#closeStream();
   }
 
   /** A stream that was cancelled meanwhile is closed already. */

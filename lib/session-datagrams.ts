@@ -16,7 +16,10 @@ const MOST_BUFFERED = 1024;
 
 /** The datagrams of a session (W3C WebTransport §5). Nothing tells whether one arrives. */
 export interface WebTransportDatagrams {
-  /** What the peer sends. At most `incomingHighWaterMark` wait to be read; of more, the oldest are dropped and counted. */
+  /**
+   * What the peer sends. At most `incomingHighWaterMark` wait to be read; of more, the oldest are dropped and counted. In a
+   * server each is a view of memory that it shares with others: copy with `slice()` what is transferred, or kept for long.
+   */
   readonly readable: ReadableStream<Uint8Array>;
   /** Sends each chunk as a datagram; one that is too large is dropped. What {@link createWritable} would make, once. */
   readonly writable: WebTransportDatagramsWritable;
@@ -268,11 +271,11 @@ function datagramBytes(chunk: unknown): Uint8Array {
   throw usageError('ERR_H3_DATAGRAM', `a datagram is ${describe(chunk)}; expected a Uint8Array`);
 }
 
-/** W3C WebTransport §5.3, pullDatagrams: a datagram is never cut to fit a reader's buffer. */
+/** W3C WebTransport §5.3, pullDatagrams: a datagram is never cut to fit a reader's buffer. Its memory is its own. */
 function deliverBytes(controller: ReadableByteStreamController, datagram: Uint8Array): void {
   const view = controller.byobRequest?.view ?? null;
   if (view === null) {
-    controller.enqueue(datagram.slice());
+    controller.enqueue(datagram);
     return;
   }
   if (view.byteLength < datagram.byteLength) {

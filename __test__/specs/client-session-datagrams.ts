@@ -35,6 +35,15 @@ export const specs: Spec[] = [
     await first.write(new Uint8Array(0));
     assert.equal(await read(server.datagrams), '');
   }),
+  on('a datagram has memory of its own, as in browsers', async ({ open }) => {
+    const { client, server } = await open();
+    const reader = client.datagrams.readable.getReader();
+    for (const message of ['one', 'two']) server.sendDatagram(bytes(message));
+    const first = (await soon('the first', reader.read())).value as Uint8Array<ArrayBuffer>;
+    assert.equal(first.buffer.byteLength, 3);
+    structuredClone(first.buffer, { transfer: [first.buffer] });
+    assert.equal(text((await soon('the second', reader.read())).value), 'two');
+  }),
   on('one that is too large is dropped, one that is no bytes errors its writable', async ({ open }) => {
     const { client, server } = await open();
     const writer = client.datagrams.writable.getWriter();

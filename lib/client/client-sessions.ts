@@ -36,7 +36,8 @@ export class ClientSessions implements SessionCarrier {
   /** Hands the datagrams of a turn to their sessions. */
   takeDatagrams(count: number, words: Uint32Array, bytes: Uint8Array): void {
     eachDatagram(count, words, bytes, (_slot, generation, payload) => {
-      this.#open.get(generation)?.received(payload);
+      // Memory of its own, as in browsers: code written for them looks at all of `buffer`, or transfers it.
+      this.#open.get(generation)?.received(payload.slice());
     });
     this.datagrams.flush();
   }

@@ -25,6 +25,9 @@ pub(crate) type Wake = dyn Fn() + Send + Sync;
 /// Waiting requests at which JavaScript is woken before the turn ends.
 const WAKE_AT: usize = 64;
 
+/// As many datagrams weigh like one request: JavaScript does so much less for one that it is not worth waking it for 64.
+const DATAGRAMS_OF_A_REQUEST: usize = 8;
+
 /// A turn of the IO thread that lasts longer, under a flood, no longer holds anybody back: JavaScript is woken within it,
 /// at most this often.
 const LONG_TURN: Duration = Duration::from_micros(500);
@@ -224,7 +227,8 @@ impl Bridge {
     fn added(&self, state: MutexGuard<'_, State>) {
         let waiting = &state.waiting;
         let http = waiting.h3_datagrams.len() + waiting.session_datagrams.len();
-        let full = state.requests + waiting.ended.len() + waiting.quic_datagrams.len() + http >= WAKE_AT;
+        let datagrams = waiting.quic_datagrams.len() + http;
+        let full = state.requests + waiting.ended.len() + datagrams / DATAGRAMS_OF_A_REQUEST >= WAKE_AT;
         drop(state);
         self.dirty.store(true, SeqCst);
         if full {
