@@ -459,8 +459,7 @@ impl ExchangeTable {
     fn over(&self, connection: &ConnectionState) {
         self.counters.requests_active.fetch_sub(1, Relaxed);
         let was_last = connection.exchanges.fetch_sub(1, SeqCst) == 1;
-        // The task of a server's connection finds out by its sweep, which goes on while something is open: a turn for each
-        // small request would be 8 % of its instructions.
+        // The task of a server's connection finds out by its sweep, which goes on while something is open, and needs no turn for it.
         if was_last && connection.role == Role::Client {
             connection.idle();
         }
