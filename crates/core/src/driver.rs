@@ -70,6 +70,13 @@ struct Driver {
 }
 
 impl Driver {
+    fn new(work: Work) -> Arc<Self> {
+        Arc::new(Self {
+            work: Mutex::new(Some(work)),
+            task: OnceLock::new(),
+        })
+    }
+
     /// Polls the work in the turn of its task; waits while another thread does, which is not longer than a packet takes.
     fn poll_in_task(self: &Arc<Self>) -> Poll<()> {
         poll(&mut lock(&self.work), self)
@@ -158,10 +165,7 @@ impl Runtime for Drivers {
     }
 
     fn spawn(&self, future: Work) {
-        self.runtime.spawn(Task(Arc::new(Driver {
-            work: Mutex::new(Some(future)),
-            task: OnceLock::new(),
-        })));
+        self.runtime.spawn(Task(Driver::new(future)));
     }
 
     fn wrap_udp_socket(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
@@ -198,19 +202,20 @@ mod tests {
                 .build()
                 .unwrap();
             let (tell, polls) = mpsc::channel();
-            let _inside = runtime.enter();
             let mut is_first = true;
-            Drivers::new().spawn(Box::pin(poll_fn(move |cx| {
+            let driver = Driver::new(Box::pin(poll_fn(move |cx| {
                 tell.send((thread::current().id(), cx.waker().clone())).unwrap();
                 match std::mem::take(&mut is_first) {
                     true => Poll::Pending,
                     false => and_then(),
                 }
             })));
-            drop(_inside);
+            runtime.spawn(Task(driver.clone()));
             let told = Self { runtime, polls };
             let (thread, waker) = told.next();
             assert_ne!(thread, thread::current().id());
+            // It has told before its poll is over.
+            drop(lock(&driver.work));
             (told, waker)
         }
 
