@@ -108,6 +108,9 @@ static BRIDGES: Mutex<Vec<Weak<Bridge>>> = Mutex::new(Vec::new());
 
 /// When the IO thread's turn began, in microseconds since [`EPOCH`].
 static TURN_BEGAN: AtomicU64 = AtomicU64::new(0);
+
+/// Whether the IO thread sleeps, or is about to.
+static ASLEEP: AtomicBool = AtomicBool::new(false);
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 fn now() -> u64 {
@@ -116,11 +119,13 @@ fn now() -> u64 {
 
 /// The IO thread has been woken.
 pub(crate) fn begin_turn() {
+    ASLEEP.store(false, Relaxed);
     TURN_BEGAN.store(now(), Relaxed);
 }
 
 /// The IO thread is about to sleep: JavaScript gets what the turn brought.
 pub(crate) fn end_turn() {
+    ASLEEP.store(true, Relaxed);
     let mut bridges = BRIDGES.lock().unwrap_or_else(PoisonError::into_inner);
     bridges.retain(|bridge| match bridge.upgrade() {
         Some(bridge) => {
@@ -129,6 +134,11 @@ pub(crate) fn end_turn() {
         }
         None => false,
     });
+}
+
+/// Whether the IO thread sleeps, as far as is known: it may be woken, or fall asleep, meanwhile.
+pub(crate) fn is_io_thread_asleep() -> bool {
+    ASLEEP.load(Relaxed)
 }
 
 impl Bridge {
@@ -248,7 +258,7 @@ impl Bridge {
         }
     }
 
-    fn wake_if_dirty(&self) {
+    pub(crate) fn wake_if_dirty(&self) {
         if !self.dirty.load(SeqCst) {
             return;
         }

@@ -11,7 +11,7 @@ use trilane_core::{
 };
 use trilane_http3::Code;
 
-use crate::answers::{Command, Commands, StreamCommand, carry_out};
+use crate::answers::{AnswerBatch, Command, Commands, StreamCommand, carry_out};
 use crate::body::NativeBody;
 use crate::bridge::Bridge;
 use crate::datagrams::{DATAGRAM_WORDS, OutgoingDatagrams};
@@ -57,6 +57,10 @@ impl Exchanges {
             sessions,
             bridge,
         }))
+    }
+
+    pub(crate) fn answer(&self, batch: AnswerBatch) {
+        self.commands.answer(batch, &self.table, &self.bridge);
     }
 
     pub(crate) fn native(self: &Arc<Self>) -> NativeExchanges {

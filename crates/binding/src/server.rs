@@ -12,7 +12,7 @@ use napi_derive::napi;
 use trilane_core::tls::CertificateStore;
 use trilane_core::{BindError, ConnectionName, DatagramStats, ExchangeId, Server, Stop};
 
-use crate::answers::{ANSWER_WORDS, AnswerBatch, Command};
+use crate::answers::{ANSWER_WORDS, AnswerBatch};
 use crate::bridge::Bridge;
 use crate::certificates::{self, NativeTlsUpdate};
 use crate::connection::NativeConnection;
@@ -247,12 +247,13 @@ impl NativeServer {
         })?;
         let words = words.to_vec();
         let bodies = bodies.into_iter().map(Bytes::copy_from_slice).collect();
-        self.exchanges.commands.push(Command::Answer(AnswerBatch {
+        let batch = AnswerBatch {
             words,
             text: text.0,
             shared,
             bodies,
-        }));
+        };
+        self.exchanges.answer(batch);
         Ok(())
     }
 

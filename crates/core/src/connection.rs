@@ -363,6 +363,7 @@ impl Task {
         self.admission.routing = None;
     }
 
+    #[inline]
     fn settle(&mut self, mut receiver: Receiver, mut send: AnswerStream, received: Received) {
         let stream = send.id();
         let is_early = self.unconfirmed.is_some() && receiver.content().recv().is_0rtt();

@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use quinn::crypto::rustls::{HandshakeData, QuicServerConfig};
 use quinn::{
-    Connecting, ConnectionError, Endpoint, EndpointConfig, IdleTimeout, Incoming, TokioRuntime,
-    TransportConfig, VarInt,
+    Connecting, ConnectionError, Endpoint, EndpointConfig, IdleTimeout, Incoming, TransportConfig, VarInt,
 };
 use quinn_proto::HashedConnectionIdGenerator;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -26,6 +25,7 @@ use crate::connection_state::{ConnectionState, Identity};
 use crate::connections::{Place, Verdict};
 use crate::datagram_queue::DatagramPolicy;
 use crate::datagrams::DatagramOptions;
+use crate::driver::Drivers;
 use crate::early_data::Unconfirmed;
 use crate::endpoint_keys::StatelessResetKey;
 use crate::handler::{CloseCause, ConnectionEvent};
@@ -73,7 +73,7 @@ pub(crate) fn bind(
                 endpoint_config(key),
                 Some(config.clone()),
                 Arc::new(socket),
-                Arc::new(TokioRuntime),
+                Arc::new(Drivers::new()),
             )
         })
         .map_err(|error| BindError::new(address, error))?;

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use rustls_pki_types::CertificateDer;
-use trilane_http3::{Code, Priority};
+use trilane_http3::{Code, Priority, Role};
 
 use crate::answer_head;
 use crate::answer_stream::AnswerStream;
@@ -458,7 +458,9 @@ impl ExchangeTable {
 
     fn over(&self, connection: &ConnectionState) {
         self.counters.requests_active.fetch_sub(1, Relaxed);
-        if connection.exchanges.fetch_sub(1, SeqCst) == 1 {
+        let was_last = connection.exchanges.fetch_sub(1, SeqCst) == 1;
+        // The task of a server's connection finds out by its sweep, which goes on while something is open, and needs no turn for it.
+        if was_last && connection.role == Role::Client {
             connection.idle();
         }
     }

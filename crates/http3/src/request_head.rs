@@ -8,11 +8,18 @@ use rules::RequestRules;
 use crate::field_section::{FieldLimits, FieldSection};
 use crate::qpack::{self, DecodeError};
 
-/// The head of a request. Reuse it: the next one keeps the memory.
+/// The longest encoded head that is remembered: most of those of browsers, cookies included.
+const REMEMBERED_BYTES: usize = 1024;
+
+/// The head of a request. Reuse it: the next one keeps the memory. One that is the same, byte by byte, as the one before is not
+/// decoded again: with the static table alone the same bytes mean the same fields.
 #[derive(Clone, Debug, Default)]
 pub struct RequestHead {
     section: FieldSection,
     rules: RequestRules,
+    /// What the head was decoded from, and with which limits; empty if there is no valid one, or it was long.
+    encoded: Vec<u8>,
+    limits: Option<FieldLimits>,
 }
 
 impl RequestHead {
@@ -80,11 +87,20 @@ impl RequestHead {
 
     /// Replaces the head by the one in `encoded`, the payload of a HEADERS frame.
     pub(crate) fn decode(&mut self, encoded: &[u8], limits: FieldLimits) -> Result<(), DecodeError> {
+        if !encoded.is_empty() && self.encoded == encoded && self.limits == Some(limits) {
+            return Ok(());
+        }
+        self.encoded.clear();
         self.rules = RequestRules::default();
         qpack::decode(encoded, limits, &mut self.section, &mut self.rules)?;
         self.rules
             .check_whole(&self.section)
-            .map_err(DecodeError::Malformed)
+            .map_err(DecodeError::Malformed)?;
+        if encoded.len() <= REMEMBERED_BYTES {
+            self.encoded.extend_from_slice(encoded);
+            self.limits = Some(limits);
+        }
+        Ok(())
     }
 
     fn value(&self, index: Option<usize>) -> &[u8] {

@@ -19,7 +19,7 @@ impl Task {
         send: AnswerStream,
         body: MessageBody,
         early_data: bool,
-        receiver: Receiver,
+        mut receiver: Receiver,
     ) {
         self.guard.request();
         self.server.counters.requests.fetch_add(1, Relaxed);
@@ -40,19 +40,20 @@ impl Task {
         );
         self.open.add(id);
         let takes_datagrams = self.admission.takes_datagrams();
-        let mut whole = match &body {
-            MessageBody::Whole(_) => Some(receiver),
+        match &body {
+            MessageBody::Whole(_) => {
+                let trailers = receiver.content().trailers();
+                self.hand_over(id, body, early_data, Some(trailers));
+            }
             MessageBody::Streaming => {
                 let mut reader = BodyReader::of_request(receiver, table.clone(), self.state.clone(), id);
                 if takes_datagrams && self.head.protocol().is_some() {
                     reader = reader.with_capsules();
                 }
                 table.keep_body(id, reader);
-                None
+                self.hand_over(id, body, early_data, None);
             }
-        };
-        let trailers = whole.as_mut().map(|receiver| receiver.content().trailers());
-        self.hand_over(id, body, early_data, trailers);
+        }
         match &mut self.datagrams {
             Some(datagrams) if takes_datagrams => {
                 datagrams.opened(stream, id);

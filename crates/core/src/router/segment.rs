@@ -19,6 +19,7 @@ pub(super) struct SplitPath<'a> {
 impl<'a> SplitPath<'a> {
     /// Cuts the part before `?` into at most `depth + 1` segments, the last of which may contain slashes.
     /// `depth` is at most `MAX_SEGMENTS`. None if the path does not begin with a slash.
+    #[inline]
     pub(super) fn new(path: &'a [u8], depth: usize) -> Option<Self> {
         if path.first() != Some(&b'/') || u32::try_from(path.len()).is_err() {
             return None;

@@ -1,6 +1,7 @@
 //! Every rule of a request head, each broken once.
 
 mod extended_connect;
+mod remembered;
 
 use super::*;
 use bytes::BytesMut;
@@ -23,14 +24,18 @@ const EXTENDED: [(&str, &str); 5] = [
     (":protocol", "webtransport"),
 ];
 
-fn decode(fields: &[(&str, &str)]) -> Result<RequestHead, DecodeError> {
+fn encoded(fields: &[(&str, &str)]) -> BytesMut {
     let mut encoded = BytesMut::new();
     qpack::write_prefix(&mut encoded);
     for (name, value) in fields {
         qpack::write_field(&mut encoded, name.as_bytes(), value.as_bytes());
     }
+    encoded
+}
+
+fn decode(fields: &[(&str, &str)]) -> Result<RequestHead, DecodeError> {
     let mut head = RequestHead::new();
-    head.decode(&encoded, LIMITS).map(|()| head)
+    head.decode(&encoded(fields), LIMITS).map(|()| head)
 }
 
 fn head(fields: &[(&str, &str)]) -> RequestHead {
