@@ -1,4 +1,5 @@
 import type { NativeExchanges, NativeHooks, NativeServer } from '../binding.cjs';
+import { mayHaveBody, mayHaveTrailers } from './answer-content.js';
 import { sendStream } from './body-sender.js';
 import { Connections } from './connections.js';
 import { DatagramOutbox, ExchangeDatagrams, eachDatagram, type Layer } from './datagrams.js';
@@ -24,6 +25,7 @@ import type { Route } from './routes.js';
 import type { H3Server } from './server.js';
 import { Sessions } from './sessions.js';
 import { drained, untilClientEnds } from './tunnel.js';
+import { WholeBodies } from './whole-bodies.js';
 
 /** Numbers of one request, before its parameters; the order is that of `crates/binding/src/bridge.rs`. */
 const REQUEST_WORDS = 8;
@@ -37,8 +39,6 @@ const EARLY_DATA = 0x80000000;
 const TRAILERS = 0x40000000;
 /** Stands for a body that comes in pieces. */
 const STREAMING = 0xffffffff;
-/** In the number of a body: it is the next of the shared ones, of this length. */
-const SHARED = 1 << 30;
 /** Method numbers from here on are this plus the length of a method that follows as text. */
 const METHOD_TEXT = 0x100;
 const METHODS = ['GET', 'POST', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'PATCH', 'CONNECT'] as const;
@@ -188,14 +188,7 @@ export class Dispatcher {
     const words = this.#inbox;
     let at = 0;
     let offset = 0;
-    let sharedOffset = 0;
-    const wholeBody = (number: number): Uint8Array | null => {
-      if (number < SHARED || shared === null) return bodies[number - 1] ?? null;
-      const start = shared.byteOffset + sharedOffset;
-      const length = number - SHARED;
-      sharedOffset += length;
-      return new Uint8Array(shared.buffer, start, length);
-    };
+    const whole = new WholeBodies(bodies, shared);
     const word = (index: number): number => words[at + index] as number;
     const cut = (length: number): string => {
       const start = offset;
@@ -212,7 +205,7 @@ export class Dispatcher {
       const slot = word(0);
       const generation = word(1);
       const bodyNumber = word(6);
-      const body = bodyNumber === 0 || bodyNumber === STREAMING ? null : wholeBody(bodyNumber);
+      const body = bodyNumber === 0 || bodyNumber === STREAMING ? null : whole.next(bodyNumber);
       const early = word(7) >= EARLY_DATA;
       const params = early ? word(7) - EARLY_DATA : word(7);
       const hasTrailers = params >= TRAILERS;
@@ -501,14 +494,4 @@ function isRemote(error: unknown): error is H3Error {
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
-}
-
-/** RFC 9114 §4.4: a tunnel has nothing but DATA frames. */
-function mayHaveTrailers(method: string, status: number): boolean {
-  return mayHaveBody(method, status) && !(method === 'CONNECT' && status < 300);
-}
-
-/** RFC 9110 §6.4.1; what is dropped here is dropped again, and counted, in the core. */
-function mayHaveBody(method: string, status: number): boolean {
-  return method !== 'HEAD' && status !== 204 && status !== 205 && status !== 304;
 }
