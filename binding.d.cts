@@ -79,7 +79,7 @@ export declare class NativeExchanges {
    * one behind the other. All are copied before this returns.
    */
   sendDatagrams(layer: 'quic' | 'h3' | 'webtransport', count: number, words: Uint32Array, bytes: Uint8Array): void
-  /** Accepts a WebTransport session, named by its exchange; `fields` are "name\0value\0…", or empty. */
+  /** Accepts a WebTransport session, named by its exchange; `fields` are "\0name:value\0…", or empty. */
   acceptSession(slot: number, generation: number, fields: string): void
   /** Ends a session with a code and a reason of at most 1,024 bytes. */
   closeSession(slot: number, generation: number, code: number, reason: string): void
@@ -379,10 +379,10 @@ export interface NativeFound {
  */
 export interface NativeHooks {
   /**
-   * Takes the requests of a turn: how many, their text, their bodies, and the routing whose routes they name; the numbers
-   * are in `inbox`.
+   * Takes the requests of a turn: how many, their text, their bodies, the routing whose routes they name, and the small ones
+   * of the bodies, one behind the other, `null` if there are none; the numbers are in `inbox`.
    */
-  request?: (count: number, text: string, bodies: Uint8Array[], routing: number) => void
+  request?: (count: number, text: string, bodies: Uint8Array[], routing: number, shared: Uint8Array | null) => void
   /**
    * Takes the responses of a turn, of a client: how many, their text, their bodies, and the small ones of these, one behind
    * the other; the numbers are in `inbox`.

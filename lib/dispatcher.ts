@@ -1,4 +1,5 @@
 import type { NativeExchanges, NativeHooks, NativeServer } from '../binding.cjs';
+import { mayHaveBody, mayHaveTrailers } from './answer-content.js';
 import { sendStream } from './body-sender.js';
 import { Connections } from './connections.js';
 import { DatagramOutbox, ExchangeDatagrams, eachDatagram, type Layer } from './datagrams.js';
@@ -12,6 +13,7 @@ import { LargeBytes } from './large-bytes.js';
 import { lazyRequest } from './lazy-request.js';
 import type { Logger } from './logger.js';
 import { fromNative } from './native-error.js';
+import { OpenExchanges } from './open-exchanges.js';
 import type { ConnectionHooks } from './options.js';
 import { Outbox } from './outbox.js';
 import { asStream, trailersOf } from './outgoing-trailers.js';
@@ -23,6 +25,7 @@ import type { Route } from './routes.js';
 import type { H3Server } from './server.js';
 import { Sessions } from './sessions.js';
 import { drained, untilClientEnds } from './tunnel.js';
+import { WholeBodies } from './whole-bodies.js';
 
 /** Numbers of one request, before its parameters; the order is that of `crates/binding/src/bridge.rs`. */
 const REQUEST_WORDS = 8;
@@ -42,13 +45,13 @@ const METHODS = ['GET', 'POST', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'PATCH', 'CO
 
 const PLAIN_400: Outgoing = {
   status: 400,
-  fields: 'content-type\0text/plain;charset=utf-8',
+  fields: '\0content-type:text/plain;charset=utf-8',
   body: 'Bad Request',
 };
 
 const PLAIN_500: Outgoing = {
   status: 500,
-  fields: 'content-type\0text/plain;charset=utf-8',
+  fields: '\0content-type:text/plain;charset=utf-8',
   body: 'Internal Server Error',
 };
 
@@ -87,8 +90,8 @@ export class Dispatcher {
   /** Those for requests that begin now. */
   #current: RequestHandlers;
   readonly #makeRequest: (exchange: Exchange) => H3Request;
-  /** Exchanges that outlive their turn, by generation: they may hear of their client. */
-  readonly #open = new Map<number, Exchange>();
+  /** Exchanges that outlive their turn: they may hear of their client. */
+  readonly #open = new OpenExchanges<Exchange>();
   /** Datagrams of requests that were over when their turn came. */
   #late = 0;
   #exchanges: NativeExchanges | null = null;
@@ -105,8 +108,8 @@ export class Dispatcher {
     this.#ends =
       handlers.onRequestEnd === null ? null : new RequestEnds(handlers.onRequestEnd, handlers.logger);
     this.#sessions = new Sessions({
-      find: (generation) => this.#open.get(generation),
-      keep: (exchange) => this.#open.set(exchange.generation, exchange),
+      find: (slot, generation) => this.#open.get(slot, generation),
+      keep: (exchange) => this.#keep(exchange),
       close: (exchange) => this.#close(exchange),
       refuse: (exchange, status) => this.#send(exchange, { status, fields: '', body: null }),
       log: (exchange, error) => this.#log(exchange, error),
@@ -115,13 +118,13 @@ export class Dispatcher {
     // Sessions have datagrams, so that a reload may add routes that take some.
     const takesDatagrams = takesSessions || routes.some(({ h3Datagram }) => h3Datagram !== null);
     this.hooks = {
-      request: (count, text, bodies, routing) =>
-        this.outbox.turn(() => this.#takeRequests(count, text, bodies, routing)),
+      request: (count, text, bodies, routing, shared) =>
+        this.outbox.turn(() => this.#takeRequests(count, text, bodies, routing, shared)),
       routingsOver: (numbers) => this.#forget(numbers),
-      exchange: (_slot, generation, event, code) => this.#hear(generation, event, code),
+      exchange: (slot, generation, event, code) => this.#hear(slot, generation, event, code),
       refused: (slot, generation, code, reason) => this.#refused(slot, generation, code, reason),
-      fileFailed: (_slot, generation, begun, code, reason) =>
-        this.#fileFailed(generation, begun, fromNative({ code, message: reason })),
+      fileFailed: (slot, generation, begun, code, reason) =>
+        this.#fileFailed(slot, generation, begun, fromNative({ code, message: reason })),
       inbox: this.#inbox,
       ...(this.#ends !== null && {
         requestEnded: (ended) => this.#ends?.take(ended, this.#server as H3Server),
@@ -174,11 +177,18 @@ export class Dispatcher {
     return { quic: this.connections.late, h3: this.#late, webtransport: this.#sessions.dropped };
   }
 
-  #takeRequests(count: number, text: string, bodies: Uint8Array[], routing: number): void {
+  #takeRequests(
+    count: number,
+    text: string,
+    bodies: readonly Uint8Array[],
+    routing: number,
+    shared: Uint8Array | null,
+  ): void {
     const handlers = this.#byRouting.get(routing) ?? this.#current;
     const words = this.#inbox;
     let at = 0;
     let offset = 0;
+    const whole = new WholeBodies(bodies, shared);
     const word = (index: number): number => words[at + index] as number;
     const cut = (length: number): string => {
       const start = offset;
@@ -195,7 +205,7 @@ export class Dispatcher {
       const slot = word(0);
       const generation = word(1);
       const bodyNumber = word(6);
-      const body = bodyNumber === STREAMING ? null : (bodies[bodyNumber - 1] ?? null);
+      const body = bodyNumber === 0 || bodyNumber === STREAMING ? null : whole.next(bodyNumber);
       const early = word(7) >= EARLY_DATA;
       const params = early ? word(7) - EARLY_DATA : word(7);
       const hasTrailers = params >= TRAILERS;
@@ -248,7 +258,7 @@ export class Dispatcher {
       const handler = exchange.route === null ? handlers.fallback : exchange.route.fetch;
       // RFC9297-2-request-supports: a way to send datagrams comes with a handler of them.
       if (exchange.route !== null && exchange.route.h3Datagram !== null) {
-        this.#open.set(exchange.generation, exchange);
+        this.#keep(exchange);
         const native = this.#exchanges as NativeExchanges;
         exchange.datagrams = new ExchangeDatagrams(native, this.#datagrams, exchange, request);
         if (handler === null) {
@@ -271,7 +281,7 @@ export class Dispatcher {
       this.#respond(exchange, result);
       return;
     }
-    this.#open.set(exchange.generation, exchange);
+    this.#keep(exchange);
     result.then(
       (value) => this.#respond(exchange, value),
       (error: unknown) => this.#fail(exchange, error),
@@ -291,7 +301,7 @@ export class Dispatcher {
       this.#send(exchange, outgoing);
       return;
     }
-    this.#open.set(exchange.generation, exchange);
+    this.#keep(exchange);
     outgoing.then(
       (ready) => this.#send(exchange, ready),
       (error: unknown) => this.#fail(exchange, error),
@@ -309,7 +319,7 @@ export class Dispatcher {
     const body = this.#content(exchange, outgoing);
     if (body instanceof FileBody && !exchange.isGone) {
       // Open until the native part says what became of it.
-      this.#open.set(exchange.generation, exchange);
+      this.#keep(exchange);
       this.outbox.add(exchange, outgoing);
       return;
     }
@@ -325,7 +335,7 @@ export class Dispatcher {
       if (!exchange.isGone) this.outbox.add(exchange, { ...outgoing, body: null });
       return;
     }
-    this.#open.set(exchange.generation, exchange);
+    this.#keep(exchange);
     this.outbox.add(exchange, body === outgoing.body ? outgoing : { ...outgoing, body });
     // The head goes first: pieces of the body do not pass through the outbox.
     this.outbox.flush();
@@ -385,10 +395,10 @@ export class Dispatcher {
 
   /** Hands the datagrams of a turn to the routes of their exchanges. */
   #takeDatagrams(count: number, bytes: Uint8Array): void {
-    eachDatagram(count, this.#inbox, bytes, (_slot, generation, payload) => {
-      const exchange = this.#open.get(generation);
+    eachDatagram(count, this.#inbox, bytes, (slot, generation, payload) => {
+      const exchange = this.#open.get(slot, generation);
       const handler = exchange?.route?.h3Datagram;
-      if (exchange === undefined || !handler || exchange.datagrams === null) {
+      if (exchange === null || !handler || exchange.datagrams === null) {
         this.#late += 1;
         return;
       }
@@ -402,15 +412,15 @@ export class Dispatcher {
     this.#datagrams.flush();
   }
 
-  #hear(generation: number, event: ExchangeEvent, code: number | null): void {
+  #hear(slot: number, generation: number, event: ExchangeEvent, code: number | null): void {
     // A body may be read on when its exchange is over.
     if (event === 'readable') {
       bodyReadable(this.#exchanges as NativeExchanges, generation);
       return;
     }
-    const exchange = this.#open.get(generation);
+    const exchange = this.#open.get(slot, generation);
     // Only a client is told that its request is not wanted any more.
-    if (exchange === undefined || event === 'stopped') return;
+    if (exchange === null || event === 'stopped') return;
     if (event === 'drained') {
       exchange.drained();
       return;
@@ -421,9 +431,9 @@ export class Dispatcher {
   }
 
   /** The file of an answer failed: another answer may be given if it had not begun. */
-  #fileFailed(generation: number, begun: boolean, error: Error): void {
-    const exchange = this.#open.get(generation);
-    if (exchange === undefined) return;
+  #fileFailed(slot: number, generation: number, begun: boolean, error: Error): void {
+    const exchange = this.#open.get(slot, generation);
+    if (exchange === null) return;
     if (begun) {
       requestFailed(exchange, error, this.#server as H3Server);
       this.#close(exchange);
@@ -445,8 +455,8 @@ export class Dispatcher {
     code: 'ERR_H3_HEADER' | 'ERR_H3_RESPONSE_LENGTH',
     reason: string,
   ): void {
-    const refused = this.#open.get(generation);
-    if (refused !== undefined) {
+    const refused = this.#open.get(slot, generation);
+    if (refused !== null) {
       refused.supersede(new H3Error('ERR_H3_INTERNAL', 'the answer was refused'));
       this.#close(refused);
     }
@@ -458,7 +468,15 @@ export class Dispatcher {
   #close(exchange: Exchange): void {
     if (exchange.watched !== null) requestEnds(exchange, this.#server as H3Server);
     exchange.end();
-    if (this.#open.get(exchange.generation) === exchange) this.#open.delete(exchange.generation);
+    if (!exchange.isOpen) return;
+    exchange.isOpen = false;
+    this.#open.delete(exchange);
+  }
+
+  #keep(exchange: Exchange): void {
+    if (exchange.isOpen) return;
+    exchange.isOpen = true;
+    this.#open.add(exchange);
   }
 
   #log(exchange: Exchange, error: unknown): void {
@@ -476,14 +494,4 @@ function isRemote(error: unknown): error is H3Error {
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
-}
-
-/** RFC 9114 §4.4: a tunnel has nothing but DATA frames. */
-function mayHaveTrailers(method: string, status: number): boolean {
-  return mayHaveBody(method, status) && !(method === 'CONNECT' && status < 300);
-}
-
-/** RFC 9110 §6.4.1; what is dropped here is dropped again, and counted, in the core. */
-function mayHaveBody(method: string, status: number): boolean {
-  return method !== 'HEAD' && status !== 204 && status !== 205 && status !== 304;
 }

@@ -1,5 +1,5 @@
 import { usageError } from './errors.js';
-import { addField, eachField, fieldName, fieldValue, findField, type PackedFields } from './fields.js';
+import { addField, eachField, findField, hasField, type PackedFields, packField } from './fields.js';
 import { standFor } from './stand-in.js';
 
 type HeadersInit = ConstructorParameters<typeof Headers>[0];
@@ -17,13 +17,11 @@ class LazyHeaders {
   }
 
   get(name: string): string | null {
-    return this.#real === null ? findField(this.#packed, fieldName(`${name}`)) : this.#real.get(name);
+    return this.#real === null ? findField(this.#packed, `${name}`) : this.#real.get(name);
   }
 
   has(name: string): boolean {
-    return this.#real === null
-      ? findField(this.#packed, fieldName(`${name}`)) !== null
-      : this.#real.has(name);
+    return this.#real === null ? hasField(this.#packed, `${name}`) : this.#real.has(name);
   }
 
   getSetCookie(): string[] {
@@ -92,16 +90,19 @@ export function unpackHeaders(packed: PackedFields): Headers {
 export function packHeaders(init: HeadersInit): PackedFields {
   if (init === undefined) return '';
   if (typeof init !== 'object' || init === null) throw notHeaders();
-  if (LazyHeaders.is(init)) return LazyHeaders.pack(init);
-  if (init instanceof Headers) return packReal(init);
+  if (init instanceof Headers) return LazyHeaders.is(init) ? LazyHeaders.pack(init) : packReal(init);
   return Symbol.iterator in init ? packPairs(init as Iterable<unknown>) : packRecord(init);
 }
 
-/** Packs anything that has the `forEach` of Headers, also one of another realm or of a polyfill. */
+/**
+ * Packs anything that has the `forEach` of Headers, also one of another realm or of a polyfill, whose names and values are checked
+ * first: they could be anything.
+ */
 export function packReal(headers: Pick<Headers, 'forEach'>): PackedFields {
+  const add = headers instanceof Headers ? addField : packOne;
   let packed = '';
   headers.forEach((value, name) => {
-    packed = addField(packed, name, value);
+    packed = add(packed, name, value);
   });
   return packed;
 }
@@ -125,8 +126,8 @@ function packRecord(record: object): PackedFields {
 }
 
 function packOne(packed: PackedFields, name: string, value: unknown): PackedFields {
-  const lower = fieldName(name);
-  return addField(packed, lower, fieldValue(lower, `${value as string}`));
+  const field = packField(name, `${value as string}`);
+  return packed === '' ? field : packed + field;
 }
 
 function notHeaders(): TypeError {

@@ -65,9 +65,7 @@ class LazyRequest {
   async arrayBuffer(): Promise<ArrayBuffer> {
     const reader = this.#reader();
     if (reader !== null) return reader.arrayBuffer();
-    const bytes = this.#take();
-    const exact = bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice();
-    return exact.buffer as ArrayBuffer;
+    return this.#takeOwn().buffer as ArrayBuffer;
   }
 
   async blob(): Promise<Blob> {
@@ -79,7 +77,7 @@ class LazyRequest {
 
   async bytes(): Promise<Uint8Array> {
     const reader = this.#reader();
-    return reader === null ? this.#take() : new Uint8Array(await reader.arrayBuffer());
+    return reader === null ? this.#takeOwn() : new Uint8Array(await reader.arrayBuffer());
   }
 
   async json(): Promise<unknown> {
@@ -97,12 +95,20 @@ class LazyRequest {
     return this.#parts.body instanceof ReadableStream ? LazyRequest.realOf(this) : this.#real;
   }
 
+  /** The content, once, in memory that other requests may share. */
   #take(): Uint8Array {
     if (this.#used) throw bodyUsed();
     const { body } = this.#parts;
     if (body === null || body instanceof ReadableStream) return NO_BYTES;
     this.#used = true;
     return body;
+  }
+
+  /** The content, once, in memory of its own: nobody finds what others sent behind it. */
+  #takeOwn(): Uint8Array {
+    const bytes = this.#take();
+    const isOwn = bytes.byteLength === bytes.buffer.byteLength && bytes !== NO_BYTES;
+    return isOwn ? bytes : bytes.slice();
   }
 
   static realOf(request: LazyRequest): H3Request {

@@ -22,7 +22,7 @@ export interface ResponseParts {
 const NO_CONTENT_STATUSES: ReadonlySet<number> = new Set([204, 205, 304]);
 const REDIRECT_STATUSES: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const REASON_PHRASE = /^[\t\x20-\x7e\x80-\xff]*$/;
-const JSON_FIELDS = 'content-type\0application/json';
+const JSON_FIELDS = '\0content-type:application/json';
 
 /**
  * A Response that remembers body and init for the sender. It has the runtime's prototype, checks its arguments as the

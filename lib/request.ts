@@ -5,13 +5,13 @@ export interface IncomingParts {
   /** Absolute, scheme `https`, without user information. */
   readonly url: string;
   /**
-   * `name\0value\0name\0value`, names lower-case, values latin1 byte strings; `""` if there are none. Several `cookie`
+   * `\0name:value\0name:value`, names lower-case, values latin1 byte strings; `""` if there are none. Several `cookie`
    * fields are already one (RFC 9114 §4.2.1).
    */
   readonly fields: string;
   /**
-   * The whole content, a stream of it, or null if there is none. The request owns the bytes from now on; the stream is not
-   * read before somebody reads the request.
+   * The whole content, a stream of it, or null if there is none. The request owns the bytes from now on, but their buffer may
+   * hold those of others, too; the stream is not read before somebody reads the request.
    */
   readonly body: Uint8Array | ReadableStream<Uint8Array> | null;
   /** Decoded path parameters: made when first touched. */

@@ -44,13 +44,18 @@ const BLOB_IN_ONE_STEP_BYTES = 256 * 1024;
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is its purpose.
 const CONTROL_CHARACTER = /[\x01-\x08\x0a-\x1f\x7f]/;
-/** Finds packed fields whose names have a rule; may also find a value that looks like such a name. */
+/** Finds packed fields whose names have a rule. */
 const RULED_NAME = new RegExp(
-  `(?:^|\\0)(?:${[...CONNECTION_FIELDS, 'content-encoding', 'content-length'].join('|')})\\0`,
+  `\\0(?:${[...CONNECTION_FIELDS, 'content-encoding', 'content-length'].join('|')}):`,
 );
 /** Content codings that fetch has undone on every runtime by the time its Response is here. */
 const FETCH_DECODES = /^(?:gzip|x-gzip|deflate|br)$/i;
 const DIGITS = /^\d+$/;
+
+/** Fields that were found to need no check, as a program gives them again and again. Full: it stops learning. */
+const plainFields = new Set<PackedFields>(['']);
+const PLAIN_FIELDS_LIMIT = 256;
+const PLAIN_FIELDS_CHARACTERS = 128;
 
 /**
  * Reads what a handler returned. No promise for a Response of this package made from text, bytes or a stream; a promise
@@ -148,10 +153,20 @@ function checkedFields(
   body: OutgoingBody,
   fetched: FetchedCoding | null,
 ): PackedFields {
-  if (!RULED_NAME.test(fields) && !CONTROL_CHARACTER.test(fields)) return fields;
+  if (arePlain(fields)) return fields;
   const kept = fetched === null ? withoutChunked(fields) : forwardedFields(fields, body !== null, fetched);
   eachField(kept, (name, value) => checkField(name, value, body));
   return kept;
+}
+
+/** Whether no name among the fields has a rule, and no value a control character. */
+function arePlain(fields: PackedFields): boolean {
+  if (plainFields.has(fields)) return true;
+  if (RULED_NAME.test(fields) || CONTROL_CHARACTER.test(fields)) return false;
+  if (fields.length <= PLAIN_FIELDS_CHARACTERS && plainFields.size < PLAIN_FIELDS_LIMIT) {
+    plainFields.add(fields);
+  }
+  return true;
 }
 
 /**

@@ -14,15 +14,15 @@ export interface SessionListener {
 
 /** The hooks of sessions and their streams, each handed to the one it is for; what nobody has any more is not. */
 export function sessionHooks(
-  find: (generation: number) => SessionListener | undefined,
+  find: (slot: number, generation: number) => SessionListener | undefined,
   streams: ReadonlyMap<number, SessionStream>,
 ): Pick<NativeHooks, 'sessionStream' | 'sessionDraining' | 'sessionClosed' | 'stream'> {
   return {
-    sessionStream: (_slot, generation, streamSlot, streamGeneration, bidirectional) =>
-      find(generation)?.arrived(streamSlot, streamGeneration, bidirectional),
-    sessionDraining: (_slot, generation) => find(generation)?.drained(),
-    sessionClosed: (_slot, generation, clean, closeCode, reason) =>
-      find(generation)?.ended(clean ? { closeCode, reason } : null),
+    sessionStream: (slot, generation, streamSlot, streamGeneration, bidirectional) =>
+      find(slot, generation)?.arrived(streamSlot, streamGeneration, bidirectional),
+    sessionDraining: (slot, generation) => find(slot, generation)?.drained(),
+    sessionClosed: (slot, generation, clean, closeCode, reason) =>
+      find(slot, generation)?.ended(clean ? { closeCode, reason } : null),
     stream: (_slot, generation, event, failure) => streams.get(generation)?.hear(event, failure),
   };
 }

@@ -2,6 +2,8 @@ import { checkDatagram } from './datagrams.js';
 import { usageError } from './errors.js';
 import type { Exchange } from './exchange.js';
 import { exporterInput } from './exporter.js';
+import { addField } from './fields.js';
+import { packReal } from './headers.js';
 import { OpenSession, type SessionCarrier } from './open-session.js';
 import { availableProtocols, protocolField } from './protocol-list.js';
 import type { H3Request } from './request.js';
@@ -83,15 +85,17 @@ export class Session implements WTContext, SessionListener {
 
   accept({ protocol, headers }: WTAcceptOptions = {}): void {
     if (this.#state !== 'waiting') throw decided('accept', this.#state);
-    const fields = [...new Headers(headers)];
-    if (protocol !== undefined) fields.push(['wt-protocol', protocolField(protocol, this.protocols)]);
+    let fields = packReal(new Headers(headers));
+    if (protocol !== undefined) {
+      fields = addField(fields, 'wt-protocol', protocolField(protocol, this.protocols));
+    }
     if (this.request.headers.get('sec-webtransport-http3-draft02') !== null) {
-      fields.push(['sec-webtransport-http3-draft', 'draft02']);
+      fields = addField(fields, 'sec-webtransport-http3-draft', 'draft02');
     }
     this.#state = 'accepted';
     this.#exchange.answered = true;
     const { slot, generation } = this.#exchange;
-    this.#host.native.acceptSession(slot, generation, fields.flat().join('\0'));
+    this.#host.native.acceptSession(slot, generation, fields);
     this.#session.open(this.#host, this.#exchange);
     this.#readyPromise.resolve();
   }

@@ -13,8 +13,7 @@ const H3_INTERNAL_ERROR = 0x102;
 
 /** What sessions need of the dispatcher. */
 export interface SessionOwner {
-  /** The open exchange of this generation. */
-  find(generation: number): Exchange | undefined;
+  find(slot: number, generation: number): Exchange | null;
   keep(exchange: Exchange): void;
   close(exchange: Exchange): void;
   refuse(exchange: Exchange, status: number): void;
@@ -31,7 +30,8 @@ export class Sessions {
 
   constructor(owner: SessionOwner) {
     this.#owner = owner;
-    const session = (generation: number): Session | undefined => owner.find(generation)?.session ?? undefined;
+    const session = (slot: number, generation: number): Session | undefined =>
+      owner.find(slot, generation)?.session ?? undefined;
     this.hooks = sessionHooks(session, this.#streams);
   }
 
@@ -45,8 +45,8 @@ export class Sessions {
 
   /** Hands the datagrams of a turn to their sessions. */
   takeDatagrams(count: number, words: Uint32Array, bytes: Uint8Array): void {
-    eachDatagram(count, words, bytes, (_slot, generation, payload) => {
-      this.dropped += this.#owner.find(generation)?.session?.received(payload) ?? 1;
+    eachDatagram(count, words, bytes, (slot, generation, payload) => {
+      this.dropped += this.#owner.find(slot, generation)?.session?.received(payload) ?? 1;
     });
     this.datagrams.flush();
   }

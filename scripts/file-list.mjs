@@ -21,9 +21,7 @@ const EXPORT =
 /** The text of docs/files.md. Throws if a file does not say what it is. */
 export function filesPage() {
   const sections = FOLDERS.map(({ folder, title }) => {
-    const rows = sourceFiles(folder).map((file) =>
-      row([`\`${file}\``, lineOf(file)]),
-    );
+    const rows = sourceFiles(folder).map((file) => row([`\`${file}\``, lineOf(file)]));
     return `## ${title}: \`${folder}\`\n\n| file | what it is |\n| --- | --- |\n${rows.join('\n')}\n`;
   });
   return `<!-- Generated from the first lines of the sources by scripts/file-list.mjs. -->

@@ -13,7 +13,7 @@ export class ClientSessions implements SessionCarrier {
   #native: NativeExchanges | null = null;
 
   constructor() {
-    this.hooks = sessionHooks((generation) => this.#open.get(generation), this.streams);
+    this.hooks = sessionHooks((_slot, generation) => this.#open.get(generation), this.streams);
   }
 
   get native(): NativeExchanges {

@@ -5,7 +5,7 @@ import { FetchedResponse, PROVENANCE, type Provenance } from './fetched-response
 import type { ResponseConnection } from './transport.js';
 
 /** Finds packed fields of which a value has blanks around it, which are no part of it (RFC 9110 §5.5). */
-const PADDED = /(?:^|\0)[\t ]|[\t ](?:\0|$)/;
+const PADDED = /\0[^\0:]*:[\t ]|[\t ](?:\0|$)/;
 
 /**
  * A Response over what came: status, headers and body readers come straight from it; anything else (clone, formData, body, …)

@@ -5,10 +5,10 @@ import { H3Error } from '../errors.js';
 import { bodyReadable, IncomingBody, type Reading } from '../incoming-body.js';
 import { NativeClient, type NativeExchanges } from '../native.js';
 import { fromNative } from '../native-error.js';
+import { OpenExchanges } from '../open-exchanges.js';
 import { type Arrival, type ArrivalBatch, ArrivedResponse, eachArrival } from './arrival.js';
 import { ClientSessions } from './client-sessions.js';
 import { ConnectionFacts } from './connection-facts.js';
-import { OpenExchanges } from './open-exchanges.js';
 import type { ValidatedClientOptions } from './options.js';
 import { OrderOutbox } from './order-outbox.js';
 import { H3_REQUEST_CANCELLED, OutgoingExchange } from './outgoing-exchange.js';
@@ -39,7 +39,7 @@ class NativeTransport implements ClientTransport {
   readonly #orders: OrderOutbox;
   readonly #datagrams = new DatagramOutbox('h3');
   readonly #sessions = new ClientSessions();
-  readonly #open = new OpenExchanges();
+  readonly #open = new OpenExchanges<OutgoingExchange>();
   readonly #reading: Reading;
   readonly #destroyed = new AbortController();
 

@@ -81,7 +81,7 @@ pub(crate) enum Command {
     },
     Reset(ExchangeId, Code),
     Datagrams(OutgoingDatagrams),
-    /// Accepts a WebTransport session with these fields ("name\0value\0…").
+    /// Accepts a WebTransport session with these fields ("\0name:value\0…").
     Accept(ExchangeId, Bytes),
     Close(ExchangeId, u32, Bytes),
     Drain(ExchangeId),
@@ -328,7 +328,7 @@ pub(crate) fn latin1(utf8: Bytes) -> Bytes {
         .into()
 }
 
-/// The pairs of "name\0value\0name\0value".
+/// The pairs of "\0name:value\0name:value": no name holds a colon, and neither holds a NUL.
 #[derive(Clone)]
 pub(crate) struct Pairs<'a> {
     rest: &'a [u8],
@@ -341,24 +341,25 @@ impl<'a> Iterator for Pairs<'a> {
         if self.rest.is_empty() {
             return None;
         }
-        let name = self.cut();
-        Some((name, self.cut()))
+        let (field, rest) = cut(self.rest, 0);
+        self.rest = rest;
+        Some(cut(field, b':'))
     }
 }
 
 impl<'a> Pairs<'a> {
     pub(crate) fn of(text: &'a [u8]) -> Self {
-        Self { rest: text }
+        Self {
+            rest: text.get(1..).unwrap_or_default(),
+        }
     }
+}
 
-    fn cut(&mut self) -> &'a [u8] {
-        let end = self.rest.iter().position(|byte| *byte == 0);
-        let (cut, rest) = match end {
-            Some(end) => (&self.rest[..end], &self.rest[end + 1..]),
-            None => (self.rest, &[][..]),
-        };
-        self.rest = rest;
-        cut
+/// What is before and behind the first `mark`; without one, all is before it.
+fn cut(text: &[u8], mark: u8) -> (&[u8], &[u8]) {
+    match text.iter().position(|byte| *byte == mark) {
+        Some(end) => (&text[..end], &text[end + 1..]),
+        None => (text, &[]),
     }
 }
 

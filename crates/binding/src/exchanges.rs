@@ -104,7 +104,7 @@ impl NativeExchanges {
         Ok(())
     }
 
-    /// Accepts a WebTransport session, named by its exchange; `fields` are "name\0value\0…", or empty.
+    /// Accepts a WebTransport session, named by its exchange; `fields` are "\0name:value\0…", or empty.
     #[napi]
     pub fn accept_session(&self, slot: u32, generation: u32, #[napi(ts_arg_type = "string")] fields: Utf8) {
         let id = ExchangeId { slot, generation };

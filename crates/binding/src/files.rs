@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_unpacked_as_it_was_packed() {
-        let fields = Bytes::from_static(b"a\0b\0c\0");
+        let fields = Bytes::from_static(b"\0a:b\0c:");
         let packed = "\0/srv/\u{fc}\0\"x\"\0\0W/\"\u{fc}\"\0\0\0bytes=0-1";
         let answer = file_answer(200, &fields, &Bytes::from(packed));
         let pair = |name, value| (Bytes::from_static(name), Bytes::from_static(value));

@@ -58,7 +58,7 @@ pub(crate) struct AddedBody {
 }
 
 impl MessageBatch {
-    /// Adds fields to the text, as "name\0value\0…"; returns their length.
+    /// Adds fields to the text, as "\0name:value\0…"; returns their length.
     pub(crate) fn add_pairs<'a>(&mut self, fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> usize {
         let before = self.text.len();
         pack(&mut self.text, fields);
@@ -101,7 +101,7 @@ impl MessageBatch {
     }
 }
 
-/// Fields as "name\0value\0…".
+/// Fields as "\0name:value\0…".
 pub(crate) fn packed(fields: &FieldSection) -> Vec<u8> {
     let mut text = Vec::new();
     pack(&mut text, fields.iter());
@@ -109,12 +109,15 @@ pub(crate) fn packed(fields: &FieldSection) -> Vec<u8> {
 }
 
 fn pack<'a>(text: &mut Vec<u8>, fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) {
-    for (index, (name, value)) in fields.enumerate() {
-        if index > 0 {
-            text.push(0);
-        }
-        text.extend_from_slice(name);
-        text.push(0);
-        text.extend_from_slice(value);
+    for (name, value) in fields {
+        pack_field(text, name, value);
     }
+}
+
+/// One field more, whose value may be continued.
+pub(crate) fn pack_field(text: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    text.push(0);
+    text.extend_from_slice(name);
+    text.push(b':');
+    text.extend_from_slice(value);
 }

@@ -28,7 +28,7 @@ const ADDRESSES: u32 = 1 << 6;
 /// the word is the number of the body in the array, from 1; 0: there is none, or it follows.
 const SHARED: u32 = 1 << 31;
 
-/// Requests of a turn, packed. Fields are "name\0value\0…", addresses have a NUL between them.
+/// Requests of a turn, packed. Fields are "\0name:value\0…", addresses have a NUL between them.
 pub(crate) struct OrderBatch<'a> {
     pub(crate) words: &'a mut [u32],
     pub(crate) text: Bytes,

@@ -6,10 +6,11 @@ use trilane_core::router::{ParamSpan, RouteId};
 use trilane_core::{Exchange, ExchangeId, Request};
 use trilane_http3::{FieldSection, RequestHead};
 
-use crate::messages::{BATCH_WORDS, MessageBatch, packed, room};
+use crate::messages::{BATCH_WORDS, MessageBatch, pack_field, packed, room};
 
 /// Words of one request besides its parameters: slot, generation, route, method, length of the URL, length of the fields,
-/// number of the body, number of parameters (with [`EARLY_DATA`] and [`TRAILERS`]). Behind them a start and an end in the URL for
+/// number of the body (0: none, all ones: it comes in pieces, bit 30: the next of the shared ones, of that length), number of
+/// parameters (with [`EARLY_DATA`] and [`TRAILERS`]). Behind them a start and an end in the URL for
 /// each parameter, and perhaps the length of the trailers. The text has for each: URL, fields, the method if it has no number
 /// (its length is then the method word above 0xff), and trailers.
 const REQUEST_WORDS: usize = 8;
@@ -45,7 +46,7 @@ pub(crate) fn add(
     }
     let batch = room(batches, words, request.routing);
     let before = batch.text.len();
-    let body = batch.add_body(request.body);
+    let body = batch.add_shared_body(request.body);
     batch.add(
         request.head,
         request.route,
@@ -111,18 +112,13 @@ impl MessageBatch {
 
     /// Several cookie fields become one (RFC9114-4.2.1-cookie-joined).
     fn add_fields(&mut self, head: &RequestHead) {
-        let (start, mut has_cookie) = (self.text.len(), false);
+        let mut has_cookie = false;
         for (name, value) in head.fields() {
             let is_cookie = name == b"cookie";
             if is_cookie && std::mem::replace(&mut has_cookie, true) {
                 continue;
             }
-            if self.text.len() > start {
-                self.text.push(0);
-            }
-            self.text.extend_from_slice(name);
-            self.text.push(0);
-            self.text.extend_from_slice(value);
+            pack_field(&mut self.text, name, value);
             if is_cookie {
                 for (_, crumb) in head.fields().filter(|(name, _)| *name == b"cookie").skip(1) {
                     self.text.extend_from_slice(b"; ");

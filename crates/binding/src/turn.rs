@@ -25,7 +25,7 @@ use crate::values::{Copied, Latin1};
 /// Weak: it does not keep the process alive.
 type WakeFunction = ThreadsafeFunction<(), (), (), Status, false, true>;
 
-type RequestHook = FunctionRef<FnArgs<(u32, Latin1, Vec<Copied>, u32)>, ()>;
+type RequestHook = FunctionRef<FnArgs<(u32, Latin1, Vec<Copied>, u32, Option<Copied>)>, ()>;
 type ResponseHook = FunctionRef<FnArgs<(u32, Latin1, Vec<Copied>, Copied)>, ()>;
 type FailedHook = FunctionRef<FnArgs<(u32, u32, NativeRequestFailure)>, ()>;
 type RequestEndedHook = FunctionRef<FnArgs<(Vec<NativeRequestEnd>,)>, ()>;
@@ -45,9 +45,11 @@ type StreamHook = FunctionRef<FnArgs<(u32, u32, &'static str, Option<NativeStrea
 /// uncaught exception.
 #[napi(object, object_to_js = false)]
 pub struct NativeHooks {
-    /// Takes the requests of a turn: how many, their text, their bodies, and the routing whose routes they name; the numbers
-    /// are in `inbox`.
-    #[napi(ts_type = "(count: number, text: string, bodies: Uint8Array[], routing: number) => void")]
+    /// Takes the requests of a turn: how many, their text, their bodies, the routing whose routes they name, and the small ones
+    /// of the bodies, one behind the other, `null` if there are none; the numbers are in `inbox`.
+    #[napi(
+        ts_type = "(count: number, text: string, bodies: Uint8Array[], routing: number, shared: Uint8Array | null) => void"
+    )]
     pub request: Option<RequestHook>,
     /// Takes the responses of a turn, of a client: how many, their text, their bodies, and the small ones of these, one behind
     /// the other; the numbers are in `inbox`.
@@ -239,9 +241,11 @@ impl Turn {
         let bodies = batch.bodies.into_iter().map(Copied).collect();
         let (count, text) = (batch.count, Latin1(batch.text));
         match (kind, &self.hooks.request, &self.hooks.response) {
-            (Kind::Requests, Some(hook), _) => hook
-                .borrow_back(env)?
-                .call((count, text, bodies, batch.routing).into()),
+            (Kind::Requests, Some(hook), _) => {
+                let shared = (!batch.shared.is_empty()).then(|| Copied(batch.shared.into()));
+                hook.borrow_back(env)?
+                    .call((count, text, bodies, batch.routing, shared).into())
+            }
             (Kind::Responses, _, Some(hook)) => {
                 let shared = Copied(batch.shared.into());
                 hook.borrow_back(env)?.call((count, text, bodies, shared).into())

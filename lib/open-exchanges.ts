@@ -1,21 +1,28 @@
-import type { OutgoingExchange } from './outgoing-exchange.js';
+/** What is kept here: an exchange, by its name. */
+interface Named<Self> {
+  readonly slot: number;
+  readonly generation: number;
+  /** The next in the list of its slot. */
+  sameSlot: Self | null;
+}
 
 /**
- * The requests of a client that are under way, by name. A slot is used again as soon as the native part is done with it, which
+ * The exchanges of a server or of a client that are under way, by name. A slot is used again as soon as the native part is done with it, which
  * may be before JavaScript has heard the last of its former user: so each slot has a list, nearly always of one.
  *
  * No Map, because a Map from which things are deleted is rebuilt every few requests, and V8 keeps what was in the former table
  * until the next major collection: a third of all that requests allocate.
  */
-export class OpenExchanges {
-  readonly #slots: (OutgoingExchange | null)[] = [];
+export class OpenExchanges<Kept extends Named<Kept>> {
+  readonly #slots: (Kept | null)[] = [];
   #size = 0;
 
   get size(): number {
     return this.#size;
   }
 
-  add(exchange: OutgoingExchange): void {
+  /** It must not be there already. */
+  add(exchange: Kept): void {
     const { slot } = exchange;
     while (this.#slots.length <= slot) this.#slots.push(null);
     exchange.sameSlot = this.#slots[slot] ?? null;
@@ -23,20 +30,20 @@ export class OpenExchanges {
     this.#size += 1;
   }
 
-  get(slot: number, generation: number): OutgoingExchange | null {
+  get(slot: number, generation: number): Kept | null {
     let exchange = this.#slots[slot] ?? null;
     while (exchange !== null && exchange.generation !== generation) exchange = exchange.sameSlot;
     return exchange;
   }
 
-  has(exchange: OutgoingExchange): boolean {
+  has(exchange: Kept): boolean {
     return this.get(exchange.slot, exchange.generation) === exchange;
   }
 
   /** False if it was not there. */
-  delete(exchange: OutgoingExchange): boolean {
+  delete(exchange: Kept): boolean {
     const { slot } = exchange;
-    let before: OutgoingExchange | null = null;
+    let before: Kept | null = null;
     let one = this.#slots[slot] ?? null;
     while (one !== null && one !== exchange) {
       before = one;
@@ -51,8 +58,8 @@ export class OpenExchanges {
   }
 
   /** All of them, as they are now. */
-  all(): OutgoingExchange[] {
-    const all: OutgoingExchange[] = [];
+  all(): Kept[] {
+    const all: Kept[] = [];
     for (let exchange of this.#slots) {
       for (; exchange !== null; exchange = exchange.sameSlot) all.push(exchange);
     }
