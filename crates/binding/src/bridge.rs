@@ -1,6 +1,6 @@
 //! From the IO thread to JavaScript: what happened in a turn is gathered, then JavaScript is woken once.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
@@ -95,8 +95,8 @@ struct State {
     portion_used_up: bool,
     /// JavaScript was woken and has not come yet.
     woken: bool,
-    /// Connections that wait for room.
-    held: Vec<Waker>,
+    /// Who waits for room, by the address of its waker: thousands may, each once.
+    held: HashMap<usize, Waker>,
     wake: Option<Arc<Wake>>,
     last_wake: u64,
 }
@@ -214,7 +214,7 @@ impl Bridge {
         let held = std::mem::take(&mut state.held);
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
-        held.into_iter().for_each(Waker::wake);
+        held.into_values().for_each(Waker::wake);
         waiting
     }
 
@@ -310,9 +310,12 @@ impl Handler for Bridge {
         if is_fair && waiting < MAX_WAITING_REQUESTS && state.bytes < MAX_WAITING_BYTES {
             return Poll::Ready(());
         }
-        if !state.held.iter().any(|waker| waker.will_wake(cx.waker())) {
-            state.held.push(cx.waker().clone());
-        }
+        // The waker that is kept keeps its address from being used by another.
+        let waker = cx.waker();
+        state
+            .held
+            .entry(waker.data().addr())
+            .or_insert_with(|| waker.clone());
         Poll::Pending
     }
 
