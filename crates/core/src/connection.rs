@@ -190,7 +190,7 @@ impl Task {
     ) {
         for accepted in 1..=STREAMS_PER_TURN {
             // A full handler stops the accepting of streams: flow control then holds the peer back.
-            if self.over || self.server.table.handler().poll_ready(cx).is_pending() {
+            if self.over || self.poll_ready(cx).is_pending() {
                 return;
             }
             match accept.as_mut().poll(cx) {
@@ -206,6 +206,10 @@ impl Task {
             }
         }
         turn.more = true;
+    }
+
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.server.table.handler().poll_ready(cx, &self.state.portion)
     }
 
     fn poll_peer_streams<'q>(
@@ -423,7 +427,7 @@ impl Task {
         }
     }
 
-    /// Does nothing for a request that its client has given up already (RFC 9114 §4.1.1: not processed, so rejected). Handlers
+    /// Does nothing for a request that its client has given up already (RFC9114-4.1.1-rejected-unprocessed). Handlers
     /// of a client that gives up thousands a second would run for nobody, and slow down everybody else's.
     fn decline(&mut self, mut receiver: Receiver, mut send: AnswerStream) {
         if let Some(datagrams) = &mut self.datagrams {

@@ -19,6 +19,7 @@ use crate::datagram_counters::{DatagramCounters, DatagramLayer, DatagramStats};
 use crate::datagram_queue::{DatagramPolicy, DatagramQueue};
 use crate::file::FileMemory;
 use crate::peer_streams::Goaway;
+use crate::portion::Portion;
 use crate::priority::Priorities;
 use crate::session::Session;
 use crate::session_event::StreamKind;
@@ -97,6 +98,8 @@ pub(crate) struct ConnectionState {
     /// Answers written and finished, kept until the peer has acknowledged them: a graceful stop waits for them.
     finished: Mutex<Vec<SendStream>>,
     pub(crate) file_memory: Arc<FileMemory>,
+    /// Requests handed over since the handler last took some.
+    pub(crate) portion: Portion,
 }
 
 impl ConnectionState {
@@ -135,6 +138,7 @@ impl ConnectionState {
             adopted: Mutex::default(),
             finished: Mutex::default(),
             file_memory: Arc::default(),
+            portion: Portion::default(),
         }
     }
 

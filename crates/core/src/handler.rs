@@ -11,6 +11,7 @@ use crate::client::RequestError;
 use crate::connections::ConnectionName;
 use crate::exchange::{Exchange, ExchangeId};
 use crate::file::FileError;
+use crate::portion::Portion;
 use crate::request_record::RequestEnd;
 use crate::router::{ParamSpan, RouteId};
 use crate::server::ConnectionInfo;
@@ -97,10 +98,11 @@ pub struct CloseCause {
 
 /// Answers requests. Called on the IO thread: an implementation must not block.
 pub trait Handler: Send + Sync + 'static {
-    /// Whether there is room for another request. Pending stops the accepting of streams on every connection
-    /// until the waker is called: QUIC flow control then holds the peers back, and no queue grows.
-    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let _ = cx;
+    /// Whether there is room for another request of the connection whose `portion` this is. Pending stops the accepting of
+    /// streams on it until the waker is called: QUIC flow control then holds the peer back, and no queue grows. A
+    /// client's connections ask before a response, and count none.
+    fn poll_ready(&self, cx: &mut Context<'_>, portion: &Portion) -> Poll<()> {
+        let _ = (cx, portion);
         Poll::Ready(())
     }
 

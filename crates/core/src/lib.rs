@@ -49,6 +49,7 @@ mod modes;
 mod open_exchanges;
 mod outbound;
 mod peer_streams;
+mod portion;
 mod priority;
 mod qlog;
 mod rate;
@@ -98,6 +99,7 @@ pub use file::{
 pub use handler::{CloseCause, ConnectionEvent, ExchangeEvent, Handler, Request, Response};
 pub use limits::Limits;
 pub use modes::{BodyMode, Modes, SessionRoutes};
+pub use portion::Portion;
 pub use request_record::{Observe, RequestEnd, RequestOutcome};
 pub use routing::{ReloadError, Routing};
 pub use send_order::SendPlace;

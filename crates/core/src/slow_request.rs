@@ -67,9 +67,12 @@ pub(crate) async fn read(
         Poll::Pending
     })
     .await;
-    if slow.received == Received::Complete {
-        // The body still counts against the connection's budget until the handler has room for it.
-        poll_fn(|cx| server.table.handler().poll_ready(cx)).await;
+    if matches!(
+        slow.received,
+        Received::Complete | Received::Streaming | Received::Session
+    ) {
+        // A body still counts against the connection's budget until the handler has room for it.
+        poll_fn(|cx| server.table.handler().poll_ready(cx, &connection.portion)).await;
     }
     Outcome::Request(Box::new(slow))
 }

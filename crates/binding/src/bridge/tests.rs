@@ -88,12 +88,57 @@ fn a_full_queue_holds_connections_back_until_it_is_taken() {
     let (sender, woken) = mpsc::channel();
     let waker = Waker::from(Arc::new(Signal(sender)));
     let mut cx = Context::from_waker(&waker);
-    assert!(bridge.poll_ready(&mut cx).is_pending());
-    assert!(bridge.poll_ready(&mut cx).is_pending());
+    assert!(bridge.poll_ready(&mut cx, &Portion::default()).is_pending());
+    assert!(bridge.poll_ready(&mut cx, &Portion::default()).is_pending());
     bridge.take();
     assert!(woken.try_recv().is_ok());
     assert!(woken.try_recv().is_err(), "one waiter was woken twice");
-    assert!(bridge.poll_ready(&mut cx).is_ready());
+    assert!(bridge.poll_ready(&mut cx, &Portion::default()).is_ready());
+}
+
+#[test]
+fn a_connection_that_asks_much_waits_for_the_next_turn_and_others_do_not() {
+    let bridge = Bridge::new();
+    let (sender, woken) = mpsc::channel();
+    let waker = Waker::from(Arc::new(Signal(sender)));
+    let mut cx = Context::from_waker(&waker);
+    let (busy, calm) = (Portion::default(), Portion::default());
+    assert_eq!(used_up(&bridge, &busy, &mut cx), LEAST_PORTION);
+    assert!(bridge.poll_ready(&mut cx, &calm).is_ready());
+    bridge.take();
+    assert!(woken.try_recv().is_ok());
+    assert!(bridge.poll_ready(&mut cx, &busy).is_ready());
+}
+
+#[test]
+fn a_portion_grows_while_turns_are_short_and_shrinks_behind_a_long_one() {
+    let bridge = Bridge::new();
+    let mut cx = Context::from_waker(Waker::noop());
+    let busy = Portion::default();
+    let mut after = |waited: Duration| {
+        used_up(&bridge, &busy, &mut cx);
+        bridge.lock().last_wake = now().saturating_sub(waited.as_micros() as u64);
+        bridge.take();
+        used_up(&bridge, &busy, &mut cx)
+    };
+    // The clock of the process may be younger than that.
+    now();
+    std::thread::sleep(2 * SLOW);
+    assert_eq!(after(2 * SLOW), LEAST_PORTION);
+    assert_eq!(after(Duration::ZERO), 2 * LEAST_PORTION);
+    assert_eq!(after(Duration::ZERO), MOST_PORTION);
+    assert_eq!(after(Duration::ZERO), MOST_PORTION);
+    assert_eq!(after(2 * SLOW), LEAST_PORTION);
+}
+
+/// Hands over as many requests as there is room for.
+fn used_up(bridge: &Bridge, portion: &Portion, cx: &mut Context<'_>) -> u32 {
+    let mut handed = 0;
+    while handed <= MAX_WAITING_REQUESTS as u32 && bridge.poll_ready(cx, portion).is_ready() {
+        portion.count();
+        handed += 1;
+    }
+    handed
 }
 
 struct Signal(mpsc::Sender<()>);

@@ -94,7 +94,12 @@ impl Awaited {
             return Poll::Ready(Err(breach.map_or(Missing::GivenUp, Missing::Broken)));
         }
         // A handler that is busy takes no more, interim answers included: what is not read holds the server back.
-        ready!(self.client.table.handler().poll_ready(cx));
+        ready!(
+            self.client
+                .table
+                .handler()
+                .poll_ready(cx, &self.connection.portion)
+        );
         let before = content.overhead();
         let polled = self.poll_parts(cx, content, head, before);
         self.connection.count_overhead(content.take_overhead());

@@ -70,6 +70,7 @@ impl Task {
         early_data: bool,
         trailers: Option<&FieldSection>,
     ) {
+        self.state.portion.count();
         self.server.table.handler().request(
             Request {
                 head: &self.head,
