@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { H3Client } from '../../lib/client/client.js';
+import { H3Client } from 'trilane';
 import { clientSpecs, withClient } from '../harness/client-stage.js';
 import { deferred, soon } from '../harness/deadline.js';
 import { networkError } from '../harness/failure.js';

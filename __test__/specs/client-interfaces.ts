@@ -1,7 +1,7 @@
 // What a page can see of the classes of WebTransport: the interfaces of W3C WebTransport, as Web IDL makes objects of them.
 
 import assert from 'node:assert/strict';
-import { WebTransport, WebTransportError, WebTransportSendGroup } from '../../index.js';
+import { WebTransport, WebTransportError, WebTransportSendGroup } from 'trilane';
 import { onSessions as on } from '../harness/session-stage.js';
 import type { Spec } from './spec.js';
 

@@ -2,7 +2,7 @@
 // before, what is large.
 
 import assert from 'node:assert/strict';
-import { H3Client, WebTransport, WebTransportError } from '../../index.js';
+import { H3Client, WebTransport, WebTransportError } from 'trilane';
 import { soon, until } from '../harness/deadline.js';
 import { rejection } from '../harness/failure.js';
 import { onSessions as on } from '../harness/session-stage.js';

@@ -1,7 +1,7 @@
 // What one connection asks for does not make the requests of another wait for all of it.
 
 import assert from 'node:assert/strict';
-import { H3Client } from '../../lib/client/client.js';
+import { H3Client } from 'trilane';
 import { clientSpecs, withClient } from '../harness/client-stage.js';
 import { soon } from '../harness/deadline.js';
 
