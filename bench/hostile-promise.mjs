@@ -16,18 +16,31 @@ const GUARDED_PER_SECOND = 10_000;
 const BURST_SECONDS = 2;
 const LENIENCE = 3;
 
-/** What is broken, in words; an empty list if nothing is. */
-export function broken(measured) {
-  const { attack, flood, lasted, before, peak, after, elsewhere, alive } = measured;
+/**
+ * What is broken, in words; an empty list if nothing is. What is `late` may have been so by what else the machine did, and is
+ * broken only if it is late again.
+ */
+export function judge(measured) {
+  const { attack, elsewhere } = measured;
   const idle = quieter(elsewhere.idle, attack.neighbour?.idle);
+  return {
+    broken: broken(measured),
+    late: [
+      ...(attack.classes ? [] : slowed('other connection', idle, elsewhere.attacked)),
+      ...(attack.neighbour?.attacked ? slowed('same connection', idle, attack.neighbour.attacked) : []),
+    ],
+  };
+}
+
+function broken(measured) {
+  const { attack, flood, lasted, before, peak, after, elsewhere, alive } = measured;
   return [
     ...(alive ? [] : ['the server is gone or does not answer']),
     ...(attack.error ? [`the attack failed: ${attack.error.kind} ${attack.error.reason ?? ''}`] : []),
     ...(flood ? unguarded(flood, attack, lasted) : []),
     ...(attack.classes ? starved(attack.classes) : memory(before, peak, after)),
     ...errors('other connection', elsewhere.attacked),
-    ...(attack.classes ? [] : slowed('other connection', idle, elsewhere.attacked)),
-    ...(attack.neighbour?.attacked ? impaired('same connection', idle, attack.neighbour.attacked) : []),
+    ...(attack.neighbour?.attacked ? errors('same connection', attack.neighbour.attacked) : []),
   ];
 }
 
@@ -46,10 +59,6 @@ function unguarded({ end, of }, { ends, frames_sent: frames }, lasted) {
 /** A disturbed second of idleness must not excuse a slow attacked one: both neighbours are held to the better of theirs. */
 function quieter(one, other) {
   return other && other.requests > 0 && other.p99_us < one.p99_us ? other : one;
-}
-
-function impaired(where, idle, attacked) {
-  return [...errors(where, attacked), ...slowed(where, idle, attacked)];
 }
 
 function memory(before, peak, after) {

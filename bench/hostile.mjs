@@ -11,7 +11,8 @@
 // An attack is: start a server, warm it up, let it come to rest, probe it idle, then attack it while one neighbour asks every
 // 5 ms on a connection of its own and another on the attacked connection, and look again 5 seconds later. The server runs on
 // core 0, attackers and probes on core 1, where taskset exists. CPU is the server's, from the first packet of the attack to its
-// last, the neighbours' requests included. Exit code 1: a promise of hostile-promise.mjs is broken.
+// last, the neighbours' requests included. An attack whose neighbours were late is made again, twice at most, and every attempt
+// is shown; what else is broken counts the first time. Exit code 1: a promise of hostile-promise.mjs is broken.
 import { writeFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -21,7 +22,7 @@ import { installPackages, setUp } from '../scripts/setup.mjs';
 import { ATTACKS } from './attacks.mjs';
 import { endAll, once, startServer } from './child.mjs';
 import { cpuSeconds, rssMiB } from './cpu.mjs';
-import { broken } from './hostile-promise.mjs';
+import { judge } from './hostile-promise.mjs';
 import { hostileDocument, hostileTable } from './hostile-table.mjs';
 import { existing, peer } from './paths.mjs';
 import { watchRss } from './rss-watch.mjs';
@@ -35,6 +36,8 @@ const IDLE_SECONDS = 2;
 const IDLE_ATTEMPTS = 3;
 const QUIET_US = 5000;
 const RECOVERY_MS = 5000;
+// A scheduler of the host that takes a core away for 10 ms looks like a server that is late, and does not do so each time.
+const ATTEMPTS = 3;
 const ATTACK_AT_MOST_SECONDS = 30;
 const GRACE_MS = 20_000;
 
@@ -137,7 +140,7 @@ async function measure(command, one) {
     const alive = await answers(url);
     const measured = { name: one.name, flood: one.flood, attack, lasted, cpu, before, peak, after, alive };
     const seen = { ...measured, elsewhere: { idle, attacked } };
-    return { ...seen, broken: broken(seen) };
+    return { ...seen, ...judge(seen) };
   } finally {
     await server.end();
   }
@@ -161,20 +164,32 @@ const runtime = locate(options.runtime);
 if (runtime.missing) throw new Error(runtime.missing);
 const command = [runtime.command, ...runtime.args, existing('bench', 'peers', 'hostile-target.mjs')];
 const results = [];
+const verdicts = [];
+
+/** Makes the attack until nobody is late, or something else is broken, or often enough; every time is a row. */
+async function attempt(one) {
+  for (let count = 1; ; count += 1) {
+    const result = await measure(command, one);
+    results.push(count === 1 ? result : { ...result, name: `${one.name}, attempt ${count}` });
+    const wrong = [...result.broken, ...result.late];
+    process.stderr.write(`${one.name}  ${wrong.join('; ') || 'kept'}\n`);
+    if (result.late.length === 0 || result.broken.length > 0 || count === ATTEMPTS) return result;
+  }
+}
+
 try {
   for (const one of attacks) {
-    const result = await measure(command, one);
-    results.push(result);
-    process.stderr.write(`${one.name}  ${result.broken.join('; ') || 'kept'}\n`);
+    const result = await attempt(one);
+    verdicts.push(result.broken.length === 0 && result.late.length === 0);
   }
 } finally {
   await endAll();
   const run = { runtime: `${options.runtime} ${runtime.version}`, seconds, results };
   if (results.length > 0) console.log(`${run.runtime}\n\n${hostileTable(results)}`);
-  if (results.length === ATTACKS.length && !options.quick && options.runtime === 'node') {
+  if (verdicts.length === ATTACKS.length && !options.quick && options.runtime === 'node') {
     writeFileSync(new URL('HOSTILE.md', import.meta.url), hostileDocument(run));
   } else {
     console.log('\nbench/HOSTILE.md is left as it is: only a full run on this Node writes it.');
   }
 }
-process.exitCode = results.every((result) => result.broken.length === 0) ? 0 : 1;
+process.exitCode = verdicts.every((isKept) => isKept) ? 0 : 1;
