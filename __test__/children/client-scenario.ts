@@ -5,7 +5,7 @@ import { Buffer } from 'node:buffer';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import { createH3Server, H3Client, type H3Server, Response } from 'trilane';
+import { createH3Server, H3Client, type H3Server, h3fetch, isH3Error, Response } from 'trilane';
 import { collectGarbage } from '../harness/runtime.js';
 
 const SCENARIOS: Readonly<Record<string, () => Promise<void> | void>> = {
@@ -91,6 +91,20 @@ const SCENARIOS: Readonly<Record<string, () => Promise<void> | void>> = {
     if (how === 'abort') controller.abort();
     if (how === 'destroy') client.destroy();
     if (how === 'exit') process.exit(0);
+  },
+
+  /** Asks the server at SERVER twice, with the client that h3fetch has; says what came of it. */
+  async fetchesTwice() {
+    const ask = async (): Promise<string> => {
+      const response = await h3fetch(process.env['SERVER'] as string);
+      return `${response.status} ${await response.text()}`;
+    };
+    try {
+      say(`${await ask()}, ${await ask()}`);
+    } catch (error) {
+      const { name, cause } = error as TypeError;
+      say(`${name} ${isH3Error(cause) ? cause.code : String(cause)}`);
+    }
   },
 
   /** A worker that is terminated with requests under way; then one of the main thread. */
