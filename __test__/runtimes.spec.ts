@@ -32,7 +32,8 @@ for (const file of FILES) {
         return;
       }
       const { specs, faults } = await turnstile.pass(() => runSpecFile(runtime, file));
-      for (const { ok, name: fact, ms, error } of specs) {
+      for (const { ok, name: fact, ms, measured, error } of specs) {
+        for (const figure of measured) t.log(`${fact}: ${figure}`);
         if (ok) t.pass(fact);
         else t.log(`✘ ${fact} (${ms} ms)\n${error}`);
       }

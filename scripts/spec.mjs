@@ -47,8 +47,9 @@ await runScript(async () => {
 
 /** Prints what became of a file; returns how much of it failed. */
 function report({ specs: outcomes, faults }) {
-  for (const { ok, name, ms, error } of outcomes) {
+  for (const { ok, name, ms, measured, error } of outcomes) {
     console.log(`  ${ok ? '✔' : '✘'} ${name} (${ms} ms)${ok ? '' : `\n${error}`}`);
+    for (const figure of measured) console.log(`      ${figure}`);
   }
   for (const fault of faults) console.log(`  ✘ the process ${fault}`);
   return outcomes.filter(({ ok }) => !ok).length + faults.length;

@@ -6,6 +6,7 @@
 import process from 'node:process';
 import type { Spec } from '../specs/spec.js';
 import { soon } from './deadline.js';
+import { takeMeasured } from './measured.js';
 import { endSharedPeer } from './peer.js';
 import { DONE, type SpecReport } from './spec-report.js';
 
@@ -30,7 +31,8 @@ async function runSpec(file: string, { name, ms: most = SPEC_MS, run }: Spec): P
     error = thrown instanceof Error ? (thrown.stack ?? String(thrown)) : String(thrown);
   }
   const ms = Math.round(performance.now() - started);
-  return { file, name, ok: error === undefined, ms, ...(error === undefined ? {} : { error }) };
+  const measured = takeMeasured();
+  return { file, name, ok: error === undefined, ms, measured, ...(error === undefined ? {} : { error }) };
 }
 
 function report(outcome: SpecReport): void {

@@ -4,6 +4,8 @@ export interface SpecReport {
   readonly name: string;
   readonly ok: boolean;
   readonly ms: number;
+  /** What it measured, for people. */
+  readonly measured: readonly string[];
   readonly error?: string;
 }
 

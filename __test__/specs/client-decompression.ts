@@ -6,6 +6,7 @@ import * as zlib from 'node:zlib';
 import { type Answering, clientSpecs, withClient } from '../harness/client-stage.js';
 import { soon, until } from '../harness/deadline.js';
 import { networkError } from '../harness/failure.js';
+import { measuredMemory } from '../harness/measured.js';
 import { RUNTIME } from '../harness/runtime.js';
 
 type Coder = (content: Uint8Array) => Uint8Array;
@@ -151,6 +152,7 @@ export const specs = clientSpecs([
         await new Promise((resolve) => setTimeout(resolve, 300));
         for (let index = 0; index < 20; index++) await reader.read();
         const grown = process.memoryUsage().rss - before;
+        measuredMemory(grown, 'its first pieces were read');
         assert.ok(grown < 64 * 1024 * 1024, `${grown} bytes more`);
         await reader.cancel();
       });

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createH3Server, H3Client } from 'trilane';
 import { type Answering, clientSpecs, withClient } from '../harness/client-stage.js';
 import { soon, until } from '../harness/deadline.js';
+import { measuredMemory } from '../harness/measured.js';
 import { IS_STRESS } from '../harness/pattern.js';
 import { collectGarbage } from '../harness/runtime.js';
 
@@ -136,6 +137,7 @@ export const specs = clientSpecs([
         collectGarbage();
         assert.ok(descriptors() <= before.descriptors, 'descriptors are left');
         const grown = process.memoryUsage.rss() - before.rss;
+        measuredMemory(grown, 'requests came and went');
         assert.ok(grown < 64 << 20, `${grown} bytes more`);
         assert.equal(client.getStats().requestsActive, 0);
       }),

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { Response as FastResponse, fileResponse, type H3Request, isH3Error } from 'trilane';
 import { deferred, soon, until } from '../harness/deadline.js';
+import { measuredMemory } from '../harness/measured.js';
 import { rawGet } from '../harness/raw-request.js';
 import { type Folder, withFolder } from '../harness/scratch.js';
 import { type Stage, withServer } from '../harness/stage.js';
@@ -359,6 +360,7 @@ export const specs: Spec[] = [
           }
           await reading.close();
           assert.ok(server.getStats().bodyBytesSent > 128 * MEBIBYTE);
+          measuredMemory(peak - before, 'the file went out');
           const grown = Math.round((peak - before) / MEBIBYTE);
           assert.ok(grown < 64, `${grown} MiB more than before`);
           await slow.close();

@@ -3,6 +3,7 @@ import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { H3Limits, H3Request } from 'trilane';
 import { until } from '../harness/deadline.js';
+import { measuredMemory } from '../harness/measured.js';
 import { runPeer } from '../harness/peer.js';
 import { collectGarbage } from '../harness/runtime.js';
 import { type Stage, withServer } from '../harness/stage.js';
@@ -289,6 +290,7 @@ async function endure(
   assert.equal(probe['errors'], 0, told);
   assert.ok((probe['requests'] as number) > 50, told);
   assert.ok((probe['max_us'] as number) < 1_000_000, told);
+  measuredMemory(most - before, `it was attacked by ${kind}`);
   assert.ok(most - before < GROWTH_BYTES, `${(most - before) / MIB} MiB more while ${told}`);
   await until('the attacker to be forgotten', () => server.getStats().connectionsActive === 0);
   assert.equal((await (await connect()).get()).text, 'served');

@@ -4,6 +4,7 @@ import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type H3Request, isH3Error, Response, withTrailers } from 'trilane';
 import { deferred, soon, until } from '../harness/deadline.js';
+import { measuredMemory } from '../harness/measured.js';
 import { MEBIBYTE, pattern, patternHash } from '../harness/pattern.js';
 import { rawGet } from '../harness/raw-request.js';
 import { type Stage, withServer } from '../harness/stage.js';
@@ -221,6 +222,7 @@ export const specs: Spec[] = [
         for (let count = 0; count < 8; count++) await (await rawGet(slow, server.url)).read(1000);
         await sleep(200);
         const grown = (process.memoryUsage.rss() - before) / MEBIBYTE;
+        measuredMemory(grown * MEBIBYTE, 'eight clients do not read');
         // A copy for each would be 512 MiB.
         assert.ok(grown < 64, `the memory of the process grew by ${grown} MiB`);
       });

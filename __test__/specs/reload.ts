@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createH3Server, type H3Handlers, type RouteDefinition, type WTContext } from 'trilane';
 import { Connection } from '../harness/connection.js';
 import { deferred, soon } from '../harness/deadline.js';
+import { measuredMemory } from '../harness/measured.js';
 import { RawSession } from '../harness/raw-session.js';
 import { Log, withServer } from '../harness/stage.js';
 import { twoPieces } from '../harness/two-pieces.js';
@@ -385,6 +386,7 @@ export const specs: Spec[] = [
         );
         assert.equal((await connection.get('/')).text, `${RELOADS}`);
         const grown = process.memoryUsage().rss - before;
+        measuredMemory(grown, 'routes were loaded anew');
         assert.ok(grown < (RELOADS * BALLAST_BYTES) / 2, `the process grew by ${grown} bytes`);
       }),
   },

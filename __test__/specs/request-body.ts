@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type H3Request, isH3Error } from 'trilane';
 import type { Connection } from '../harness/connection.js';
 import { deferred, soon, until } from '../harness/deadline.js';
+import { measuredMemory } from '../harness/measured.js';
 import { getHeaders } from '../harness/raw-request.js';
 import type { RawStream } from '../harness/raw-stream.js';
 import { REQUEST_KINDS, type RequestKind, withServer } from '../harness/stage.js';
@@ -83,6 +84,7 @@ export const specs: Spec[] = [
         assert.deepEqual((await upload).json, [UPLOAD_BYTES, patternSha256(UPLOAD_BYTES)]);
         const { slowly, grown } = await read.promise;
         assert.ok(slowly < (SLOW_SECONDS + 1) * MEGABYTE, `${slowly} bytes were read slowly`);
+        measuredMemory(grown, 'the upload was read slowly');
         assert.ok(grown < RSS_GROWTH_BYTES, `${grown} bytes of memory were taken meanwhile`);
       });
     },

@@ -3,6 +3,7 @@ import process from 'node:process';
 import type { H3ServeOptions } from 'trilane';
 import { Connection } from '../harness/connection.js';
 import { until } from '../harness/deadline.js';
+import { measuredMemory } from '../harness/measured.js';
 import {
   hashStream,
   hashWhole,
@@ -97,6 +98,7 @@ export const specs: Spec[] = [
     const before = process.memoryUsage().rss;
     await download(connection, DOWNLOAD_MIB * MEBIBYTE);
     const grown = process.memoryUsage().rss - before;
+    measuredMemory(grown, 'the download went out');
     if (IS_STRESS) assert.ok(grown < MOST_GROWTH_BYTES, `${Math.round(grown / MEBIBYTE)} MiB more`);
   }),
   fact(`${VISITS} connections that come and go`, async ({ server }) => {
