@@ -7,6 +7,7 @@ import { nativeOptions } from './native-transport.js';
 import { type H3ClientOptions, validateClientOptions } from './options.js';
 import { type QUICClientConnection, QuicDialing } from './quic-connection.js';
 import { resolveHost } from './resolver.js';
+import { unlessAborted } from './unless-aborted.js';
 
 /** Options of `connectQuic`: its own, and those of `H3Client` that are about connections. An unknown one is a TypeError. */
 export interface ConnectQuicOptions
@@ -131,13 +132,8 @@ async function untilAborted(
   signal: AbortSignal | undefined,
 ): Promise<QUICClientConnection> {
   if (signal === undefined) return connecting;
-  let abort: (() => void) | undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    abort = () => reject(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
-  });
   try {
-    return await Promise.race([connecting, aborted]);
+    return await unlessAborted(connecting, signal);
   } catch (error) {
     connecting.then(
       (connection) => connection.close(),
@@ -145,8 +141,6 @@ async function untilAborted(
     );
     void dialing.native.destroy();
     throw error;
-  } finally {
-    if (abort !== undefined) signal.removeEventListener('abort', abort);
   }
 }
 

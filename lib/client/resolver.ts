@@ -1,6 +1,7 @@
 import { builtin } from '../builtin.js';
 import { H3Error } from '../errors.js';
 import type { ValidatedClientOptions } from './options.js';
+import { unlessAborted } from './unless-aborted.js';
 
 /**
  * The addresses that the program's own resolver has for `host`; null: there is no resolver, or `host` is an address. Rejects
@@ -17,12 +18,9 @@ export async function resolveHost(
   const timer = setTimeout(() => late.abort(tooLate(host, limits.connectTimeoutMs)), limits.connectTimeoutMs);
   const given = signals.filter((signal) => signal !== null && signal !== undefined);
   const over = AbortSignal.any([...given, late.signal]);
-  const ended = new Promise<never>((_, reject) => {
-    over.addEventListener('abort', () => reject(over.reason), { once: true });
-  });
   try {
     over.throwIfAborted();
-    const found = await Promise.race([resolve(host), ended]);
+    const found = await unlessAborted(resolve(host), over);
     return typeof found === 'string' ? [found] : [...found];
   } finally {
     clearTimeout(timer);
