@@ -8,6 +8,11 @@ import type { TrailersSource } from './outgoing-trailers.js';
  * 8 % more CPU for a byte.
  */
 const HIGH_WATER_MARK = 128 * 1024;
+/**
+ * The same before QUIC has taken anything: whoever asks for hundreds of long answers and reads none would else keep their
+ * producers busy for what is never sent.
+ */
+const FIRST_MARK = 16 * 1024;
 /** Of a chunk that is longer only so much is handed over before that is sent: what is not yet sent is there once, not twice. */
 const SLICE_BYTES = 512 * 1024;
 
@@ -44,6 +49,7 @@ export async function sendStream(
     reader.cancel(reason).catch(() => undefined);
   });
   let unsent = 0;
+  let mark = FIRST_MARK;
   try {
     for (;;) {
       const { done, value } = await reader.read();
@@ -53,11 +59,12 @@ export async function sendStream(
       const chunk = given.byteLength > SLICE_BYTES ? await sendSlices(native, exchange, given) : given;
       if (exchange.isGone) return null;
       unsent += chunk.byteLength;
-      const full = unsent >= HIGH_WATER_MARK;
+      const full = unsent >= mark;
       native.write(slot, generation, chunk, full);
       if (full) {
         await exchange.untilDrained();
         unsent = 0;
+        mark = HIGH_WATER_MARK;
       }
     }
     const { outgoingTrailers } = exchange;
