@@ -37,9 +37,10 @@ const MAX_WAITING_REQUESTS: usize = 1024;
 const MAX_WAITING_BYTES: usize = 8 * 1024 * 1024;
 
 /// Requests that one connection may add to one turn of JavaScript: the next begins with what others sent meanwhile. A hundred
-/// at once whose handlers take 0.3 ms each would otherwise hold everybody else up for 30 ms. It doubles while a connection
-/// uses it up and JavaScript comes quickly all the same.
-const LEAST_PORTION: u32 = 16;
+/// at once whose handlers take 0.3 ms each would otherwise hold everybody else up for 30 ms. While a connection uses it up, it
+/// doubles if JavaScript comes quickly all the same, and is halved if it comes late.
+const FIRST_PORTION: u32 = 16;
+const LEAST_PORTION: u32 = 4;
 const MOST_PORTION: u32 = 64;
 
 /// JavaScript that comes within the one after it was woken has time for more; after the other its turns are too long.
@@ -92,8 +93,8 @@ struct State {
     bytes: usize,
     /// How often JavaScript has come.
     turn: u64,
-    /// What one connection may add to the next turn, above the least.
-    extra_portion: u32,
+    /// What one connection may add to the next turn.
+    allowed: Allowed,
     /// A connection has used up its portion of the next turn.
     portion_used_up: bool,
     /// JavaScript was woken and has not come yet.
@@ -157,6 +158,15 @@ pub(crate) fn is_io_thread_asleep() -> bool {
     ASLEEP.load(Relaxed)
 }
 
+/// A portion of a turn, in requests.
+struct Allowed(u32);
+
+impl Default for Allowed {
+    fn default() -> Self {
+        Self(FIRST_PORTION)
+    }
+}
+
 impl State {
     /// Fits what one connection may add to a turn to how long turns are: JavaScript that is still busy comes late.
     fn fit_portion(&mut self) {
@@ -164,11 +174,10 @@ impl State {
             return;
         }
         let waited = Duration::from_micros(now().saturating_sub(self.last_wake));
-        let portion = LEAST_PORTION + self.extra_portion;
         if waited < QUICK {
-            self.extra_portion = (2 * portion).min(MOST_PORTION) - LEAST_PORTION;
+            self.allowed.0 = (2 * self.allowed.0).min(MOST_PORTION);
         } else if waited > SLOW {
-            self.extra_portion = 0;
+            self.allowed.0 = (self.allowed.0 / 2).clamp(LEAST_PORTION, FIRST_PORTION);
         }
     }
 }
@@ -319,7 +328,7 @@ impl Handler for Bridge {
     fn poll_ready(&self, cx: &mut Context<'_>, portion: &Portion) -> Poll<()> {
         let mut state = self.lock();
         let waiting = state.requests + state.waiting.ended.len();
-        let is_fair = portion.since(state.turn) < LEAST_PORTION + state.extra_portion;
+        let is_fair = portion.since(state.turn) < state.allowed.0;
         state.portion_used_up |= !is_fair;
         if is_fair && waiting < MAX_WAITING_REQUESTS && state.bytes < MAX_WAITING_BYTES {
             return Poll::Ready(());

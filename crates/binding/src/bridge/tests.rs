@@ -103,7 +103,7 @@ fn a_connection_that_asks_much_waits_for_the_next_turn_and_others_do_not() {
     let waker = Waker::from(Arc::new(Signal(sender)));
     let mut cx = Context::from_waker(&waker);
     let (busy, calm) = (Portion::default(), Portion::default());
-    assert_eq!(used_up(&bridge, &busy, &mut cx), LEAST_PORTION);
+    assert_eq!(used_up(&bridge, &busy, &mut cx), FIRST_PORTION);
     assert!(bridge.poll_ready(&mut cx, &calm).is_ready());
     bridge.take();
     assert!(woken.try_recv().is_ok());
@@ -124,11 +124,15 @@ fn a_portion_grows_while_turns_are_short_and_shrinks_behind_a_long_one() {
     // The clock of the process may be younger than that.
     now();
     std::thread::sleep(2 * SLOW);
+    assert_eq!(after(2 * SLOW), FIRST_PORTION / 2);
+    assert_eq!(after(2 * SLOW), LEAST_PORTION);
     assert_eq!(after(2 * SLOW), LEAST_PORTION);
     assert_eq!(after(Duration::ZERO), 2 * LEAST_PORTION);
+    assert_eq!(after(Duration::ZERO), FIRST_PORTION);
+    assert_eq!(after(Duration::ZERO), 2 * FIRST_PORTION);
     assert_eq!(after(Duration::ZERO), MOST_PORTION);
     assert_eq!(after(Duration::ZERO), MOST_PORTION);
-    assert_eq!(after(2 * SLOW), LEAST_PORTION);
+    assert_eq!(after(2 * SLOW), FIRST_PORTION);
 }
 
 /// Hands over as many requests as there is room for.
