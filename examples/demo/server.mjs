@@ -77,17 +77,21 @@ function tries(url) {
         `curl --http3-only -k ${url}/users/42`,
         `curl --http3-only -k --data 'any bytes' ${url}/echo`,
       ]
-    : [`curl --http3-only -k ${url}/        (needs a curl with HTTP/3; the one here has none)`];
-  const bun = [bunFetch(`${url}/users/42`), bunFetch(`${url}/echo`, ",method:'POST',body:'any bytes'")];
+    : [];
+  const own = [
+    `node bin/trilane.mjs get --insecure ${url}/users/42`,
+    `node bin/trilane.mjs get --insecure --data 'any bytes' ${url}/echo`,
+  ];
+  const bun = [bunFetch(`${url}/users/42`)];
   const root = fileURLToPath(new URL('../..', import.meta.url));
   const load = existsSync(`${root}/${LOAD_GENERATOR}`)
     ? [`${LOAD_GENERATOR} load ${url}/ --connections 8 --streams 16 --seconds 3`]
     : [];
-  return [...curl, ...bun, ...load];
+  return [...own, ...curl, ...bun, ...load];
 }
 
-function bunFetch(url, init = '') {
-  const options = `{protocol:'http3',tls:{rejectUnauthorized:false}${init}}`;
+function bunFetch(url) {
+  const options = "{protocol:'http3',tls:{rejectUnauthorized:false}}";
   return `npx bun -e "console.log(await (await fetch('${url}',${options})).text())"`;
 }
 

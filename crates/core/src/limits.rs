@@ -20,7 +20,7 @@ pub struct Limits {
     /// forged addresses can take.
     pub retry_above_handshakes_per_second: u32,
     /// Request streams open at once on one connection (QUIC MAX_STREAMS); the handshake allows at most 100, the rest comes
-    /// [with use](crate::stream_credit). Default 256, of which RFC 9114 wants at least 100 (RFC9114-6.1-streams-permitted).
+    /// with use. Default 256, of which RFC 9114 wants at least 100 (RFC9114-6.1-streams-permitted).
     pub max_concurrent_streams: u32,
     /// Unidirectional streams open at once on one connection, 8 of them from the beginning. HTTP/3 itself needs three: less
     /// is taken as three. Default 100.
