@@ -162,7 +162,10 @@ async fn a_reset_body_ends_with_its_code_and_not_cleanly_however_it_is_read() {
             soon("the end", either(&mut reader, as_came)).await,
             Err(BodyError::Reset(0x10c))
         );
-        assert_eq!(soon("the end again", either(&mut reader, as_came)).await, Ok(None));
+        assert_eq!(
+            soon("the end again", either(&mut reader, as_came)).await,
+            Ok(None)
+        );
     }
 }
 
