@@ -39,4 +39,4 @@ mod turn;
 mod values;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: trilane_allocator::Allocator = trilane_allocator::Allocator;
