@@ -34,6 +34,7 @@ mod server;
 mod session;
 mod socket_buffers;
 mod stats;
+mod sync;
 mod target;
 mod turn;
 mod values;
