@@ -2,7 +2,7 @@
 //!
 //! The crate `mimalloc` asks for every block by `mi_malloc_aligned`. Version 3 takes a detour there for sizes that are no power
 //! of two, whenever the page at hand is full: it asks for a larger block and cuts the wanted one out of it. Most alignments need
-//! none of this, because every block has them. Measured for a small request: 3.5 blocks, 130 instead of 380 instructions.
+//! none of this, because every block has them. Measured for a small request: 3.5 blocks, 110 instead of 380 instructions.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::ffi::c_void;
