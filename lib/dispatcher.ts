@@ -468,15 +468,11 @@ export class Dispatcher {
   #close(exchange: Exchange): void {
     if (exchange.watched !== null) requestEnds(exchange, this.#server as H3Server);
     exchange.end();
-    if (!exchange.isOpen) return;
-    exchange.isOpen = false;
     this.#open.delete(exchange);
   }
 
   #keep(exchange: Exchange): void {
-    if (exchange.isOpen) return;
-    exchange.isOpen = true;
-    this.#open.add(exchange);
+    if (!this.#open.has(exchange)) this.#open.add(exchange);
   }
 
   #log(exchange: Exchange, error: unknown): void {

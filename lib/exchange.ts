@@ -37,8 +37,6 @@ export class Exchange extends SendSide<H3Error> implements IncomingParts {
   failed = false;
   /** It was answered whole, or ended in another way: nothing more can be sent. */
   over = false;
-  /** It may hear of its client. */
-  isOpen = false;
   /** The next in the list of its slot, see open-exchanges.ts. */
   sameSlot: Exchange | null = null;
   /** Its datagrams, if its route takes them. */

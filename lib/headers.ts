@@ -126,8 +126,7 @@ function packRecord(record: object): PackedFields {
 }
 
 function packOne(packed: PackedFields, name: string, value: unknown): PackedFields {
-  const field = packField(name, `${value as string}`);
-  return packed === '' ? field : packed + field;
+  return packed + packField(name, `${value as string}`);
 }
 
 function notHeaders(): TypeError {

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -17,6 +17,7 @@ use crate::bridge::{self, Bridge};
 use crate::datagrams::{self, OutgoingDatagrams};
 use crate::error::ErrorCode;
 use crate::files::file_answer;
+use crate::sync::lock;
 
 /// Words of one answer: slot, generation, status, kind and body, length of the fields, length of the body if it is text
 /// or shared.
@@ -110,7 +111,7 @@ pub(crate) struct Commands {
 
 impl Commands {
     pub(crate) fn push(&self, command: Command) {
-        let mut queue = self.lock();
+        let mut queue = lock(&self.queue);
         let first = queue.is_empty();
         queue.push(command);
         drop(queue);
@@ -126,7 +127,7 @@ impl Commands {
         if batch.is_short() && bridge::is_io_thread_asleep() {
             let turn = self.turn.try_lock();
             // Nobody else pushes: the queue stays empty.
-            if turn.is_ok() && self.lock().is_empty() {
+            if turn.is_ok() && lock(&self.queue).is_empty() {
                 drive_here(|| answer(&batch, table, bridge));
                 drop(turn);
                 // The turn that would tell of it is this one.
@@ -143,11 +144,7 @@ impl Commands {
     }
 
     fn take(&self) -> Vec<Command> {
-        std::mem::take(&mut *self.lock())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Command>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        std::mem::take(&mut *lock(&self.queue))
     }
 }
 
@@ -162,7 +159,7 @@ pub(crate) async fn carry_out(
     poll_fn(|cx| {
         commands.waker.register(cx.waker());
         let is_closed = commands.closed.load(SeqCst);
-        let _turn = commands.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = lock(&commands.turn);
         for command in commands.take() {
             match command {
                 Command::Answer(batch) => answer(&batch, &table, &bridge),

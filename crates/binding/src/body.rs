@@ -3,7 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -17,6 +17,7 @@ use trilane_core::{BodyError, BodyReader, ExchangeId};
 use crate::bridge::{Bridge, Wake};
 use crate::messages::packed;
 use crate::runtime;
+use crate::sync::lock;
 // Under the name that the generated types show. The engine's own memory is counted and collected by the engine; pieces in
 // memory of ours kept 80 to 125 MiB alive after an upload.
 use crate::values::Copied as Uint8Array;
@@ -272,10 +273,6 @@ impl AsyncGenerator for NativeBody {
             Ok(None)
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn failure(error: BodyError, reader: &BodyReader) -> NativeFailure {

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ use trilane_http3::ResponseHead;
 use crate::datagrams::DatagramInbox;
 use crate::error::ErrorCode;
 use crate::messages::MessageBatch;
+use crate::sync::lock;
 use crate::{requests, responses};
 
 /// Wakes the JavaScript thread; called from any thread, at most once until [`Bridge::take`].
@@ -143,7 +144,7 @@ pub(crate) fn begin_turn() {
 /// The IO thread is about to sleep: JavaScript gets what the turn brought.
 pub(crate) fn end_turn() {
     ASLEEP.store(true, Relaxed);
-    let mut bridges = BRIDGES.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut bridges = lock(&BRIDGES);
     bridges.retain(|bridge| match bridge.upgrade() {
         Some(bridge) => {
             bridge.wake_if_dirty();
@@ -189,16 +190,13 @@ impl Bridge {
             dirty: AtomicBool::new(false),
             dropped: DroppedDatagrams::default(),
         });
-        BRIDGES
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Arc::downgrade(&bridge));
+        lock(&BRIDGES).push(Arc::downgrade(&bridge));
         bridge
     }
 
     /// From now on `wake` calls JavaScript; with `None`, nothing does, and what waits is kept.
     pub(crate) fn set_wake(&self, wake: Option<Arc<Wake>>) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.wake = wake;
         state.woken = false;
         drop(state);
@@ -207,13 +205,13 @@ impl Bridge {
 
     /// What wakes JavaScript now.
     pub(crate) fn wake(&self) -> Option<Arc<Wake>> {
-        self.lock().wake.clone()
+        lock(&self.state).wake.clone()
     }
 
     /// Lets go of `wake`, unless a new start has already put another in its place. What waits is still delivered.
     pub(crate) fn drop_wake(&self, wake: Option<Arc<Wake>>) {
         self.wake_if_dirty();
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let is_current = match (&state.wake, &wake) {
             (Some(current), Some(wake)) => Arc::ptr_eq(current, wake),
             _ => false,
@@ -226,7 +224,7 @@ impl Bridge {
 
     /// Everything that waits. Called on the JavaScript thread, once for each wake-up.
     pub(crate) fn take(&self) -> Waiting {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.woken = false;
         state.turn += 1;
         state.fit_portion();
@@ -243,7 +241,7 @@ impl Bridge {
     /// The routings that are over and of which no request waits here. A reload takes them along, so that their number is bounded
     /// by that of the requests that are on their way, also while JavaScript is not woken.
     pub(crate) fn take_over_routings(&self) -> Vec<u32> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let Waiting {
             requests,
             over_routings,
@@ -272,7 +270,7 @@ impl Bridge {
     }
 
     fn happened(&self, happened: Happened) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.waiting.happened.push(happened);
         self.added(state);
     }
@@ -295,7 +293,7 @@ impl Bridge {
             return;
         }
         let now = now();
-        let since = TURN_BEGAN.load(Relaxed).max(self.lock().last_wake);
+        let since = TURN_BEGAN.load(Relaxed).max(lock(&self.state).last_wake);
         if Duration::from_micros(now.saturating_sub(since)) >= LONG_TURN {
             self.wake_if_dirty();
         }
@@ -306,7 +304,7 @@ impl Bridge {
             return;
         }
         let wake = {
-            let mut state = self.lock();
+            let mut state = lock(&self.state);
             let Some(wake) = state.wake.clone() else { return };
             // The flag is set under the lock that `take` clears it under: an event is either taken with the
             // batch or finds the flag clear.
@@ -318,15 +316,11 @@ impl Bridge {
         };
         wake();
     }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Handler for Bridge {
     fn poll_ready(&self, cx: &mut Context<'_>, portion: &Portion) -> Poll<()> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let waiting = state.requests + state.waiting.ended.len();
         let is_fair = portion.since(state.turn) < state.allowed.0;
         state.portion_used_up |= !is_fair;
@@ -343,7 +337,7 @@ impl Handler for Bridge {
     }
 
     fn request(&self, request: Request<'_>, exchange: Exchange) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let Some(bytes) = requests::add(&mut state.waiting.requests, request, exchange) else {
             // It counts in the portion of its connection, so a turn has to come.
             return self.added(state);
@@ -354,13 +348,13 @@ impl Handler for Bridge {
     }
 
     fn informational(&self, id: ExchangeId, head: &ResponseHead) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.bytes += responses::add_interim(&mut state.waiting.responses, id, head);
         self.added(state);
     }
 
     fn response(&self, id: ExchangeId, response: Response<'_>) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.requests += 1;
         state.bytes += responses::add(&mut state.waiting.responses, id, response);
         self.added(state);
@@ -371,14 +365,14 @@ impl Handler for Bridge {
     }
 
     fn request_ended(&self, end: RequestEnd) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.bytes += end.url.len();
         state.waiting.ended.push(end);
         self.added(state);
     }
 
     fn routing_over(&self, routing: u32) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.waiting.over_routings.push(routing);
         self.added(state);
     }
@@ -388,7 +382,7 @@ impl Handler for Bridge {
     }
 
     fn quic_datagram(&self, connection: ConnectionName, payload: Bytes) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let inbox = &mut state.waiting.quic_datagrams;
         let dropped = inbox.push(connection.slot, connection.generation, payload);
         self.dropped.quic.fetch_add(dropped, Relaxed);
@@ -404,14 +398,14 @@ impl Handler for Bridge {
     }
 
     fn h3_datagram(&self, id: ExchangeId, payload: Bytes) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let dropped = state.waiting.h3_datagrams.push(id.slot, id.generation, payload);
         self.dropped.h3.fetch_add(dropped, Relaxed);
         self.added(state);
     }
 
     fn session_datagram(&self, id: ExchangeId, payload: Bytes) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let inbox = &mut state.waiting.session_datagrams;
         let dropped = inbox.push(id.slot, id.generation, payload);
         self.dropped.session.fetch_add(dropped, Relaxed);

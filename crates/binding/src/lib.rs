@@ -34,9 +34,10 @@ mod server;
 mod session;
 mod socket_buffers;
 mod stats;
+mod sync;
 mod target;
 mod turn;
 mod values;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: trilane_allocator::Allocator = trilane_allocator::Allocator;

@@ -6,13 +6,14 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use napi::bindgen_prelude::{AsyncRuntime, AsyncRuntimeRejection, AsyncRuntimeTask, register_async_runtime};
 use napi::{Error, Result, Status};
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use crate::sync::lock;
 use crate::{bridge, debug_output};
 
 /// The worker ends between two polls; no task of ours blocks longer than one turn.
@@ -50,7 +51,7 @@ unsafe impl AsyncRuntime for Backend {
     }
 
     fn start(&self) -> Result<()> {
-        let mut runtime = lock();
+        let mut runtime = lock(&RUNTIME);
         if runtime.is_none() {
             let built = Builder::new_multi_thread()
                 .worker_threads(1)
@@ -72,7 +73,7 @@ unsafe impl AsyncRuntime for Backend {
     }
 
     fn shutdown(&self) -> Result<()> {
-        let ended = lock().take();
+        let ended = lock(&RUNTIME).take();
         if let Some(runtime) = ended {
             runtime.block_on(last_turns());
             runtime.shutdown_timeout(SHUTDOWN);
@@ -103,15 +104,11 @@ async fn last_turns() {
 
 /// A handle to the runtime, for as long as some JavaScript environment lives.
 pub(crate) fn handle() -> Result<Handle> {
-    let runtime = lock();
+    let runtime = lock(&RUNTIME);
     let runtime = runtime
         .as_ref()
         .ok_or_else(|| Error::new(Status::Closing, "the process is shutting down".to_owned()))?;
     Ok(runtime.handle().clone())
-}
-
-fn lock() -> MutexGuard<'static, Option<Runtime>> {
-    RUNTIME.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[napi_derive::module_init]

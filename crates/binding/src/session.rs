@@ -1,12 +1,13 @@
 //! WebTransport sessions across the border: their streams, as JavaScript reads and writes them.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use napi::bindgen_prelude::AsyncGenerator;
 use napi_derive::napi;
 use trilane_core::{ReadHalf, StreamError};
 
+use crate::sync::lock;
 // Under the name that the generated types show; see `body.rs`.
 use crate::values::Copied as Uint8Array;
 
@@ -59,7 +60,7 @@ impl NativeReadHalf {
     /// Why the last step was rejected; `null` if none was.
     #[napi(getter)]
     pub fn failure(&self) -> Option<NativeStreamFailure> {
-        *self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.shared.failure)
     }
 
     /// Stops reading: STOP_SENDING with the application's code.
@@ -85,7 +86,7 @@ impl AsyncGenerator for NativeReadHalf {
             match shared.half.next().await {
                 Ok(piece) => Ok(piece.map(Uint8Array)),
                 Err(error) => {
-                    *shared.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.into());
+                    *lock(&shared.failure) = Some(error.into());
                     Err(napi::Error::from_reason(error.to_string()))
                 }
             }

@@ -168,7 +168,7 @@ impl BodyReader {
     fn begin(&mut self) {
         if let Of::Request { awaits_continue } = &mut self.of
             && std::mem::take(awaits_continue)
-            && self.content.rest().is_empty()
+            && self.content.unread_len() == 0
         {
             self.table.continue_request(self.id);
         }

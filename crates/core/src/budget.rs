@@ -27,6 +27,11 @@ impl BodyBudget {
         })
     }
 
+    /// Whether so many bytes more would not be too many.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        lock(&self.state).used + bytes <= self.limit
+    }
+
     /// A share for the reader of stream `index`.
     pub(crate) fn share(self: &Arc<Self>, index: u64) -> Share {
         lock(&self.state).readers.insert(index, None);
@@ -90,6 +95,8 @@ mod tests {
         let mut first = budget.share(0);
         let second = budget.share(4);
         assert!(second.poll_ready(&mut cx).is_ready());
+        first.set(3);
+        assert!(budget.has_room(7) && !budget.has_room(8));
         first.set(10);
         assert!(second.poll_ready(&mut cx).is_pending());
         assert!(first.poll_ready(&mut cx).is_ready());

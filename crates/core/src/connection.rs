@@ -318,6 +318,12 @@ impl Task {
             send.accepted = Some(std::time::Instant::now());
         }
         let mut receiver = Receiver::new(recv, &self.server.limits);
+        if self
+            .budget
+            .has_room(self.server.limits.stream_receive_window as usize)
+        {
+            receiver.read_ahead();
+        }
         let gate = self.server.gate();
         let polled = receiver.poll(cx, &gate, &mut self.head, &mut self.admission, None);
         let verdict = self.guard.overhead(receiver.content().take_overhead());
@@ -337,7 +343,8 @@ impl Task {
                     RequestHead::new()
                 };
                 let admission = std::mem::take(&mut self.admission);
-                let share = self.budget.share(id);
+                let mut share = self.budget.share(id);
+                share.set(receiver.held_len());
                 let slow = slow_request::Slow {
                     send,
                     receiver,

@@ -34,7 +34,7 @@ use crate::handler::{ExchangeEvent, Handler};
 use crate::outbound::{self, Outbound, WriteError};
 use crate::priority::Place;
 use crate::request_record::{Observer, RequestOutcome, RequestRecord};
-use crate::response::{BodyRule, Encoder, Method, body_rule, may_declare};
+use crate::response::{BodyRule, Encoder, Method, body_rule};
 use crate::session::Session;
 use crate::stats::Counters;
 use crate::sync::lock;
@@ -118,7 +118,7 @@ impl ExchangeTable {
         let mut slots = lock(&self.slots);
         if let Ok(slot) = slots.get(id) {
             slot.capsules = body.is_capsules();
-            slot.body = Some(body);
+            slot.body = Some(Box::new(body));
             if let Some(response) = &mut slot.response {
                 response.is_head_here = true;
             }
@@ -141,7 +141,7 @@ impl ExchangeTable {
 
     /// The reader of a streaming body: once, while the exchange is open.
     pub fn take_body(&self, id: ExchangeId) -> Option<BodyReader> {
-        lock(&self.slots).get(id).ok()?.body.take()
+        lock(&self.slots).get(id).ok()?.body.take().map(|body| *body)
     }
 
     /// A streamed body broke a rule: its request was malformed.
@@ -179,14 +179,11 @@ impl ExchangeTable {
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
         body: Bytes,
     ) -> Result<(), ExchangeError> {
-        if let Some(declared) = answer_head::check(status, fields.clone())? {
-            let method = lock(&self.slots).get(id)?.method;
-            let length = body.len();
-            // RFC9114-4.1.2-own-content-length, RFC9110-8.6-contradiction-refused
-            if !may_declare(body_rule(method, status), declared, length) {
-                return Err(ExchangeError::Length { declared, length });
-            }
-        }
+        let known = self.encoder.known(status, fields.clone());
+        let said = match known {
+            Some(known) => known.priority,
+            None => self.check_whole(id, status, fields.clone(), body.len())?,
+        };
         let Awaited {
             method,
             priority,
@@ -194,9 +191,9 @@ impl ExchangeTable {
             send,
             mut record,
         } = self.take_awaited(id)?;
-        let priorities = [priority, said_priority(fields.clone())];
+        let priorities = [priority, said];
         let length = body.len() as u64;
-        let chunks = self.encoder.whole(method, status, fields, body);
+        let chunks = self.encoder.whole(method, status, fields, known, body);
         self.counters.body_bytes_sent.fetch_add(length, Relaxed);
         connection
             .span

@@ -146,6 +146,8 @@ pub(crate) struct Receiver {
     has_head: bool,
     received: u64,
     expectation: Expectation,
+    /// The first chunks are taken at once.
+    reads_ahead: bool,
 }
 
 impl Receiver {
@@ -157,7 +159,18 @@ impl Receiver {
             has_head: false,
             received: 0,
             expectation: Expectation::None,
+            reads_ahead: false,
         }
+    }
+
+    /// Has the first chunks taken at once, up to the stream's whole window: only where there is room for as much.
+    pub(crate) fn read_ahead(&mut self) {
+        self.reads_ahead = true;
+    }
+
+    /// Bytes that are held for a request that is not complete.
+    pub(crate) fn held_len(&self) -> usize {
+        self.content.body_len() + self.content.unread_len()
     }
 
     /// Whether the header section is complete.
@@ -189,7 +202,7 @@ impl Receiver {
     /// (RFC 9110 §10.1.1).
     pub(crate) fn take_expectation(&mut self) -> bool {
         let expectation = std::mem::replace(&mut self.expectation, Expectation::None);
-        expectation == Expectation::Continue && self.content.body_len() == 0 && self.content.rest().is_empty()
+        expectation == Expectation::Continue && self.content.body_len() == 0 && self.content.unread_len() == 0
     }
 
     /// Reads what is there. The head is decoded into `head`; its value is kept by the caller between polls.
@@ -204,10 +217,15 @@ impl Receiver {
         let before = self.content.overhead();
         for _ in 0..CHUNKS_PER_TURN {
             if let Some(share) = &mut share {
-                share.set(self.content.body_len());
+                share.set(self.held_len());
                 ready!(share.poll_ready(cx));
             }
-            match ready!(self.content.poll_chunk(cx)) {
+            let polled = if std::mem::take(&mut self.reads_ahead) {
+                self.content.poll_first(cx)
+            } else {
+                self.content.poll_chunk(cx)
+            };
+            match ready!(polled) {
                 Ok(Some(length)) => self.received += length as u64,
                 Ok(None) => return Poll::Ready(self.finish()),
                 Err(_) => return Poll::Ready(Received::Abandoned),
@@ -264,7 +282,7 @@ impl Receiver {
 
     /// A request of a streaming route whose head is here: one without a body is complete already.
     fn streaming(&mut self, cx: &mut Context<'_>) -> Received {
-        if self.content.rest().is_empty() {
+        if self.content.unread_len() == 0 {
             match self.content.poll_chunk(cx) {
                 Poll::Ready(Ok(None)) => return self.finish(),
                 Poll::Ready(Err(_)) => return Received::Abandoned,

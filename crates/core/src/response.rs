@@ -4,7 +4,9 @@ use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
+use trilane_http3::Priority;
 
+use crate::known_heads::{Known, KnownHeads};
 use crate::sync::lock;
 
 /// Bodies up to this length are copied behind their header block, so that an answer is one buffer; longer ones
@@ -86,8 +88,11 @@ pub(crate) struct Encoder {
 #[derive(Debug)]
 struct EncoderState {
     arena: BytesMut,
+    known: KnownHeads,
     date_second: u64,
     date: [u8; 29],
+    /// The encoded field of that date.
+    date_line: BytesMut,
 }
 
 impl Encoder {
@@ -95,10 +100,31 @@ impl Encoder {
         Self {
             state: Mutex::new(EncoderState {
                 arena: BytesMut::new(),
+                known: KnownHeads::default(),
                 date_second: 0,
                 date: [0; 29],
+                date_line: BytesMut::new(),
             }),
         }
+    }
+
+    /// What is known of an answer with this status and these fields.
+    pub(crate) fn known<'a>(
+        &self,
+        status: u16,
+        fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
+    ) -> Option<Known> {
+        lock(&self.state).known.find(status, fields)
+    }
+
+    /// An answer with this status and these fields may be sent: the next of its kind may be known.
+    pub(crate) fn learn<'a>(
+        &self,
+        status: u16,
+        fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
+        priority: Priority,
+    ) {
+        lock(&self.state).known.learn(status, fields, priority);
     }
 
     /// A whole answer: HEADERS and, if the rules allow a body, DATA. Adds `date` and `content-length`
@@ -108,6 +134,7 @@ impl Encoder {
         method: Method,
         status: u16,
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
+        known: Option<Known>,
         body: Bytes,
     ) -> [Bytes; 2] {
         let rule = body_rule(method, status);
@@ -118,7 +145,10 @@ impl Encoder {
         let mut state = lock(&self.state);
         let sends_body = matches!(rule, BodyRule::Allowed | BodyRule::Tunnel) && !body.is_empty();
         let inline = sends_body && body.len() <= INLINE_BODY_BYTES;
-        state.head(status, fields, length, rule, if inline { body.len() } else { 0 });
+        let room = if inline { body.len() } else { 0 };
+        if !known.is_some_and(|known| state.known_head(known, length, room)) {
+            state.head(status, fields, length, rule, room);
+        }
         if sends_body {
             trilane_http3::write_data_header(&mut state.arena, body.len() as u64);
         }
@@ -208,6 +238,33 @@ impl EncoderState {
         );
     }
 
+    /// The head of an answer that is known; false: it is forgotten by now.
+    fn known_head(&mut self, known: Known, content_length: Option<&[u8]>, inline: usize) -> bool {
+        // RFC9110-6.6.1-date
+        self.date();
+        let Some(lines) = self.known.lines(known).map(<[u8]>::len) else {
+            return false;
+        };
+        self.make_room(128 + inline + lines);
+        let Self {
+            arena,
+            known: heads,
+            date_line,
+            ..
+        } = self;
+        let Some(lines) = heads.lines(known) else {
+            return false;
+        };
+        trilane_http3::write_head_of_lines(arena, |out| {
+            out.extend_from_slice(lines);
+            if let Some(length) = content_length {
+                trilane_http3::write_field_line(out, b"content-length", length);
+            }
+            out.extend_from_slice(date_line);
+        });
+        true
+    }
+
     /// The Date field's value, made anew each second (RFC9110-6.6.1-date-format).
     fn date(&mut self) -> [u8; 29] {
         let now = SystemTime::now()
@@ -218,6 +275,8 @@ impl EncoderState {
             let text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(now));
             if let Ok(bytes) = <[u8; 29]>::try_from(text.as_bytes()) {
                 self.date = bytes;
+                self.date_line.clear();
+                trilane_http3::write_field_line(&mut self.date_line, b"date", &bytes);
             }
             self.date_second = now;
         }
@@ -308,9 +367,9 @@ mod tests {
         for (rule, method, status, told) in cases {
             let expected = told.then(|| b"4".to_vec());
             let body = Bytes::from_static(b"body");
-            let [added, _] = Encoder::new().whole(method, status, std::iter::empty(), body.clone());
+            let [added, _] = Encoder::new().whole(method, status, std::iter::empty(), None, body.clone());
             assert_eq!(field_of(&added, b"content-length"), expected, "{rule}");
-            let [given, _] = Encoder::new().whole(method, status, own.into_iter(), body);
+            let [given, _] = Encoder::new().whole(method, status, own.into_iter(), None, body);
             assert_eq!(field_of(&given, b"content-length"), expected, "{rule}");
             let begun = Encoder::new().head(method, status, own.into_iter());
             assert_eq!(field_of(&begun, b"content-length"), expected, "{rule}");
@@ -325,15 +384,43 @@ mod tests {
             ("RFC9110-8.6-added", Method::Other, 200, Some(b"0".to_vec())),
         ];
         for (rule, method, status, expected) in cases {
-            let [head, _] = Encoder::new().whole(method, status, std::iter::empty(), Bytes::new());
+            let [head, _] = Encoder::new().whole(method, status, std::iter::empty(), None, Bytes::new());
             assert_eq!(field_of(&head, b"content-length"), expected, "{rule}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_known_has_the_same_bytes() {
+        let fields = [(&b"content-type"[..], &b"text/plain"[..]), (b"x-a", b"b")];
+        let cases = [
+            (Method::Other, 200, "a body"),
+            (Method::Other, 200, ""),
+            (Method::Head, 200, "a body"),
+            (Method::Head, 200, ""),
+            (Method::Other, 204, ""),
+            (Method::Other, 304, ""),
+            (Method::Connect, 200, "a body"),
+        ];
+        for (method, status, text) in cases {
+            let (encoder, body) = (Encoder::new(), Bytes::from(text));
+            encoder.learn(status, fields.into_iter(), Priority::default());
+            let known = encoder.known(status, fields.into_iter());
+            assert!(known.is_some());
+            let [made, _] = encoder.whole(method, status, fields.into_iter(), None, body.clone());
+            let [kept, _] = encoder.whole(method, status, fields.into_iter(), known, body);
+            let name = format!("{method:?} {status} {text:?}");
+            for field in [&b"content-type"[..], b"x-a", b"content-length"] {
+                assert_eq!(field_of(&kept, field), field_of(&made, field), "{name}");
+            }
+            assert!(field_of(&kept, b"date").is_some(), "{name}");
+            assert_eq!(kept.len(), made.len(), "{name}");
         }
     }
 
     #[test]
     fn a_long_body_is_not_copied() {
         let body = Bytes::from(vec![7; INLINE_BODY_BYTES + 1]);
-        let [_, sent] = Encoder::new().whole(Method::Other, 200, std::iter::empty(), body.clone());
+        let [_, sent] = Encoder::new().whole(Method::Other, 200, std::iter::empty(), None, body.clone());
         assert_eq!(sent.as_ptr(), body.as_ptr());
     }
 }

@@ -74,6 +74,6 @@ pub use settings::{Settings, WebTransportSettings};
 pub use trailers::check_trailer;
 pub use uni_stream::{PeerStreams, Role, UniKind, classify_uni};
 pub use write::{
-    write_control_preface, write_data_header, write_goaway, write_request_head, write_response_head,
-    write_trailers,
+    write_control_preface, write_data_header, write_field_line, write_goaway, write_head_of_lines,
+    write_request_head, write_response_head, write_response_lines, write_trailers,
 };

@@ -37,6 +37,31 @@ pub fn write_response_head<'a>(
     frame.end(out);
 }
 
+/// Appends the HEADERS frame whose field lines `write` appends, by [`write_response_lines`] and [`write_field_line`]: for those
+/// who keep some of them. The rules of [`write_response_head`] hold for what it makes.
+#[inline]
+pub fn write_head_of_lines(out: &mut BytesMut, write: impl FnOnce(&mut BytesMut)) {
+    let frame = SectionFrame::begin(out);
+    write(out);
+    frame.end(out);
+}
+
+/// Appends the field lines of a response without the frame around them; see [`write_head_of_lines`].
+pub fn write_response_lines<'a>(
+    out: &mut BytesMut,
+    status: u16,
+    fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+) {
+    qpack::write_status(out, status);
+    write_fields(out, fields);
+}
+
+/// Appends one field line without the frame around it; see [`write_head_of_lines`].
+#[inline]
+pub fn write_field_line(out: &mut BytesMut, name: &[u8], value: &[u8]) {
+    qpack::write_field(out, name, value);
+}
+
 /// Appends the HEADERS frame of a request (RFC9114-4.3.1-pseudo-sent, RFC9114-4.3-sent-first). Empty `scheme`, `authority` and `path` are left out: a plain
 /// CONNECT has only
 /// `authority` (RFC 9114 §4.4). Check `fields` with [`check_field`](crate::check_field) first.
@@ -178,6 +203,19 @@ mod tests {
             assert_eq!(head.status(), 200);
             assert!(head.fields().eq(fields.iter().copied()), "{size}");
         }
+    }
+
+    #[test]
+    fn a_head_of_kept_lines_is_that_of_its_fields() {
+        let fields: Fields<'_> = &[(b"server", b"t"), (b"x-a", b"b"), (b"content-length", b"12")];
+        let (mut whole, mut of_lines, mut lines) = (BytesMut::new(), BytesMut::new(), BytesMut::new());
+        write_response_head(&mut whole, 404, fields.iter().copied());
+        write_response_lines(&mut lines, 404, fields[..2].iter().copied());
+        write_head_of_lines(&mut of_lines, |out| {
+            out.extend_from_slice(&lines);
+            write_field_line(out, b"content-length", b"12");
+        });
+        assert_eq!(of_lines, whole);
     }
 
     #[test]

@@ -51,7 +51,7 @@ mod wire;
 
 /// Client and servers allocate per request; the system allocator would be a visible part of what is measured.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: trilane_allocator::Allocator = trilane_allocator::Allocator;
 
 const USAGE: &str = "usage: peer load|echo|bulk|idle|connect|start|probe|attack|fuzz|client|canned|h3|core|quinn-bulk|core-bulk|core-echo|certificate [options]; see crates/peer/README.md";
 

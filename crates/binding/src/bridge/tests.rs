@@ -84,7 +84,7 @@ fn what_waits_while_nobody_listens_wakes_the_next_listener() {
 #[test]
 fn a_full_queue_holds_connections_back_until_it_is_taken() {
     let bridge = Bridge::new();
-    bridge.lock().bytes = MAX_WAITING_BYTES;
+    lock(&bridge.state).bytes = MAX_WAITING_BYTES;
     let (sender, woken) = mpsc::channel();
     let waker = Waker::from(Arc::new(Signal(sender)));
     let mut cx = Context::from_waker(&waker);
@@ -117,7 +117,7 @@ fn a_portion_grows_while_turns_are_short_and_shrinks_behind_a_long_one() {
     let busy = Portion::default();
     let mut after = |waited: Duration| {
         used_up(&bridge, &busy, &mut cx);
-        bridge.lock().last_wake = now().saturating_sub(waited.as_micros() as u64);
+        lock(&bridge.state).last_wake = now().saturating_sub(waited.as_micros() as u64);
         bridge.take();
         used_up(&bridge, &busy, &mut cx)
     };

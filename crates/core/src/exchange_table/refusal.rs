@@ -40,7 +40,7 @@ impl ExchangeTable {
             connection,
             send,
             [Priority::default(); 2],
-            self.encoder.whole(method, refusal.status, fields, body),
+            self.encoder.whole(method, refusal.status, fields, None, body),
             record,
         );
     }

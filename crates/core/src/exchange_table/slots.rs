@@ -43,7 +43,7 @@ pub(super) struct Slot {
     pub(super) connection: Arc<ConnectionState>,
     pub(super) answer: Answer,
     /// A streaming body that nobody has asked for yet; left so, it is declined with the end of the exchange.
-    pub(super) body: Option<BodyReader>,
+    pub(super) body: Option<Box<BodyReader>>,
     /// Its content, both ways, is capsules (RFC 9297 §3.1).
     pub(super) capsules: bool,
     /// The WebTransport session that the exchange is.

@@ -9,17 +9,42 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use trilane_http3::{Code, Priority};
 
+use crate::answer_head;
 use crate::answer_stream::AnswerStream;
 use crate::connection::Outcome;
 use crate::connection_state::ConnectionState;
+use crate::exchange::{ExchangeError, ExchangeId};
 use crate::outbound;
 use crate::priority::Place;
 use crate::request_record::RequestRecord;
+use crate::response::{body_rule, may_declare};
+use crate::sync::lock;
 use crate::wire::wire_code;
 
-use super::{ExchangeTable, complete};
+use super::{ExchangeTable, complete, said_priority};
 
 impl ExchangeTable {
+    /// What a whole answer with a body of so many bytes says of its priority, if it may be sent.
+    pub(super) fn check_whole<'a>(
+        &self,
+        id: ExchangeId,
+        status: u16,
+        fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
+        length: usize,
+    ) -> Result<Priority, ExchangeError> {
+        let declared = answer_head::check(status, fields.clone())?;
+        if let Some(declared) = declared {
+            let method = lock(&self.slots).get(id)?.method;
+            // RFC9114-4.1.2-own-content-length, RFC9110-8.6-contradiction-refused
+            if !may_declare(body_rule(method, status), declared, length) {
+                return Err(ExchangeError::Length { declared, length });
+            }
+        }
+        let said = said_priority(fields.clone());
+        self.encoder.learn(status, fields, said);
+        Ok(said)
+    }
+
     /// Writes a complete answer into its stream at once if flow control lets it, else hands the rest to the
     /// connection's task. `priorities` are those of the request and of the handler.
     pub(crate) fn write_whole(
