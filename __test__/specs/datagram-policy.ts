@@ -105,7 +105,7 @@ function each(name: string, run: (scene: Scene) => Promise<void>): Spec[] {
 }
 
 /** What a flood may add to the memory of the process: its queues are of 1 MiB and less, the rest is garbage not yet collected. */
-const FLOOD_MEMORY = 64 * 1024 * 1024;
+const FLOOD_MEMORY = 32 * 1024 * 1024;
 
 /** What a handler queued is sent or counted as dropped, and nothing else is. */
 async function settled(
