@@ -121,11 +121,12 @@ export function eachDatagram(
 ): void {
   // The numbers are shared with the next batch: a handler may not come back before it.
   const own = words.slice(0, count * DATAGRAM_WORDS);
-  let offset = 0;
+  const { buffer } = bytes;
+  let offset = bytes.byteOffset;
   for (let at = 0; at < own.length; at += DATAGRAM_WORDS) {
-    const end = offset + (own[at + 2] as number);
-    take(own[at] as number, own[at + 1] as number, bytes.subarray(offset, end));
-    offset = end;
+    const length = own[at + 2] as number;
+    take(own[at] as number, own[at + 1] as number, new Uint8Array(buffer, offset, length));
+    offset += length;
   }
 }
 

@@ -1,6 +1,9 @@
 import { QueuedStream } from './queued-stream.js';
 import { Ring } from './ring.js';
 
+/** Looked up once: on Node the global is a getter. */
+const clock = performance;
+
 /** How what arrives is kept and handed over. */
 export interface IncomingQueueOptions<Item> {
   /** How many wait at most; of more, the oldest go. */
@@ -60,7 +63,7 @@ export class IncomingQueue<Item> {
   /** Adds one. Returns how many had to go: of a full queue the oldest, of an ended one this, and those that are too old. */
   add(item: Item): number {
     if (this.#end !== null) return 1;
-    const since = performance.now();
+    const since = clock.now();
     this.#queue.push({ item, since });
     let dropped = 0;
     while (this.#queue.length > this.most) {
@@ -74,7 +77,7 @@ export class IncomingQueue<Item> {
 
   /** Takes the one that waited longest; undefined: none waits. */
   take(): Item | undefined {
-    if (this.maxAgeMs !== null) this.#expire(performance.now());
+    if (this.maxAgeMs !== null) this.#expire(clock.now());
     const first = this.#queue.shift();
     if (first === undefined) return undefined;
     this.#closeIfOver();
@@ -116,7 +119,7 @@ export class IncomingQueue<Item> {
   }
 
   #pull(): Promise<void> | undefined {
-    if (this.maxAgeMs !== null) this.#expire(performance.now());
+    if (this.maxAgeMs !== null) this.#expire(clock.now());
     if (this.#queue.length > 0 || this.#end !== null) {
       this.#handOver();
       return undefined;

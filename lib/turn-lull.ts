@@ -3,6 +3,8 @@
  * a stream. There is nothing that tells on every runtime when no microtask is left: on Bun `process.nextTick` does not.
  */
 const CALM = 8;
+/** Its reactions are microtasks. */
+const NOW = Promise.resolve();
 
 /**
  * Does something once nobody has asked for it for a moment, within the turn in which it was asked for. Loops that await, one
@@ -24,14 +26,14 @@ export class TurnLull {
     this.#asked = true;
     if (this.#isAwaited) return;
     this.#isAwaited = true;
-    queueMicrotask(this.#look);
+    void NOW.then(this.#look);
   }
 
   #wait(): void {
     this.#calm = this.#asked ? 0 : this.#calm + 1;
     this.#asked = false;
     if (this.#calm < CALM) {
-      queueMicrotask(this.#look);
+      void NOW.then(this.#look);
       return;
     }
     this.#isAwaited = false;

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { H3ServeOptions, H3Server } from 'trilane';
 import { Connection } from '../harness/connection.js';
 import { deferred, soon, until } from '../harness/deadline.js';
+import { measuredMemory } from '../harness/measured.js';
 import { getHeaders } from '../harness/raw-request.js';
 import { RawSession } from '../harness/raw-session.js';
 import { withServer } from '../harness/stage.js';
@@ -102,6 +104,9 @@ function each(name: string, run: (scene: Scene) => Promise<void>): Spec[] {
   return SCENES.map((scene) => ({ name: `${scene.name}: ${name}`, run: () => run(scene) }));
 }
 
+/** What a flood may add to the memory of the process: its queues are of 1 MiB and less, the rest is garbage not yet collected. */
+const FLOOD_MEMORY = 32 * 1024 * 1024;
+
 /** What a handler queued is sent or counted as dropped, and nothing else is. */
 async function settled(
   server: H3Server,
@@ -119,6 +124,20 @@ async function settled(
   const { sent, dropped } = counts();
   assert.equal(sent + dropped, queued);
   return { sent, dropped };
+}
+
+/** The connections of the server count the same, each for itself: all of it is of one of them. */
+function connectionCounts(
+  server: H3Server,
+  layer: Layer,
+  { sent, dropped }: { readonly sent: number; readonly dropped: number },
+): void {
+  const counts = server.connections().map((connection) => connection[layer]);
+  const busy = counts.filter(({ sent, droppedOutgoing }) => sent + droppedOutgoing > 0n);
+  assert.deepEqual(
+    busy.map((one) => [Number(one.sent), Number(one.droppedOutgoing)]),
+    [[sent, dropped]],
+  );
 }
 
 export const specs: Spec[] = [
@@ -162,6 +181,7 @@ export const specs: Spec[] = [
       await send(client, scene, numbered(0, 8));
       const { sent, dropped } = await settled(server, scene.layer, count);
       assert.ok(dropped > 0, 'nothing was dropped');
+      connectionCounts(server, scene.layer, { sent, dropped });
       const received = await client.readDatagrams(sent);
       const numbers = received.map((data) => numberOf(data, scene.prefix));
       assert.equal(numbers.length, sent);
@@ -170,6 +190,24 @@ export const specs: Spec[] = [
         numbers,
         numbers.toSorted((a, b) => a - b),
       );
+      await client.close();
+    });
+  }),
+  ...each('a flood of 100,000 is sent or counted as dropped, in little memory', (scene) => {
+    const count = 100_000;
+    const take = (_payload: Uint8Array, reply: Send): void => {
+      const data = new Uint8Array(64);
+      for (let number = 0; number < count; number += 1) reply(data);
+    };
+    return withServer(scene.options(take), async ({ server }) => {
+      const client = await scene.open(server);
+      const before = process.memoryUsage().rss;
+      await send(client, scene, numbered(0, 8));
+      const { sent, dropped } = await settled(server, scene.layer, count);
+      const grown = process.memoryUsage().rss - before;
+      measuredMemory(grown, `100,000 datagrams were sent (${sent}) or dropped (${dropped})`);
+      assert.ok(grown < FLOOD_MEMORY, `${grown} bytes more`);
+      connectionCounts(server, scene.layer, { sent, dropped });
       await client.close();
     });
   }),
@@ -184,6 +222,7 @@ export const specs: Spec[] = [
       await send(client, scene, numbered(0, 8));
       const { sent, dropped } = await settled(server, scene.layer, count);
       assert.ok(dropped > 0, 'nothing was dropped');
+      connectionCounts(server, scene.layer, { sent, dropped });
       assert.equal((await client.readDatagrams(sent)).length, sent);
       await client.close();
     });

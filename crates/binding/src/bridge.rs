@@ -412,6 +412,14 @@ impl Handler for Bridge {
         self.added(state);
     }
 
+    fn session_datagrams(&self, id: ExchangeId, payloads: std::vec::Drain<'_, Bytes>) {
+        let mut state = self.lock();
+        let inbox = &mut state.waiting.session_datagrams;
+        let dropped = inbox.extend(id.slot, id.generation, payloads);
+        self.dropped.session.fetch_add(dropped, Relaxed);
+        self.added(state);
+    }
+
     fn session_event(&self, id: ExchangeId, event: SessionEvent) {
         self.happened(Happened::Session(id, event));
     }

@@ -30,6 +30,16 @@ pub(crate) struct DatagramBatch {
 }
 
 impl DatagramInbox {
+    /// Adds those of one sender; returns how many had to go for them.
+    pub(crate) fn extend(
+        &mut self,
+        slot: u32,
+        generation: u32,
+        payloads: impl Iterator<Item = Bytes>,
+    ) -> u64 {
+        payloads.map(|payload| self.push(slot, generation, payload)).sum()
+    }
+
     /// Adds one; returns how many had to go for it.
     pub(crate) fn push(&mut self, slot: u32, generation: u32, payload: Bytes) -> u64 {
         self.bytes += payload.len() + OVERHEAD;
@@ -79,15 +89,21 @@ pub(crate) struct OutgoingDatagrams {
 /// Sends them in their order. One that cannot be sent is dropped and counted by the core.
 pub(crate) fn send(batch: &OutgoingDatagrams, sender: &DatagramSender) {
     let mut rest = batch.bytes.clone();
-    for record in batch.words.chunks_exact(DATAGRAM_WORDS) {
-        let &[slot, generation, length] = record else {
-            return;
-        };
-        let payload = rest.split_to((length as usize).min(rest.len()));
+    let mut next = move |length: u32| rest.split_to((length as usize).min(rest.len()));
+    let records = batch.words.as_chunks::<DATAGRAM_WORDS>().0;
+    if batch.layer == DatagramLayer::WebTransport {
+        for run in records.chunk_by(|one, other| one[..2] == other[..2]) {
+            let &[[slot, generation, _], ..] = run else { return };
+            let payloads = run.iter().map(|record| next(record[2]));
+            let _ = sender.send_session_run(ExchangeId { slot, generation }, payloads);
+        }
+        return;
+    }
+    for &[slot, generation, length] in records {
+        let payload = next(length);
         let _ = match batch.layer {
             DatagramLayer::Quic => sender.send_quic(ConnectionName { slot, generation }, payload),
-            DatagramLayer::Http => sender.send_http(ExchangeId { slot, generation }, &payload),
-            DatagramLayer::WebTransport => sender.send_session(ExchangeId { slot, generation }, &payload),
+            _ => sender.send_http(ExchangeId { slot, generation }, &payload),
         };
     }
 }

@@ -202,7 +202,7 @@ impl BodyReader {
         let oversized = capsules.dropped_datagrams();
         while let Some(capsule) = capsules.read(&mut piece).map_err(ContentError::Protocol)? {
             if let Capsule::Datagram(payload) = capsule {
-                self.connection.received(DatagramLayer::Http);
+                self.connection.received(DatagramLayer::Http, 1);
                 self.table.handler().h3_datagram(self.id, payload);
             }
         }

@@ -165,16 +165,18 @@ impl ConnectionState {
             .is_some_and(|settings| settings.h3_datagram)
     }
 
-    /// A datagram was handed to the handler.
-    pub(crate) fn received(&self, layer: DatagramLayer) {
-        self.counters.received(layer);
-        self.server_counters.datagrams.received(layer);
+    /// Datagrams were handed to the handler.
+    pub(crate) fn received(&self, layer: DatagramLayer, count: u64) {
+        self.counters.received(layer, count);
+        self.server_counters.datagrams.received(layer, count);
     }
 
-    /// A datagram was handed to QUIC.
-    pub(crate) fn sent(&self, layer: DatagramLayer) {
-        self.counters.sent(layer);
-        self.server_counters.datagrams.sent(layer);
+    /// Datagrams were handed to QUIC.
+    pub(crate) fn sent(&self, layer: DatagramLayer, count: u64) {
+        if count > 0 {
+            self.counters.sent(layer, count);
+            self.server_counters.datagrams.sent(layer, count);
+        }
     }
 
     /// Datagrams came and nobody got them.

@@ -34,7 +34,7 @@ pub(crate) fn send(
     write_capsule(&mut out, &Capsule::Datagram(Bytes::copy_from_slice(payload)));
     match queue.push(out.freeze(), Notify::Never) {
         Ok(()) => {
-            connection.sent(DatagramLayer::Http);
+            connection.sent(DatagramLayer::Http, 1);
             Ok(())
         }
         Err(error) => {

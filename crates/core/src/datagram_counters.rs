@@ -42,12 +42,12 @@ pub struct DatagramStats {
 }
 
 impl DatagramCounters {
-    pub(crate) fn received(&self, layer: DatagramLayer) {
-        self.of(layer).received.fetch_add(1, Relaxed);
+    pub(crate) fn received(&self, layer: DatagramLayer, count: u64) {
+        self.of(layer).received.fetch_add(count, Relaxed);
     }
 
-    pub(crate) fn sent(&self, layer: DatagramLayer) {
-        self.of(layer).sent.fetch_add(1, Relaxed);
+    pub(crate) fn sent(&self, layer: DatagramLayer, count: u64) {
+        self.of(layer).sent.fetch_add(count, Relaxed);
     }
 
     pub(crate) fn dropped_incoming(&self, layer: DatagramLayer, count: u64) {

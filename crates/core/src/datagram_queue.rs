@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -154,7 +154,7 @@ pub(crate) fn send(
     layer: DatagramLayer,
     data: Bytes,
 ) -> Result<(), DatagramError> {
-    send_within(connection, layer, data, Lifetime::default())
+    send_within(connection, layer, data, &Lifetime::default())
 }
 
 /// Like [`send`]; it waits no longer than `lifetime` says.
@@ -162,46 +162,108 @@ pub(crate) fn send_within(
     connection: &Arc<ConnectionState>,
     layer: DatagramLayer,
     data: Bytes,
-    mut lifetime: Lifetime,
+    lifetime: &Lifetime,
 ) -> Result<(), DatagramError> {
-    let Some(most) = connection.quic.max_datagram_size() else {
-        connection.dropped_outgoing(layer);
-        return Err(DatagramError::NotSupported);
-    };
-    if data.len() > most {
-        connection.dropped_outgoing(layer);
-        return Err(DatagramError::TooLarge);
+    let mut run = Run::begin(connection, layer, lifetime);
+    let result = run.send(data);
+    run.end();
+    result
+}
+
+/// Sends datagrams one behind the other: what is the same for all of them is asked for once.
+pub(crate) struct Run<'c> {
+    connection: &'c Arc<ConnectionState>,
+    layer: DatagramLayer,
+    lifetime: &'c Lifetime,
+    /// Nobody else sends while this holds it.
+    waiting: MutexGuard<'c, Waiting>,
+    /// The longest that fits a packet; `None`: the peer takes none.
+    most: Option<usize>,
+    /// What QUIC has room for, or a little less.
+    room: usize,
+    /// Handed to QUIC, and not yet counted.
+    sent: u64,
+}
+
+impl<'c> Run<'c> {
+    pub(crate) fn begin(
+        connection: &'c Arc<ConnectionState>,
+        layer: DatagramLayer,
+        lifetime: &'c Lifetime,
+    ) -> Self {
+        Self {
+            connection,
+            layer,
+            lifetime,
+            waiting: lock(&connection.datagrams.waiting),
+            most: connection.quic.max_datagram_size(),
+            room: 0,
+            sent: 0,
+        }
     }
-    let queue = &connection.datagrams;
-    let mut waiting = lock(&queue.waiting);
-    if waiting.closed {
-        connection.dropped_outgoing(layer);
-        return Err(DatagramError::Gone);
+
+    pub(crate) fn send(&mut self, data: Bytes) -> Result<(), DatagramError> {
+        let refused = match self.most {
+            None => Some(DatagramError::NotSupported),
+            Some(most) if data.len() > most => Some(DatagramError::TooLarge),
+            Some(_) if self.waiting.closed => Some(DatagramError::Gone),
+            Some(_) => None,
+        };
+        if let Some(error) = refused {
+            self.connection.dropped_outgoing(self.layer);
+            return Err(error);
+        }
+        if self.waiting.queue.is_empty() && self.has_room(data.len()) {
+            self.room = self.room.saturating_sub(data.len() + OVERHEAD);
+            self.connection
+                .quic
+                .send_datagram(data)
+                .map_err(|error| dropped(self.connection, self.layer, error))?;
+            self.sent += 1;
+            return Ok(());
+        }
+        self.wait(data);
+        Ok(())
     }
-    if waiting.queue.is_empty() && connection.quic.datagram_send_buffer_space() >= data.len() {
-        drop(waiting);
-        return count(connection, layer, connection.quic.send_datagram(data));
+
+    fn has_room(&mut self, length: usize) -> bool {
+        if self.room < length {
+            self.room = self.connection.quic.datagram_send_buffer_space();
+        }
+        self.room >= length
     }
-    waiting.bytes += data.len() + OVERHEAD;
-    let since = Instant::now();
-    lifetime.max_age = lifetime.max_age.or(queue.policy.max_age);
-    waiting.queue.push_back(Datagram {
-        layer,
-        since,
-        lifetime,
-        data,
-    });
-    while waiting.bytes > queue.policy.max_bytes
-        && let Some(oldest) = waiting.queue.pop_front()
-    {
-        waiting.bytes -= oldest.data.len() + OVERHEAD;
-        connection.dropped_outgoing(oldest.layer);
+
+    /// Puts it behind those that wait; of a full queue the oldest go.
+    fn wait(&mut self, data: Bytes) {
+        let policy = self.connection.datagrams.policy;
+        let waiting = &mut *self.waiting;
+        waiting.bytes += data.len() + OVERHEAD;
+        waiting.queue.push_back(Datagram {
+            layer: self.layer,
+            since: Instant::now(),
+            lifetime: Lifetime {
+                max_age: self.lifetime.max_age.or(policy.max_age),
+                expired: self.lifetime.expired.clone(),
+            },
+            data,
+        });
+        while waiting.bytes > policy.max_bytes
+            && let Some(oldest) = waiting.queue.pop_front()
+        {
+            waiting.bytes -= oldest.data.len() + OVERHEAD;
+            self.connection.dropped_outgoing(oldest.layer);
+        }
     }
-    if !std::mem::replace(&mut waiting.emptying, true) {
-        drop(waiting);
-        connection.adopt(empty(connection.clone()));
+
+    /// Counts what was sent; what has to wait is sent as room appears.
+    pub(crate) fn end(mut self) {
+        self.connection.sent(self.layer, self.sent);
+        if self.waiting.queue.is_empty() || std::mem::replace(&mut self.waiting.emptying, true) {
+            return;
+        }
+        drop(self.waiting);
+        self.connection.adopt(empty(self.connection.clone()));
     }
-    Ok(())
 }
 
 /// Hands what waits to QUIC as room appears. Part of the connection's task.
@@ -220,7 +282,11 @@ async fn empty(connection: Arc<ConnectionState>) -> Outcome {
             },
             None => sent.await,
         };
-        let _ = count(&connection, leaving.left(), result);
+        let layer = leaving.left();
+        match result {
+            Ok(()) => connection.sent(layer, 1),
+            Err(error) => drop(dropped(&connection, layer, error)),
+        }
     }
     Outcome::Done
 }
@@ -243,25 +309,12 @@ impl Drop for Leaving<'_> {
     }
 }
 
-fn count(
-    connection: &ConnectionState,
-    layer: DatagramLayer,
-    result: Result<(), SendDatagramError>,
-) -> Result<(), DatagramError> {
-    match result {
-        Ok(()) => {
-            connection.sent(layer);
-            Ok(())
-        }
-        Err(error) => {
-            connection.dropped_outgoing(layer);
-            Err(match error {
-                SendDatagramError::TooLarge => DatagramError::TooLarge,
-                SendDatagramError::UnsupportedByPeer | SendDatagramError::Disabled => {
-                    DatagramError::NotSupported
-                }
-                SendDatagramError::ConnectionLost(_) => DatagramError::Gone,
-            })
-        }
+/// QUIC did not take one: it is counted.
+fn dropped(connection: &ConnectionState, layer: DatagramLayer, error: SendDatagramError) -> DatagramError {
+    connection.dropped_outgoing(layer);
+    match error {
+        SendDatagramError::TooLarge => DatagramError::TooLarge,
+        SendDatagramError::UnsupportedByPeer | SendDatagramError::Disabled => DatagramError::NotSupported,
+        SendDatagramError::ConnectionLost(_) => DatagramError::Gone,
     }
 }

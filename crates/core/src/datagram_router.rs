@@ -63,6 +63,8 @@ pub(crate) struct DatagramRouter {
     agreement: Agreement,
     unknown: UnknownDatagrams,
     owners: HashMap<u64, ExchangeId>,
+    /// Of `owners`, the one whose datagram came last: mostly that of the next.
+    last: Option<(u64, ExchangeId)>,
     /// Open requests that know no datagrams.
     strangers: HashMap<u64, ExchangeId>,
     /// Requests whose head is still on its way.
@@ -121,6 +123,7 @@ impl DatagramRouter {
             agreement: Agreement::Open,
             unknown,
             owners: HashMap::new(),
+            last: None,
             strangers: HashMap::new(),
             arriving: HashSet::new(),
             held: Kept::default(),
@@ -172,9 +175,15 @@ impl DatagramRouter {
             }
             Agreement::Http => {}
         }
-        let whole = data.clone();
+        let whole = (self.unknown == UnknownDatagrams::Raw).then(|| data.clone());
         let (stream, payload) = trilane_http3::datagram::decode(data)?;
+        if let Some((last, owner)) = self.last
+            && last == stream
+        {
+            return Ok(Delivery::Exchange(owner, payload));
+        }
         if let Some(owner) = self.owners.get(&stream) {
+            self.last = Some((stream, *owner));
             return Ok(Delivery::Exchange(*owner, payload));
         }
         // RFC9297-2-request-without-datagrams
@@ -190,7 +199,9 @@ impl DatagramRouter {
             let reason = "datagram of a stream that cannot exist";
             return Err(Error::connection(Code::H3_ID_ERROR, reason));
         }
-        if self.unknown == UnknownDatagrams::Raw && stream >= next_stream {
+        if let Some(whole) = whole
+            && stream >= next_stream
+        {
             return Ok(Delivery::Raw(whole));
         }
         // RFC9297-2.1-stream-not-opened
@@ -233,6 +244,7 @@ impl DatagramRouter {
 
     /// Forgets the requests of which `is_open` says no.
     pub(crate) fn sweep(&mut self, is_open: impl Fn(ExchangeId) -> bool) {
+        self.last = None;
         self.owners.retain(|_, owner| is_open(*owner));
         self.strangers.retain(|_, stranger| is_open(*stranger));
     }

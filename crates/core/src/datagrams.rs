@@ -79,6 +79,9 @@ pub(crate) struct Datagrams {
     state: Arc<ConnectionState>,
     router: DatagramRouter,
     hold: Option<Pin<Box<Sleep>>>,
+    /// Those of one exchange that came one behind the other, while they are read: at most [`DATAGRAMS_PER_TURN`].
+    run: Vec<Bytes>,
+    run_of: Option<ExchangeId>,
 }
 
 /// What reading came to.
@@ -111,6 +114,8 @@ impl Datagrams {
             state,
             router,
             hold: None,
+            run: Vec::new(),
+            run_of: None,
         }
     }
 
@@ -124,7 +129,7 @@ impl Datagrams {
         &mut self,
         cx: &mut Context<'_>,
         quic: &'q quinn::Connection,
-        mut read: Pin<&mut ReadDatagram<'q>>,
+        read: Pin<&mut ReadDatagram<'q>>,
         next_stream: u64,
     ) -> Read {
         if self.router.agreement() == Agreement::Open
@@ -132,6 +137,21 @@ impl Datagrams {
         {
             return Read::Fatal(error);
         }
+        let read = self.read(cx, quic, read, next_stream);
+        self.end_run();
+        if matches!(read, Read::Waiting) {
+            self.poll_hold(cx);
+        }
+        read
+    }
+
+    fn read<'q>(
+        &mut self,
+        cx: &mut Context<'_>,
+        quic: &'q quinn::Connection,
+        mut read: Pin<&mut ReadDatagram<'q>>,
+        next_stream: u64,
+    ) -> Read {
         for _ in 0..DATAGRAMS_PER_TURN {
             match read.as_mut().poll(cx) {
                 Poll::Ready(Ok(data)) => {
@@ -141,10 +161,7 @@ impl Datagrams {
                     }
                 }
                 Poll::Ready(Err(_)) => return Read::Closed,
-                Poll::Pending => {
-                    self.poll_hold(cx);
-                    return Read::Waiting;
-                }
+                Poll::Pending => return Read::Waiting,
             }
         }
         Read::More
@@ -162,6 +179,7 @@ impl Datagrams {
                 for data in self.router.decide(agreement) {
                     self.sort(data, next_stream)?;
                 }
+                self.end_run();
             }
             // Raw until they come: what they say then holds for what comes then.
             None => {
@@ -197,8 +215,15 @@ impl Datagrams {
         self.state
             .dropped_incoming(DatagramLayer::Http, self.router.take_expired());
         match delivery {
+            Delivery::Exchange(id, payload) => {
+                if self.run_of != Some(id) {
+                    self.end_run();
+                    self.run_of = Some(id);
+                }
+                self.run.push(payload);
+                return Ok(());
+            }
             Delivery::Raw(data) => self.raw(data),
-            Delivery::Exchange(id, payload) => self.deliver(id, payload),
             Delivery::Unasked(id) => self.refuse(id, 1),
             Delivery::Kept => {}
             Delivery::Nobody => self.state.dropped_incoming(self.layer(), 1),
@@ -215,26 +240,40 @@ impl Datagrams {
 
     fn raw(&self, data: Bytes) {
         if self.takes_raw {
-            self.state.received(DatagramLayer::Quic);
+            self.state.received(DatagramLayer::Quic, 1);
             self.table.handler().quic_datagram(self.state.name(), data);
         } else {
             self.state.dropped_incoming(DatagramLayer::Quic, 1);
         }
     }
 
-    fn deliver(&self, id: ExchangeId, payload: Bytes) {
+    /// Hands over what came one behind the other.
+    fn end_run(&mut self) {
+        if let Some(id) = self.run_of.take() {
+            let run = std::mem::take(&mut self.run);
+            self.run = self.deliver(id, run);
+        }
+    }
+
+    /// Hands `payloads` to the handler; returns the array, empty.
+    fn deliver(&self, id: ExchangeId, mut payloads: Vec<Bytes>) -> Vec<Bytes> {
         let handler = self.table.handler();
+        let count = payloads.len() as u64;
         match self.table.datagram_layer(id) {
             Some(layer @ DatagramLayer::WebTransport) => {
-                self.state.received(layer);
-                handler.session_datagram(id, payload);
+                self.state.received(layer, count);
+                handler.session_datagrams(id, payloads.drain(..));
             }
             Some(layer) => {
-                self.state.received(layer);
-                handler.h3_datagram(id, payload);
+                self.state.received(layer, count);
+                for payload in payloads.drain(..) {
+                    handler.h3_datagram(id, payload);
+                }
             }
-            None => self.state.dropped_incoming(DatagramLayer::Http, 1),
+            None => self.state.dropped_incoming(DatagramLayer::Http, count),
         }
+        payloads.clear();
+        payloads
     }
 
     /// The head of this request is not complete yet.
@@ -260,8 +299,9 @@ impl Datagrams {
 
     /// The request was delivered and takes datagrams; those that came before it are delivered now.
     pub(crate) fn opened(&mut self, stream: u64, id: ExchangeId) {
-        for payload in self.router.known(stream, Some(id)) {
-            self.deliver(id, payload);
+        let early = self.router.known(stream, Some(id));
+        if !early.is_empty() {
+            self.deliver(id, early);
         }
     }
 

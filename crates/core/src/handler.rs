@@ -152,6 +152,13 @@ pub trait Handler: Send + Sync + 'static {
         let _ = (id, payload);
     }
 
+    /// Takes datagrams of one WebTransport session that came one behind the other, all of them, in their order.
+    fn session_datagrams(&self, id: ExchangeId, payloads: std::vec::Drain<'_, Bytes>) {
+        for payload in payloads {
+            self.session_datagram(id, payload);
+        }
+    }
+
     /// Hears of a WebTransport session, which is named by its exchange.
     fn session_event(&self, id: ExchangeId, event: SessionEvent) {
         let _ = (id, event);

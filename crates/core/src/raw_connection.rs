@@ -58,7 +58,7 @@ pub(crate) async fn run(
                 Poll::Ready(Ok(data)) => {
                     read.set(quic.read_datagram());
                     if takes_datagrams {
-                        state.received(DatagramLayer::Quic);
+                        state.received(DatagramLayer::Quic, 1);
                         table.handler().quic_datagram(state.name(), data);
                     } else {
                         state.dropped_incoming(DatagramLayer::Quic, 1);

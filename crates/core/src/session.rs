@@ -426,7 +426,7 @@ impl Session {
             Capsule::DrainSession => self.tell(SessionEvent::Draining),
             Capsule::Datagram(payload) => {
                 if let Some(table) = self.table() {
-                    self.connection.received(DatagramLayer::WebTransport);
+                    self.connection.received(DatagramLayer::WebTransport, 1);
                     table.exchanges.handler().session_datagram(self.id, payload);
                 }
             }

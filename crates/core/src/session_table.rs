@@ -111,11 +111,22 @@ impl SessionTable {
 
     /// Sends a datagram of a session, or lets it wait while the path is slower; the queue drops the oldest.
     pub fn send_datagram(&self, id: ExchangeId, payload: &[u8]) -> Result<(), DatagramError> {
+        self.send_datagrams(id, std::iter::once(Bytes::copy_from_slice(payload)))
+    }
+
+    /// Sends datagrams of a session one behind the other. Returns what became of the last one.
+    pub fn send_datagrams(
+        &self,
+        id: ExchangeId,
+        payloads: impl Iterator<Item = Bytes>,
+    ) -> Result<(), DatagramError> {
         let Some(session) = self.exchanges.session(id) else {
-            self.exchanges.lost_datagram(DatagramLayer::WebTransport);
+            for _ in payloads {
+                self.exchanges.lost_datagram(DatagramLayer::WebTransport);
+            }
             return Err(DatagramError::Gone);
         };
-        session.send_datagram(payload)
+        session.send_datagrams(payloads)
     }
 
     /// How long the datagrams of a session that are sent from now on wait at most, in milliseconds; 0: as the limits say.

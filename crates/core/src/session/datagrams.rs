@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::{Phase, Session};
 use crate::connection::Outcome;
 use crate::datagram_counters::DatagramLayer;
-use crate::datagram_queue::{self, DatagramError, Lifetime};
+use crate::datagram_queue::{self, DatagramError, Lifetime, Run};
 use crate::sync::lock;
 
 /// How long datagrams wait for the answer that accepts the session to leave: QUIC packs them before it.
@@ -19,41 +19,53 @@ const ANSWER_LEAVES: Duration = Duration::from_millis(1);
 const ANSWER_LEAVES_AT_MOST: u32 = 20;
 
 impl Session {
-    /// Sends a datagram, or keeps it until the answer that accepts the session has left.
-    pub(crate) fn send_datagram(&self, payload: &[u8]) -> Result<(), DatagramError> {
-        let data = trilane_http3::datagram::encode(self.stream, payload);
+    /// Sends datagrams one behind the other, or keeps them until the answer that accepts the session has left. Returns what
+    /// became of the last one.
+    pub(crate) fn send_datagrams(&self, payloads: impl Iterator<Item = Bytes>) -> Result<(), DatagramError> {
         let mut guard = lock(&self.state);
         let state = &mut *guard;
         match (state.phase, &mut state.held) {
             (Phase::Over, _) => {
-                self.connection.dropped_outgoing(DatagramLayer::WebTransport);
+                for _ in payloads {
+                    self.connection.dropped_outgoing(DatagramLayer::WebTransport);
+                }
                 Err(DatagramError::Gone)
             }
             (_, Some(held)) => {
-                state.held_bytes += data.len() + datagram_queue::OVERHEAD;
-                held.push_back(data);
-                while state.held_bytes > self.connection.datagrams.max_bytes()
-                    && let Some(oldest) = held.pop_front()
-                {
-                    state.held_bytes -= oldest.len() + datagram_queue::OVERHEAD;
-                    self.connection.dropped_outgoing(DatagramLayer::WebTransport);
+                for payload in payloads {
+                    let data = trilane_http3::datagram::encode(self.stream, &payload);
+                    state.held_bytes += data.len() + datagram_queue::OVERHEAD;
+                    held.push_back(data);
+                    while state.held_bytes > self.connection.datagrams.max_bytes()
+                        && let Some(oldest) = held.pop_front()
+                    {
+                        state.held_bytes -= oldest.len() + datagram_queue::OVERHEAD;
+                        self.connection.dropped_outgoing(DatagramLayer::WebTransport);
+                    }
                 }
                 Ok(())
             }
             (_, None) => {
                 drop(guard);
-                self.pass_on(data)
+                let stream = self.stream;
+                self.pass_on(payloads.map(|payload| trilane_http3::datagram::encode(stream, &payload)))
             }
         }
     }
 
-    fn pass_on(&self, data: Bytes) -> Result<(), DatagramError> {
+    fn pass_on(&self, datagrams: impl Iterator<Item = Bytes>) -> Result<(), DatagramError> {
         let age = self.datagram_age_ms.load(Relaxed);
         let lifetime = Lifetime {
             max_age: (age > 0).then(|| Duration::from_millis(age.into())),
             expired: Some(self.expired_datagrams.clone()),
         };
-        datagram_queue::send_within(&self.connection, DatagramLayer::WebTransport, data, lifetime)
+        let mut run = Run::begin(&self.connection, DatagramLayer::WebTransport, &lifetime);
+        let mut last = Ok(());
+        for data in datagrams {
+            last = run.send(data);
+        }
+        run.end();
+        last
     }
 
     /// How long datagrams that are sent from now on wait, in milliseconds; 0: as the limits say.
@@ -89,9 +101,7 @@ pub(super) async fn release_datagrams(session: Arc<Session>, before: u64) -> Out
         }
     }
     let held = lock(&session.state).held.take();
-    for data in held.into_iter().flatten() {
-        let _ = session.pass_on(data);
-    }
+    let _ = session.pass_on(held.into_iter().flatten());
     session.released.notify_waiters();
     Outcome::Done
 }

@@ -1,8 +1,10 @@
 //! WebTransport sessions of clients that mean harm: floods, churn, and ends in every state.
 
 use bytes::Bytes;
+use tokio::task::JoinSet;
 use trilane_core::{ExchangeId, Notify, SessionEnd, SessionEvent, SessionStats, Stop, StreamError};
 use trilane_http3::Capsule;
+use trilane_http3::code::WT_BUFFERED_STREAM_REJECTED;
 
 use crate::client::quic;
 use crate::session_scene::{SETTINGS, Scene, WT_SESSION_GONE, capsule, head, rest, status};
@@ -157,16 +159,30 @@ async fn sessions_that_come_and_go_are_counted_and_leave_nothing() {
 
 #[tokio::test]
 async fn ten_thousand_streams_of_a_session_that_never_comes_are_refused() {
+    const STREAMS: usize = 10_000;
     let scene = Scene::new().await;
-    for _ in 0..10_000 {
+    let mut refusals = JoinSet::new();
+    for _ in 0..STREAMS {
         let mut send = soon("a stream", scene.client.open_uni()).await.unwrap();
-        // The session on stream 400, which may still come.
-        if send.write_all(b"\x40\x54\x41\x90x").await.is_err() {
-            break;
-        }
+        // The session on stream 400, which may still come. A write that fails is one that was refused already.
+        let _ = send.write_all(b"\x40\x54\x41\x90x").await;
+        refusals.spawn(async move {
+            let code = soon("a refusal", send.stopped()).await.unwrap();
+            let _ = send.reset(0_u32.into());
+            code.map(quinn::VarInt::into_inner)
+        });
     }
+    let codes = refusals.join_all().await;
+    assert_eq!(codes.len(), STREAMS);
+    assert!(
+        codes
+            .iter()
+            .all(|code| *code == Some(WT_BUFFERED_STREAM_REJECTED))
+    );
     others_are_served(&scene).await;
     assert_eq!(stats(&scene).streams, 0);
+    let table = format!("{:?}", scene.server.server.sessions());
+    assert!(table.contains("streams: 0"), "{table}");
 }
 
 #[tokio::test]
@@ -186,6 +202,13 @@ async fn a_flood_of_datagrams_reaches_its_session_or_is_dropped_and_harms_nobody
         datagrams.received > FLOOD / 2 && datagrams.received <= FLOOD,
         "{datagrams:?}"
     );
+    // None of them is counted anywhere else, and the connection's own figures say the same.
+    let of_connection = scene.server.server.connections()[0].webtransport_datagrams;
+    assert!(
+        datagrams.received + datagrams.dropped_incoming <= FLOOD,
+        "{datagrams:?}"
+    );
+    assert_eq!(of_connection, datagrams);
 }
 
 #[tokio::test]
