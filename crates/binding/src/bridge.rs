@@ -413,7 +413,7 @@ impl Handler for Bridge {
     }
 
     fn session_datagrams(&self, id: ExchangeId, payloads: std::vec::Drain<'_, Bytes>) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let inbox = &mut state.waiting.session_datagrams;
         let dropped = inbox.extend(id.slot, id.generation, payloads);
         self.dropped.session.fetch_add(dropped, Relaxed);
