@@ -22,6 +22,7 @@ await runScript(async () => {
     lock.packages[''].version = version;
     return `${JSON.stringify(lock, null, 2)}\n`;
   });
+  edit('lib/version.ts', (text) => text.replace(/VERSION = '.+'/, `VERSION = '${version}'`));
   edit('Cargo.toml', (text) => text.replace(/^version = ".+"$/m, `version = "${version}"`));
   // The members of the workspace take the version from there; dependencies stay as they are locked.
   await run('cargo', ['update', '--workspace', '--offline', '--quiet']);
