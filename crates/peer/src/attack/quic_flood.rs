@@ -92,7 +92,10 @@ impl Source {
                 quic_frame::datagram(packet, &self.payload);
             }
             Kind::StreamFrames => quic_frame::empty_stream(packet, self.stream),
-            Kind::AckFlood => quic_frame::ack(packet, frames.received()),
+            Kind::AckFlood => match frames.received() {
+                Some(received) => quic_frame::ack(packet, received),
+                None => packet.put_u8(quic_frame::PING),
+            },
             // Every other byte is missing, so that nothing can be handed on.
             _ => quic_frame::crypto(packet, 2 * number, b"c"),
         }

@@ -37,13 +37,16 @@ const MARK: usize = 8;
 /// The transport parameter max_datagram_frame_size (RFC 9221 §3).
 const MAX_DATAGRAM_FRAME_SIZE: u64 = 0x20;
 
+/// Above every packet number (RFC 9000 §12.3).
+const NONE: u64 = u64::MAX;
+
 /// What the frames of one attacker have in common.
 pub(super) struct RawFrames {
     /// Random, so that nothing else in a packet is taken for it.
     mark: [u8; MARK],
     /// The largest sequence number of a connection id that the server has issued.
     issued: AtomicU64,
-    /// The number of a packet with a short header that has come.
+    /// The number of a packet with a short header that has come, or [`NONE`].
     received: AtomicU64,
     /// The server's transport parameters allow DATAGRAM frames.
     takes_datagrams: AtomicBool,
@@ -55,7 +58,7 @@ impl RawFrames {
         Arc::new(Self {
             mark: fastrand::u64(..).to_be_bytes(),
             issued: AtomicU64::new(0),
-            received: AtomicU64::new(0),
+            received: AtomicU64::new(NONE),
             takes_datagrams: AtomicBool::new(false),
         })
     }
@@ -92,9 +95,11 @@ impl RawFrames {
         self.issued.load(Ordering::Relaxed)
     }
 
-    /// The number of a packet that the server has sent after the handshake.
-    pub(super) fn received(&self) -> u64 {
-        self.received.load(Ordering::Relaxed)
+    /// The number of a packet that the server has sent after the handshake; `None`: none has come. (It may leave out any number,
+    /// 0 among them, to see who acknowledges what was never sent, RFC 9000 §21.4.)
+    pub(super) fn received(&self) -> Option<u64> {
+        let number = self.received.load(Ordering::Relaxed);
+        (number != NONE).then_some(number)
     }
 
     /// Whether the server allows DATAGRAM frames (RFC 9221 §3).
