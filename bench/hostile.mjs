@@ -32,9 +32,9 @@ const WARMUP = { seconds: 2, rate: 2500 };
 // A quick look may be taken at a debug build, or on a busy machine.
 const QUICK_WARMUP = { seconds: 2, rate: 250 };
 const REST_MS = 2000;
-// Node's young generation grows under load, once, and stays so: on Node 20 from 12 to 31 MiB within the first attack that makes
+// V8's young generation grows under load, once, and stays so: on Node 20 from 12 to 31 MiB within the first attack that makes
 // enough garbage, and no further in the second. It has its size from the start, so that what stays up is what an attack left.
-const HEAP = ['--min-semi-space-size=16'];
+const YOUNG_GENERATION = '--min-semi-space-size=16';
 const IDLE_SECONDS = 2;
 const IDLE_ATTEMPTS = 3;
 const QUIET_US = 5000;
@@ -165,10 +165,19 @@ if (!options['no-build']) {
 }
 const runtime = locate(options.runtime);
 if (runtime.missing) throw new Error(runtime.missing);
-const heap = options.runtime.startsWith('node') ? HEAP : [];
-const command = [runtime.command, ...heap, ...runtime.args, existing('bench', 'peers', 'hostile-target.mjs')];
+const command = [
+  runtime.command,
+  ...withYoungGeneration(runtime.args),
+  existing('bench', 'peers', 'hostile-target.mjs'),
+];
 const results = [];
 const verdicts = [];
+
+function withYoungGeneration(args) {
+  if (options.runtime.startsWith('node')) return [YOUNG_GENERATION, ...args];
+  if (options.runtime === 'deno') return [args[0], `--v8-flags=${YOUNG_GENERATION}`, ...args.slice(1)];
+  return args;
+}
 
 /** Makes the attack until nobody is late, or something else is broken, or often enough; every time is a row. */
 async function attempt(one) {

@@ -25,6 +25,15 @@ const count: Answering = async (request) => {
   return Response.json({ size });
 };
 
+/** The same, of uploads that may end in a failure. */
+const countWhole: Answering = async (request, server) => {
+  try {
+    return await count(request, server);
+  } catch {
+    return new Response(null, { status: 400 });
+  }
+};
+
 /** A stream of chunks that are made when asked for. */
 function pulled(
   chunks: number,
@@ -266,7 +275,7 @@ export const specs = clientSpecs([
   {
     name: 'a stream shorter or longer than its content-length fails the request',
     run: () =>
-      withClient(count, async ({ client, log, at }) => {
+      withClient(countWhole, async ({ client, at }) => {
         for (const length of ['5', '7']) {
           const error = (await rejection(
             client.fetch(
@@ -279,26 +288,24 @@ export const specs = clientSpecs([
         }
         const right = { duplex: 'half', headers: { 'content-length': '6' } } as const;
         assert.deepEqual(await (await client.fetch(at('/'), post(pulled(2, 3), right))).json(), { size: 6 });
-        log.take();
       }),
   },
   {
     name: 'what a producer throws is the cause of the failure',
     run: () =>
-      withClient(count, async ({ client, log, at }) => {
+      withClient(countWhole, async ({ client, at }) => {
         const failing = async function* (): AsyncGenerator<string> {
           yield 'a';
           throw new RangeError('producer');
         };
         const error = (await rejection(client.fetch(at('/'), post(failing(), { duplex: 'half' })))) as Error;
         assert.deepEqual([error.message, (error.cause as Error).message], ['fetch failed', 'producer']);
-        log.take();
       }),
   },
   {
     name: 'a chunk that is no bytes is the cause of a failure, and its producer is told to stop',
     run: () =>
-      withClient(count, async ({ client, log, at }) => {
+      withClient(countWhole, async ({ client, at }) => {
         const stopped = deferred<unknown>();
         const body = new ReadableStream({
           pull: (controller) => controller.enqueue(5 as unknown as Uint8Array),
@@ -307,7 +314,6 @@ export const specs = clientSpecs([
         const error = (await rejection(client.fetch(at('/'), post(body, { duplex: 'half' })))) as Error;
         assert.equal(error.message, 'fetch failed');
         await soon('cancel()', stopped.promise);
-        log.take();
       }),
   },
   {

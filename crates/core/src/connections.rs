@@ -14,7 +14,6 @@ use crate::connection_state::ConnectionState;
 use crate::frame_budget::FrameBudget;
 use crate::limits::Limits;
 use crate::rate::Bucket;
-use crate::sampler::LOOKS_PER_PERIOD;
 use crate::stats::Counters;
 use crate::sync::lock;
 
@@ -82,6 +81,14 @@ impl Table {
 struct Open {
     state: Arc<ConnectionState>,
     budget: FrameBudget,
+}
+
+/// What a look at some connections found.
+pub(crate) struct Sampled {
+    /// The key to go on from.
+    pub(crate) next: usize,
+    /// Whether one of them has spent much of what it may.
+    pub(crate) is_suspicious: bool,
 }
 
 /// What to do with a new connection attempt.
@@ -201,25 +208,38 @@ impl Connections {
         }
     }
 
-    /// Looks at the next connections from the key `from` on, and calls `overdrawn` for those that sent too many frames
-    /// without content. Returns where to go on.
-    pub(crate) fn sample(&self, from: usize, mut overdrawn: impl FnMut(&ConnectionState)) -> usize {
+    /// Looks at the next connections from the key `from` on, at most `most` of them, and calls `overdrawn` for those that sent too
+    /// many frames without content.
+    pub(crate) fn sample(
+        &self,
+        from: usize,
+        most: usize,
+        mut overdrawn: impl FnMut(&ConnectionState),
+    ) -> Sampled {
         let mut table = lock(&self.table);
         let end = table.open.capacity();
+        let mut is_suspicious = false;
         let mut looks = 0;
         for key in from.min(end)..end {
             let Some(Open { state, budget }) = table.open.get_mut(key) else {
                 continue;
             };
-            if looks == LOOKS_PER_PERIOD {
-                return key;
+            if looks == most {
+                return Sampled {
+                    next: key,
+                    is_suspicious,
+                };
             }
             looks += 1;
             if !budget.allows(&state.quic.stats(), state.requests()) {
                 overdrawn(state);
             }
+            is_suspicious |= budget.is_low();
         }
-        0
+        Sampled {
+            next: 0,
+            is_suspicious,
+        }
     }
 
     /// Waits until there is a connection whose handshake is done.

@@ -30,6 +30,7 @@ use crate::early_data::Unconfirmed;
 use crate::endpoint_keys::StatelessResetKey;
 use crate::handler::{CloseCause, ConnectionEvent};
 use crate::initial_gate::InitialGate;
+use crate::intake::Intake;
 use crate::limits::Limits;
 use crate::raw_connection;
 use crate::server::{BindError, ConnectionInfo, ServerState};
@@ -57,27 +58,41 @@ pub(crate) const QUIC_V1: u32 = 1;
 /// (RFC 9000 §10.3.3), and after a restart many clients wait for theirs.
 const RESET_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Binds `address`; also returns what connections are accepted with, and the buffers that the socket got. Must be called inside the tokio runtime that is to
-/// drive the endpoint.
+/// An endpoint that is bound.
+pub(crate) struct Bound {
+    pub(crate) endpoint: Endpoint,
+    /// What connections are accepted with.
+    pub(crate) config: quinn::ServerConfig,
+    /// What the socket got.
+    pub(crate) buffers: SocketBuffers,
+    /// What it takes in.
+    pub(crate) intake: Arc<Intake>,
+}
+
+/// Binds `address`. Must be called inside the tokio runtime that is to drive the endpoint.
 pub(crate) fn bind(
     address: SocketAddr,
     tls: rustls::ServerConfig,
     server: &ServerState,
-) -> Result<(Endpoint, quinn::ServerConfig, SocketBuffers), BindError> {
+) -> Result<Bound, BindError> {
     let (socket, buffers) = bind_socket(address).map_err(|error| BindError::new(address, error))?;
     let config = server_config(tls, server)?;
     let key = server.stateless_reset_key.as_ref();
-    let endpoint = UdpSocket::new(socket)
-        .and_then(|socket| {
-            Endpoint::new_with_abstract_socket(
-                endpoint_config(key),
-                Some(config.clone()),
-                Arc::new(socket),
-                Arc::new(Drivers::new()),
-            )
-        })
-        .map_err(|error| BindError::new(address, error))?;
-    Ok((endpoint, config, buffers))
+    let socket = UdpSocket::new(socket).map_err(|error| BindError::new(address, error))?;
+    let intake = socket.intake();
+    let endpoint = Endpoint::new_with_abstract_socket(
+        endpoint_config(key),
+        Some(config.clone()),
+        Arc::new(socket),
+        Arc::new(Drivers::new()),
+    )
+    .map_err(|error| BindError::new(address, error))?;
+    Ok(Bound {
+        endpoint,
+        config,
+        buffers,
+        intake,
+    })
 }
 
 fn bind_socket(address: SocketAddr) -> io::Result<(std::net::UdpSocket, SocketBuffers)> {

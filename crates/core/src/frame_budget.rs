@@ -17,7 +17,8 @@ const BYTES_PER_FRAME: u64 = 512;
 /// long. Empty and one-byte frames are a quarter of it, and cost as much each.
 const BYTES_PER_DATA_FRAME: u64 = 16;
 
-/// What a frame counts for that makes us derive connection ids or send a padded packet: microseconds, not nanoseconds.
+/// What a frame counts for that makes us derive connection ids, look for a TLS message in what has gaps, or send a padded
+/// packet: microseconds, not nanoseconds.
 const COSTLY: u64 = 10;
 
 /// The size to which packets with path challenges and responses are padded (RFC 9000 §8.2.1): 1,200 bytes that a frame of 9
@@ -69,6 +70,11 @@ impl FrameBudget {
             carried / BYTES_PER_FRAME + u64::from(FRAMES_PER_REQUEST) * since(|totals| totals.requests);
         self.bucket.settle(spent, earned)
     }
+
+    /// Whether more than half of what may come at once has come, at the last look.
+    pub(crate) fn is_low(&self) -> bool {
+        self.bucket.is_half_empty()
+    }
 }
 
 impl Totals {
@@ -77,7 +83,6 @@ impl Totals {
         let padded = PADDED_PACKET * (sent.path_response + sent.path_challenge);
         Self {
             plain: received.ping
-                + received.crypto
                 + received.max_data
                 + received.max_stream_data
                 + received.max_streams_bidi
@@ -92,7 +97,10 @@ impl Totals {
                 + received.immediate_ack
                 + received.path_response
                 + received.new_token,
-            costly: received.path_challenge + received.new_connection_id + received.retire_connection_id,
+            costly: received.crypto
+                + received.path_challenge
+                + received.new_connection_id
+                + received.retire_connection_id,
             acks: received.acks,
             data_frames: received.stream + received.datagram,
             datagrams_received: stats.udp_rx.datagrams,
@@ -124,6 +132,23 @@ mod tests {
             stats.udp_rx.bytes += 1_200;
             stats.udp_rx.datagrams += 1;
         }));
+    }
+
+    #[test]
+    fn late_tls_messages_are_too_much() {
+        assert!(!survives(|stats, _| {
+            stats.frame_rx.crypto += 30;
+            stats.udp_rx.bytes += 1_200;
+            stats.udp_rx.datagrams += 1;
+        }));
+    }
+
+    /// The ClientHello in two packets, a client's certificates in two more, all of it sent twice.
+    #[test]
+    fn a_handshake_is_no_flood() {
+        let mut stats = ConnectionStats::default();
+        stats.frame_rx.crypto += 8;
+        assert!(FrameBudget::new(50).allows(&stats, 0));
     }
 
     #[test]

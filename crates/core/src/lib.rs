@@ -43,6 +43,7 @@ mod frame_budget;
 mod handler;
 mod inbound;
 mod initial_gate;
+mod intake;
 mod known_heads;
 mod limits;
 mod load_guard;

@@ -64,6 +64,11 @@ impl Bucket {
         balance >= 0.0
     }
 
+    /// Whether half of what it holds was missing when it was last settled.
+    pub(crate) fn is_half_empty(&self) -> bool {
+        self.tokens < self.per_second
+    }
+
     fn refill(&mut self) {
         let now = Instant::now();
         let gained = now.duration_since(self.filled).as_secs_f64() * self.per_second;

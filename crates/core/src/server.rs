@@ -20,7 +20,7 @@ use crate::connections::{ConnectionName, Connections};
 use crate::datagram_counters::{DatagramLayer, DatagramStats};
 use crate::datagrams::DatagramOptions;
 use crate::durations::{DurationSeries, Durations};
-use crate::endpoint;
+use crate::endpoint::{self, Bound};
 use crate::endpoint_keys::StatelessResetKey;
 use crate::exchange_table::ExchangeTable;
 use crate::handler::Handler;
@@ -249,7 +249,12 @@ impl Server {
             return Err(BindError::Running);
         }
         let _inside = self.runtime.enter();
-        let (endpoint, config, buffers) = endpoint::bind(self.address, self.tls.clone(), &self.state)?;
+        let Bound {
+            endpoint,
+            config,
+            buffers,
+            intake,
+        } = endpoint::bind(self.address, self.tls.clone(), &self.state)?;
         let local_address = endpoint
             .local_addr()
             .map_err(|error| BindError::new(self.address, error))?;
@@ -258,7 +263,9 @@ impl Server {
         let (stopped_sender, stopped) = watch::channel(false);
         self.runtime
             .spawn(endpoint::accept(endpoint.clone(), config, self.state.clone()));
-        let sampler = self.runtime.spawn(sampler::run(self.state.connections.clone()));
+        let sampler = self
+            .runtime
+            .spawn(sampler::run(self.state.connections.clone(), intake));
         self.runtime.spawn(stop_when_asked(
             endpoint,
             sampler.abort_handle(),

@@ -13,6 +13,8 @@ use std::task::{Context, Poll};
 use quinn::udp::{RecvMeta, Transmit, UdpSocketState};
 use quinn::{AsyncUdpSocket, UdpPoller};
 
+use crate::intake::Intake;
+
 #[cfg(not(unix))]
 mod always;
 #[cfg(unix)]
@@ -28,6 +30,7 @@ use on_demand::{Readiness, Socket};
 pub(crate) struct UdpSocket {
     readiness: Arc<Readiness>,
     state: UdpSocketState,
+    intake: Arc<Intake>,
 }
 
 impl UdpSocket {
@@ -36,7 +39,16 @@ impl UdpSocket {
         let state = UdpSocketState::new((&socket).into())?;
         socket.set_nonblocking(true)?;
         let readiness = Arc::new(Readiness::new(socket)?);
-        Ok(Self { readiness, state })
+        Ok(Self {
+            readiness,
+            state,
+            intake: Arc::default(),
+        })
+    }
+
+    /// What counts the bytes that come.
+    pub(crate) fn intake(&self) -> Arc<Intake> {
+        self.intake.clone()
     }
 
     /// Sends by `send`. `WouldBlock`: there is no room, and [`UdpPoller::poll_writable`] tells when there is.
@@ -72,12 +84,21 @@ impl AsyncUdpSocket for UdpSocket {
         buffers: &mut [IoSliceMut<'_>],
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
+        let Some(most) = self.intake.allowed() else {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        };
+        let buffers = &mut buffers[..most];
         loop {
             let received = self
                 .readiness
-                .poll_recv(cx, |socket| self.state.recv(socket.into(), buffers, meta));
+                .poll_recv(cx, most, |socket| self.state.recv(socket.into(), buffers, meta));
             match received {
                 Poll::Ready(Err(error)) if error.kind() == ErrorKind::WouldBlock => {}
+                Poll::Ready(Ok(count)) => {
+                    self.intake.count(meta[..count].iter().map(|one| one.len).sum());
+                    return Poll::Ready(Ok(count));
+                }
                 received => return received,
             }
         }

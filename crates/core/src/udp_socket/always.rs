@@ -23,6 +23,7 @@ impl Readiness {
     pub(super) fn poll_recv(
         &self,
         cx: &mut Context<'_>,
+        _most: usize,
         receive: impl FnOnce(&Socket) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         ready!(self.0.poll_recv_ready(cx))?;

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
-use quinn::udp::BATCH_SIZE;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::Handle;
@@ -39,17 +38,18 @@ impl Readiness {
         self.socket.get_ref()
     }
 
-    /// Receives by `receive` once there may be something. After `WouldBlock` the next call waits.
+    /// Receives `most` messages by `receive` once there may be something. After `WouldBlock` the next call waits.
     pub(super) fn poll_recv(
         &self,
         cx: &mut Context<'_>,
+        most: usize,
         receive: impl FnOnce(&Socket) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         let mut guard = ready!(self.socket.poll_read_ready(cx))?;
         let received = receive(self.socket.get_ref());
         let is_empty = match &received {
             // The kernel stopped before the batch was full. What comes after that is a new edge, which clears nothing.
-            Ok(count) => *count < BATCH_SIZE,
+            Ok(count) => *count < most,
             Err(error) => error.kind() == ErrorKind::WouldBlock,
         };
         if is_empty {
@@ -147,7 +147,7 @@ mod tests {
 
     async fn receive(readiness: &Readiness, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            let received = poll_fn(|cx| readiness.poll_recv(cx, |socket| socket.recv(buffer).map(|_| 1)));
+            let received = poll_fn(|cx| readiness.poll_recv(cx, 2, |socket| socket.recv(buffer).map(|_| 1)));
             match timeout(PATIENCE, received).await.unwrap() {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 received => return received,
