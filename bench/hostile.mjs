@@ -27,8 +27,9 @@ import { hostileDocument, hostileTable } from './hostile-table.mjs';
 import { existing, peer } from './paths.mjs';
 import { watchRss } from './rss-watch.mjs';
 
-// Compilers and heaps have found their size after so many requests, paced so that no queue's garbage is the baseline.
-const WARMUP = { seconds: 2, rate: 2500 };
+// Compilers and heaps have found their size after so many requests, paced so that no queue's garbage is the baseline: behind a
+// third of them V8's young generation had not been filled once, and was paid for by what came first.
+const WARMUP = { seconds: 6, rate: 2500 };
 // A quick look may be taken at a debug build, or on a busy machine.
 const QUICK_WARMUP = { seconds: 2, rate: 250 };
 const REST_MS = 2000;
