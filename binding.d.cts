@@ -79,6 +79,8 @@ export declare class NativeExchanges {
    * one behind the other. All are copied before this returns.
    */
   sendDatagrams(layer: 'quic' | 'h3' | 'webtransport', count: number, words: Uint32Array, bytes: Uint8Array): void
+  /** Counts datagrams that JavaScript got and dropped, of one exchange; of the layer `quic`, of any connection. */
+  unreadDatagrams(layer: 'quic' | 'h3' | 'webtransport', slot: number, generation: number, count: number): void
   /** Accepts a WebTransport session, named by its exchange; `fields` are "\0name:value\0…", or empty. */
   acceptSession(slot: number, generation: number, fields: string): void
   /** Ends a session with a code and a reason of at most 1,024 bytes. */

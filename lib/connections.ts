@@ -5,11 +5,12 @@ import { describe, usageError } from './errors.js';
 import type { Logger } from './logger.js';
 import type { ConnectionHooks } from './options.js';
 import type { H3Server } from './server.js';
+import { UnreadDatagrams } from './unread-datagrams.js';
 
 /** The connections of a server that somebody wants to hear of: those of a server without such hooks are not known here. */
 export class Connections {
   /** Datagrams whose connection was over when their turn came. */
-  late = 0;
+  readonly #late = new UnreadDatagrams('quic');
   readonly outbox = new DatagramOutbox('quic');
   readonly #hooks: ConnectionHooks;
   readonly #logger: Logger;
@@ -39,6 +40,7 @@ export class Connections {
     this.#native = native;
     this.#server = server;
     this.outbox.connect(native.exchanges);
+    this.#late.connect(native.exchanges);
   }
 
   opened(info: NativeConnection): void {
@@ -66,14 +68,15 @@ export class Connections {
 
   /** Hands the datagrams of a turn to their hook. */
   take(count: number, bytes: Uint8Array): void {
-    eachDatagram(count, this.#inbox, bytes, (_slot, generation, payload) => {
+    eachDatagram(count, this.#inbox, bytes, (slot, generation, payload) => {
       const connection = this.#byGeneration.get(generation);
       if (connection === undefined) {
-        this.late += 1;
+        this.#late.add(slot, generation, 1);
         return;
       }
       this.#call('quicDatagram', () => this.#hooks.quicDatagram?.(payload, connection));
     });
+    this.#late.flush();
     this.outbox.flush();
   }
 

@@ -2,7 +2,7 @@ import type { NativeExchanges, NativeHooks, NativeServer } from '../binding.cjs'
 import { mayHaveBody, mayHaveTrailers } from './answer-content.js';
 import { sendStream } from './body-sender.js';
 import { Connections } from './connections.js';
-import { DatagramOutbox, ExchangeDatagrams, eachDatagram, type Layer } from './datagrams.js';
+import { DatagramOutbox, ExchangeDatagrams, eachDatagram } from './datagrams.js';
 import { requestBegins, requestEnds, requestFailed, watchesRequests } from './diagnostics.js';
 import { H3Error, isH3Error, usageError } from './errors.js';
 import { Exchange } from './exchange.js';
@@ -25,6 +25,7 @@ import type { Route } from './routes.js';
 import type { H3Server } from './server.js';
 import { Sessions } from './sessions.js';
 import { drained, untilClientEnds } from './tunnel.js';
+import { UnreadDatagrams } from './unread-datagrams.js';
 import { WholeBodies } from './whole-bodies.js';
 
 /** Numbers of one request, before its parameters; the order is that of `crates/binding/src/bridge.rs`. */
@@ -93,7 +94,7 @@ export class Dispatcher {
   /** Exchanges that outlive their turn: they may hear of their client. */
   readonly #open = new OpenExchanges<Exchange>();
   /** Datagrams of requests that were over when their turn came. */
-  #late = 0;
+  readonly #late = new UnreadDatagrams('h3');
   #exchanges: NativeExchanges | null = null;
   #server: H3Server | null = null;
   #handlerErrors = 0n;
@@ -151,6 +152,7 @@ export class Dispatcher {
     this.#server = server;
     this.outbox.connect(native);
     this.#datagrams.connect(this.#exchanges);
+    this.#late.connect(this.#exchanges);
     this.#sessions.connect(this.#exchanges);
     this.connections.connect(native, server);
   }
@@ -170,11 +172,6 @@ export class Dispatcher {
   /** How often a handler or hook failed: it threw, rejected, or gave what cannot be sent. */
   get handlerErrors(): bigint {
     return this.#handlerErrors + this.connections.errors + (this.#ends?.errors ?? 0n);
-  }
-
-  /** Datagrams that came over the border and reached nobody, by layer. */
-  get droppedDatagrams(): Readonly<Record<Layer, number>> {
-    return { quic: this.connections.late, h3: this.#late, webtransport: this.#sessions.dropped };
   }
 
   #takeRequests(
@@ -399,7 +396,7 @@ export class Dispatcher {
       const exchange = this.#open.get(slot, generation);
       const handler = exchange?.route?.h3Datagram;
       if (exchange === null || !handler || exchange.datagrams === null) {
-        this.#late += 1;
+        this.#late.add(slot, generation, 1);
         return;
       }
       try {
@@ -409,6 +406,7 @@ export class Dispatcher {
         this.#log(exchange, error);
       }
     });
+    this.#late.flush();
     this.#datagrams.flush();
   }
 

@@ -196,12 +196,7 @@ export class H3Server {
 
   /** The counters now. They are read without stopping the network: those of one call may be some packets apart. */
   getStats(): H3ServerStats {
-    const { stats } = this.#native;
-    const { quic, h3, webtransport } = this.#dispatcher.droppedDatagrams;
-    takeBack(stats.quicDatagrams, quic);
-    takeBack(stats.h3Datagrams, h3);
-    takeBack(stats.webtransportDatagrams, webtransport);
-    return { ...stats, handlerErrors: this.#dispatcher.handlerErrors };
+    return { ...this.#native.stats, handlerErrors: this.#dispatcher.handlerErrors };
   }
 
   /**
@@ -390,12 +385,6 @@ function nativeRoutes(routes: readonly Route[]): NativeRoute[] {
 
 function closedError(): H3Error {
   return new H3Error('ERR_H3_SERVER_CLOSED', 'the server is closed: make a new one with createH3Server()');
-}
-
-/** Datagrams that came over the border, but no handler saw them. */
-function takeBack(datagrams: H3ServerStats['quicDatagrams'], dropped: number): void {
-  datagrams.received -= BigInt(dropped);
-  datagrams.droppedIncoming += BigInt(dropped);
 }
 
 /** Runs a call of the native part; what it throws becomes an error of the table. */

@@ -6,6 +6,7 @@ import type { Route } from './routes.js';
 import { Session, type SessionHost } from './session.js';
 import { sessionHooks } from './session-hooks.js';
 import type { SessionStream } from './session-streams.js';
+import { UnreadDatagrams } from './unread-datagrams.js';
 import { WebTransportError } from './webtransport-error.js';
 
 /** H3_INTERNAL_ERROR (RFC 9114 §8.1). */
@@ -26,6 +27,8 @@ export class Sessions {
   readonly hooks: Pick<NativeHooks, 'sessionStream' | 'sessionDraining' | 'sessionClosed' | 'stream'>;
   readonly #owner: SessionOwner;
   readonly #streams = new Map<number, SessionStream>();
+  /** What came too late, or nobody read in time. */
+  readonly #unread = new UnreadDatagrams('webtransport');
   #native: NativeExchanges | null = null;
 
   constructor(owner: SessionOwner) {
@@ -35,19 +38,19 @@ export class Sessions {
     this.hooks = sessionHooks(session, this.#streams);
   }
 
-  /** Datagrams that came too late, or that nobody read in time. */
-  dropped = 0;
-
   connect(native: NativeExchanges): void {
     this.#native = native;
     this.datagrams.connect(native);
+    this.#unread.connect(native);
   }
 
   /** Hands the datagrams of a turn to their sessions. */
   takeDatagrams(count: number, words: Uint32Array, bytes: Uint8Array): void {
     eachDatagram(count, words, bytes, (slot, generation, payload) => {
-      this.dropped += this.#owner.find(slot, generation)?.session?.received(payload) ?? 1;
+      const gone = this.#owner.find(slot, generation)?.session?.received(payload) ?? 1;
+      if (gone > 0) this.#unread.add(slot, generation, gone);
     });
+    this.#unread.flush();
     this.datagrams.flush();
   }
 

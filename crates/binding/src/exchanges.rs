@@ -74,6 +74,14 @@ impl Drop for Exchanges {
     }
 }
 
+fn layer_of(name: &str) -> DatagramLayer {
+    match name {
+        "quic" => DatagramLayer::Quic,
+        "webtransport" => DatagramLayer::WebTransport,
+        _ => DatagramLayer::Http,
+    }
+}
+
 #[napi]
 impl NativeExchanges {
     /// Sends `count` datagrams, raw ones or those of exchanges: slot, generation and length of each in `words`, their bytes
@@ -93,15 +101,25 @@ impl NativeExchanges {
             )
         })?;
         self.parts.commands.push(Command::Datagrams(OutgoingDatagrams {
-            layer: match &*layer {
-                "quic" => DatagramLayer::Quic,
-                "webtransport" => DatagramLayer::WebTransport,
-                _ => DatagramLayer::Http,
-            },
+            layer: layer_of(&layer),
             words: words.to_vec(),
             bytes: Bytes::copy_from_slice(bytes),
         }));
         Ok(())
+    }
+
+    /// Counts datagrams that JavaScript got and dropped, of one exchange; of the layer `quic`, of any connection.
+    #[napi]
+    pub fn unread_datagrams(
+        &self,
+        #[napi(ts_arg_type = "'quic' | 'h3' | 'webtransport'")] layer: String,
+        slot: u32,
+        generation: u32,
+        count: u32,
+    ) {
+        let layer = layer_of(&layer);
+        let of = (layer != DatagramLayer::Quic).then_some(ExchangeId { slot, generation });
+        self.parts.table.unread_datagrams(layer, of, u64::from(count));
     }
 
     /// Accepts a WebTransport session, named by its exchange; `fields` are "\0name:value\0…", or empty.

@@ -171,6 +171,12 @@ impl ConnectionState {
         self.server_counters.datagrams.received(layer, count);
     }
 
+    /// Datagrams that were handed to the handler reached nobody.
+    pub(crate) fn unread(&self, layer: DatagramLayer, count: u64) {
+        self.counters.unread(layer, count);
+        self.server_counters.datagrams.unread(layer, count);
+    }
+
     /// Datagrams were handed to QUIC.
     pub(crate) fn sent(&self, layer: DatagramLayer, count: u64) {
         if count > 0 {

@@ -54,6 +54,13 @@ impl DatagramCounters {
         self.of(layer).dropped_incoming.fetch_add(count, Relaxed);
     }
 
+    /// What was handed over reached nobody.
+    pub(crate) fn unread(&self, layer: DatagramLayer, count: u64) {
+        let counters = self.of(layer);
+        counters.dropped_incoming.fetch_add(count, Relaxed);
+        counters.received.fetch_sub(count, Relaxed);
+    }
+
     pub(crate) fn dropped_outgoing(&self, layer: DatagramLayer) {
         self.of(layer).dropped_outgoing.fetch_add(1, Relaxed);
     }

@@ -29,6 +29,7 @@ use crate::body::BodyReader;
 use crate::client::RequestError;
 use crate::connection::Outcome;
 use crate::connection_state::ConnectionState;
+use crate::datagram_counters::DatagramLayer;
 use crate::exchange::{ExchangeError, ExchangeId, Notify};
 use crate::handler::{ExchangeEvent, Handler};
 use crate::outbound::{self, Outbound, WriteError};
@@ -151,6 +152,16 @@ impl ExchangeTable {
 
     pub(crate) fn count_received(&self, bytes: usize) {
         self.counters.body_bytes_received.fetch_add(bytes as u64, Relaxed);
+    }
+
+    /// Of the datagrams that the handler was given, `count` reached nobody behind it: they count as dropped, no longer as
+    /// received. `of` names their request, so that its connection counts the same while it is open.
+    pub fn unread_datagrams(&self, layer: DatagramLayer, of: Option<ExchangeId>, count: u64) {
+        let connection = of.and_then(|id| Some(lock(&self.slots).get(id).ok()?.connection.clone()));
+        match connection {
+            Some(connection) => connection.unread(layer, count),
+            None => self.counters.datagrams.unread(layer, count),
+        }
     }
 
     /// Where the client of an open exchange is; `None` when the exchange is over.
