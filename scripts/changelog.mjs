@@ -1,9 +1,5 @@
 #!/usr/bin/env node
-// `npm run changelog`: the list of a release in CHANGELOG.md, made of its conventional commits by git-cliff (cliff.toml).
-//
-//   npm run changelog                     prints the list of what was committed since the last tag
-//   npm run changelog -- 1.2.3            turns "Unreleased" into the section of 1.2.3, its notes first, then the list
-//   npm run changelog -- --check 1.2.3    writes nothing and fails unless the list of 1.2.3 is the one that its commits make
+// `npm run changelog`: the list of a release in CHANGELOG.md, made of its conventional commits by git-cliff (cliff.toml). See --help.
 //
 // The notes are written by hand, for users; the list leaves nothing out.
 
@@ -18,11 +14,19 @@ const UNRELEASED = '## [Unreleased]\n';
 const VERSION = /^v?(\d+\.\d+\.\d+(?:-[\w.]+)?)$/;
 
 const { values, positionals } = parseArgs({
-  options: { check: { type: 'boolean', default: false } },
+  options: { check: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
   allowPositionals: true,
 });
 
+const HELP = `npm run changelog                     prints the list of what was committed since the last tag
+npm run changelog -- 1.2.3            turns "Unreleased" into the section of 1.2.3, its notes first, then the list
+npm run changelog -- --check 1.2.3    writes nothing and fails unless the list of 1.2.3 is the one that its commits make`;
+
 await runScript(async () => {
+  if (values.help) {
+    console.log(HELP);
+    return;
+  }
   if (positionals.length === 0) {
     console.log(await listOfCommits());
     return;
