@@ -36,7 +36,7 @@ impl Intake {
         self.look.notified().await;
     }
 
-    /// The messages that may be received in one call; `None`: none before the next turn.
+    /// The most messages that may be received in one call; `None`: none before the next turn.
     pub(crate) fn allowed(&self) -> Option<usize> {
         if !self.is_short.load(Relaxed) {
             return Some(BATCH_SIZE);

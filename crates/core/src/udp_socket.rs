@@ -88,6 +88,7 @@ impl AsyncUdpSocket for UdpSocket {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         };
+        let most = most.min(buffers.len());
         let buffers = &mut buffers[..most];
         loop {
             let received = self
