@@ -220,24 +220,31 @@ export const specs: Spec[] = [
       }),
       async ({ server }) => {
         const client = await scene.open(server);
-        const before = process.memoryUsage().rss;
-        let most = 0;
         const counts = () => server.getStats()[scene.layer];
-        // Not so small that they count as frames without content: those end the connection. Not so many at once that the client
-        // drops them.
-        for (let sent = 0; sent < count; sent += 5000) {
-          await send(client, scene, new Uint8Array(64), 5000);
-          await sleep(10);
-          most = Math.max(most, process.memoryUsage().rss - before);
-        }
+        // Returns how much more memory there was meanwhile. Not so small that they count as frames without content: those end the
+        // connection. Not so many at once that the client drops them.
+        const flood = async (): Promise<number> => {
+          const before = process.memoryUsage().rss;
+          let most = 0;
+          for (let sent = 0; sent < count; sent += 5000) {
+            await send(client, scene, new Uint8Array(64), 5000);
+            await sleep(10);
+            most = Math.max(most, process.memoryUsage().rss - before);
+          }
+          return most;
+        };
+        // In the first one V8's young generation grows to its size, up to three times 16 MiB, and stays so; what each flood costs
+        // shows in the second.
+        await flood();
+        const most = await flood();
         const came = () => Number(counts().received + counts().droppedIncoming);
         for (let before = -1; came() > before; await sleep(100)) before = came();
         const { received, droppedIncoming } = counts();
         assert.equal(taken, Number(received));
-        measuredMemory(most, `100,000 datagrams came in (${received}) or were dropped (${droppedIncoming})`);
+        measuredMemory(most, `100,000 more came in; of both floods ${received}, dropped ${droppedIncoming}`);
         assert.ok(most < FLOOD_MEMORY, `${most} bytes more`);
         // What the kernel had no room for was never ours.
-        assert.ok(came() <= count && came() > count / 4, `${came()} came`);
+        assert.ok(came() <= 2 * count && came() > count / 2, `${came()} came`);
         const own = server.connections().map((connection) => connection[scene.layer]);
         assert.deepEqual(
           own.filter((one) => one.received > 0n),
